@@ -1,0 +1,322 @@
+"""The model folder: what training writes and `load` reads.
+
+    model.safetensors    what inference needs: the averaged generator, and what else the family names
+    players.safetensors  every player with its live weights, for training on
+    config.json          format, family, its resolved arguments, and facts about the run
+    results.json         scores, each with its protocol
+    samples.png          the first pictures
+    golden.png           four pictures at their own size, against which `ganzoo verify` renders
+    README.md            the card
+    manifest.json        sha256 and size of the others, the README aside
+
+Every file is checked against the manifest before it is parsed. Tensors are read by safetensors alone; nothing that a folder
+holds is imported, resolved or executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.types import BadModelFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1
+MODEL, PLAYERS, CONFIG, MANIFEST, RESULTS, SAMPLES, CARD, GOLDEN = (
+    "model.safetensors",
+    "players.safetensors",
+    "config.json",
+    "manifest.json",
+    "results.json",
+    "samples.png",
+    "README.md",
+    "golden.png",
+)
+_LISTED = (MODEL, PLAYERS, CONFIG, RESULTS, SAMPLES, GOLDEN)
+_JSON_LIMIT = 8 * 2**20  # bytes; the largest configuration or table of results that is read
+_HEADER_LIMIT = 32 * 2**20  # bytes of a safetensors header
+
+
+def shipped_folders() -> dict[str, Path]:
+    """The folders of the models that travel with the package, by model name."""
+    root = resource_folder("checkpoints")
+    if root is None:
+        return {}
+    return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / CONFIG).is_file()}
+
+
+def resource_folder(name: str) -> Path | None:
+    """`checkpoints` or `recipes`: inside the installed package, or beside `src` in a checkout; None where neither is."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / name, package.parents[1] / name):
+        if folder.is_dir():
+            return folder
+    return None
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path` to write to, and puts it in place whole, or not at all.
+
+    The temporary file lies in the target's own folder (a rename across filesystems is a copy, which a kill can cut) and
+    is flushed to the disk before the rename.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # a folder cannot be opened elsewhere
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file whole or not at all; NaN and infinity are refused because JSON has none."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file's content in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes a state dict as safetensors, whole or not at all."""
+    from safetensors.torch import save_file
+
+    owned = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    with atomic(path) as part:
+        save_file(owned, str(part), metadata={"format": "pt"})
+
+
+def write_manifest(folder: Path) -> None:
+    """Writes manifest.json for the files that are in the folder now."""
+    files = {
+        name: {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size}
+        for name in _LISTED
+        if (folder / name).is_file()
+    }
+    write_json(folder / MANIFEST, {"format": FORMAT, "files": files})
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `folder` to fill, and exchanges the two when all went well.
+
+    A kill leaves the old folder or the new one under the name; between the two renames the old one stands beside it with
+    the ending `.old`, from which `settle` restores it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    old = folder.with_name(folder.name + ".old")
+    try:
+        yield fresh
+        write_manifest(fresh)
+        fresh.chmod(0o777 & ~_umask())
+        settle(folder)
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+        _sync_folder(folder.parent)
+        _remove(old)
+    finally:
+        _remove(fresh)
+
+
+def settle(folder: Path) -> None:
+    """Finishes an exchange of folders that a kill interrupted: restores the old one, or removes it where the new one is in place."""
+    old = folder.with_name(folder.name + ".old")
+    if not old.exists():
+        return
+    if folder.exists():
+        _remove(old)
+    else:
+        old.rename(folder)
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+class ModelFolder:
+    """A model folder on disk, read with every check.
+
+    Args:
+        path: the folder.
+        pinned: sha256 by file name from the catalogue; where given, it must agree with the manifest as well.
+
+    Raises:
+        BadModelFolder: on opening or reading, for a file that is missing, of the wrong size, altered or malformed.
+    """
+
+    def __init__(self, path: Path, pinned: dict[str, str] | None = None) -> None:
+        self.path = path
+        if not path.is_dir():
+            raise BadModelFolder(f"{path}: there is no such folder")
+        settle(path)
+        manifest = self._parse(MANIFEST)
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+            raise BadModelFolder(f"{path / MANIFEST}: not a manifest; it has no table of files")
+        if manifest.get("format") != FORMAT:
+            raise BadModelFolder(
+                f"{path / MANIFEST}: format {manifest.get('format')!r}; this ganzoo reads format {FORMAT}"
+            )
+        self._listed: dict[str, dict[str, Any]] = manifest["files"]
+        self._pinned = pinned or {}
+        self._checked: set[str] = set()
+        config = self.json(CONFIG)
+        if not isinstance(config, dict) or not isinstance(config.get("family"), str):
+            raise BadModelFolder(f"{path / CONFIG}: names no family")
+        if config.get("format") != FORMAT:
+            raise BadModelFolder(f"{path / CONFIG}: format {config.get('format')!r}; this ganzoo reads format {FORMAT}")
+        if not isinstance(config.get("arguments"), dict):
+            raise BadModelFolder(f"{path / CONFIG}: has no table of arguments")
+        self.config: dict[str, Any] = config
+
+    def has(self, name: str) -> bool:
+        """Whether the manifest lists a file of this name."""
+        return name in self._listed
+
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of each listed file, as the manifest says."""
+        return {name: str(entry.get("sha256")) for name, entry in self._listed.items() if isinstance(entry, dict)}
+
+    def check(self, name: str) -> Path:
+        """Checks a file's size and sha256 against the manifest and the catalogue's pin, and gives its path."""
+        path = self.path / name
+        entry = self._listed.get(name)
+        if not isinstance(entry, dict):
+            raise BadModelFolder(f"{path}: not listed in {MANIFEST}; the folder is incomplete")
+        if not path.is_file():
+            raise BadModelFolder(f"{path}: missing, though {MANIFEST} lists it")
+        if name in self._checked:
+            return path
+        size = path.stat().st_size
+        if size != entry.get("size"):
+            raise BadModelFolder(
+                f"{path}: {size} bytes where {MANIFEST} says {entry.get('size')}; truncated or replaced"
+            )
+        digest = sha256(path)
+        if digest != entry.get("sha256"):
+            raise BadModelFolder(
+                f"{path}: content differs from {MANIFEST} (sha256 {digest[:12]}...); damaged or replaced"
+            )
+        if self._pinned.get(name, digest) != digest:
+            raise BadModelFolder(f"{path}: not the file that the catalogue names (sha256 {digest[:12]}...)")
+        self._checked.add(name)
+        return path
+
+    def json(self, name: str) -> Any:
+        """Checks and parses a JSON file of the folder."""
+        self.check(name)
+        return self._parse(name)
+
+    def _parse(self, name: str) -> Any:
+        path = self.path / name
+        if not path.is_file():
+            raise BadModelFolder(f"{path}: missing; this is not a model folder of ganzoo")
+        if path.stat().st_size > _JSON_LIMIT:
+            raise BadModelFolder(f"{path}: {path.stat().st_size} bytes; at most {_JSON_LIMIT} are read")
+        try:
+            return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise BadModelFolder(f"{path}: not readable as JSON: {reason}") from None
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Checks a safetensors file and reads it onto the CPU.
+
+        The header is held against the file before safetensors maps it.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self.check(name)
+        shapes(path)
+        try:
+            return load_file(str(path))
+        except (SafetensorError, ValueError, OSError) as error:
+            raise BadModelFolder(f"{path}: not readable as safetensors: {error}") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor of a safetensors file, from its header alone.
+
+    Raises:
+        BadModelFolder: if the header is no safetensors header or does not fit the file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= length <= min(_HEADER_LIMIT, size - 8):
+            raise BadModelFolder(f"{path}: not a safetensors file; its header would be {length} of {size} bytes")
+        try:
+            header = json.loads(file.read(length))
+        except (ValueError, RecursionError):
+            raise BadModelFolder(f"{path}: not a safetensors file; its header is not JSON") from None
+    if not isinstance(header, dict):
+        raise BadModelFolder(f"{path}: not a safetensors file; its header is no table")
+    header.pop("__metadata__", None)
+    table: dict[str, tuple[int, ...]] = {}
+    for key, entry in header.items():
+        shape = entry.get("shape") if isinstance(entry, dict) else None
+        if not isinstance(shape, list) or not all(type(extent) is int and extent >= 0 for extent in shape):
+            raise BadModelFolder(f"{path}: tensor {key[:80]!r} has no proper shape in the header")
+        table[key] = tuple(shape)
+    return table
+
+
+def check_strict(found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]], where: Path | str) -> None:
+    """Compares names and shapes of tensors strictly.
+
+    Raises:
+        BadModelFolder: naming the first tensor that is missing, left over or of another shape.
+    """
+    for key, shape in wanted.items():
+        if key not in found:
+            raise BadModelFolder(f"{where}: tensor {key} is missing")
+        if found[key] != shape:
+            raise BadModelFolder(f"{where}: tensor {key} has shape {found[key]} where the family has {shape}")
+    for key in found:
+        if key not in wanted:
+            raise BadModelFolder(f"{where}: tensor {key[:80]} does not belong to the family")
