@@ -1,1 +1,61 @@
-"""data."""
+"""Floor 3: where real data come from; `batch.py` holds the contract, every other source stands in a file of its own.
+
+Sources are found by themselves: every class of this package's modules that derives from `Data`. Importing this module,
+and listing the sources, does not import torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import pkgutil
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, cast
+
+from ganzoo.types import UnknownName
+
+if TYPE_CHECKING:
+    from ganzoo.data.batch import Data
+
+__all__ = ["source", "sources"]
+
+
+def sources() -> list[str]:
+    """The class names of all sources, in alphabetical order, such as `FashionMNIST`."""
+    return sorted(_modules())
+
+
+def source(name: str) -> type[Data]:
+    """The source of a name; case, hyphens and underscores do not matter (`fashion-mnist` is `FashionMNIST`).
+
+    Raises:
+        UnknownName: if there is none; the text names the nearest.
+    """
+    known = {_plain(each): each for each in _modules()}
+    found = known.get(_plain(name))
+    if found is None:
+        near = difflib.get_close_matches(_plain(name), known, n=3, cutoff=0.5)
+        names = " or ".join(known[each] for each in near) if near else ", ".join(sources())
+        raise UnknownName(
+            f"There is no data source {name!r}; {f'did you mean {names}?' if near else f'there are {names}.'}"
+        )
+    return cast("type[Data]", getattr(importlib.import_module(_modules()[found]), found))
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+@cache
+def _modules() -> dict[str, str]:
+    """The module of each source, read from the modules' text: importing them would bring torch and take seconds."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+        spec = find_spec(module.name)
+        text = getattr(spec.loader, "get_source", lambda _: None)(module.name) if spec else None
+        for node in ast.parse(text or "").body:
+            if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == "Data" for b in node.bases):
+                found[node.name] = module.name
+    return found

@@ -1,0 +1,348 @@
+"""The contract of every data source: `Images`, one opened split, and `Data`, which feeds it to training without end.
+
+The order of training is stateless. The data set is an endless stream of concatenated permutations, the one of epoch e
+drawn from (seed, e); batch b of all ranks together takes positions b·B·w to (b+1)·B·w of it (B per rank, w ranks), rank
+r the r-th part. So a resumed run goes on where it stopped without any saved sampler, and w ranks see what one process
+with a batch of w·B would see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Final, NamedTuple
+
+import lightning as L
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ganzoo.types import BadArgument, BadData, Batch
+
+SPLITS: Final = ("train", "test", "all")
+
+_ORDER, _FLIP = 1, 2  # which stream a seed is for, so that order and flips do not share their numbers
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Maps uint8 0..255 to float32 [-1, 1] as x / 127.5 - 1; anything else (points, floats) is returned as it is."""
+    return images.to(torch.float32).div_(127.5).sub_(1) if images.dtype == torch.uint8 else images
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Maps floats in [-1, 1] to uint8 as round(127.5 x + 127.5), clamping what lies outside; leaves uint8 as it is.
+
+    The inverse of `to_float` for each of the 256 values.
+    """
+    if images.dtype == torch.uint8:
+        return images
+    return images.to(torch.float32).clamp(-1, 1).mul_(127.5).add_(127.5).round_().to(torch.uint8)
+
+
+def pad_to(values: npt.NDArray[np.uint8], size: int, fill: int = 0) -> npt.NDArray[np.uint8]:
+    """Centres `(N, C, H, W)` on a square of `size` pixels filled with `fill`; pixels are never resampled.
+
+    Where the difference is odd, the extra row or column goes to the bottom or right.
+
+    Raises:
+        BadArgument: if `size` is smaller than the images.
+    """
+    height, width = values.shape[2:]
+    if size < max(height, width):
+        raise BadArgument(f"size={size} is smaller than the images of {height}x{width} pixels; ask for more.")
+    if height == width == size:
+        return values
+    padded = np.full((*values.shape[:2], size, size), fill, np.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    padded[:, :, top : top + height, left : left + width] = values
+    return padded
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """One opened split of a data set.
+
+    Args:
+        name: the data set, in lower case with hyphens.
+        values: uint8 `(N, C, H, W)`, in memory or mapped from a file; or float32 points `(N, 2)`.
+        labels: class indices `(N,)` int64, or None.
+        classes: the classes' names, by index; None without labels.
+        split: `train`, `test` or `all`.
+        licence: of the data, as an SPDX identifier where it has one.
+
+    Raises:
+        BadData: if the arrays do not have these types and shapes, or a label has no class.
+    """
+
+    name: str
+    values: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64] | None = None
+    classes: tuple[str, ...] | None = None
+    split: str = "all"
+    licence: str = "unknown"
+
+    def __post_init__(self) -> None:
+        values, labels = self.values, self.labels
+        pictures = values.dtype == np.uint8 and values.ndim == 4
+        points = values.dtype == np.float32 and values.ndim == 2 and values.shape[1] == 2
+        if not (pictures or points):
+            found = f"{values.dtype} {values.shape}"
+            raise BadData(f"{self.name}: values must be uint8 (N, C, H, W) or float32 (N, 2), not {found}.")
+        if (labels is None) != (self.classes is None):
+            raise BadData(f"{self.name}: labels and classes go together; give both or neither.")
+        if labels is not None and self.classes is not None:
+            if labels.dtype != np.int64 or labels.shape != (len(values),):
+                found = f"{labels.dtype} {labels.shape}"
+                raise BadData(f"{self.name}: labels must be int64 ({len(values)},), not {found}.")
+            if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.classes)):
+                span = f"{labels.min()} to {labels.max()}"
+                raise BadData(f"{self.name}: labels run from {span}, but there are {len(self.classes)} classes.")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample: `(C, H, W)`, or `(2,)` for points."""
+        return tuple(self.values.shape[1:])
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 (64 hex digits) of values, labels and classes: the same for the same content."""
+        sha = hashlib.sha256()
+        for array in (self.values, self.labels):
+            if array is None:
+                sha.update(b"none\n")
+                continue
+            sha.update(f"{array.dtype.str} {array.shape}\n".encode())
+            for start in range(0, len(array), 4096):  # in parts, for a mapped file larger than the memory
+                sha.update(np.ascontiguousarray(array[start : start + 4096]).data)
+        sha.update(json.dumps(self.classes).encode())
+        return sha.hexdigest()
+
+    def batch(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor) -> Batch:
+        """Gathers the samples at `indices` into tensors of their own; uint8 stays uint8 (see `to_float`)."""
+        at = np.asarray(indices, dtype=np.int64)
+        images = torch.from_numpy(np.asarray(self.values[at]))
+        return Batch(images, None if self.labels is None else torch.from_numpy(self.labels[at]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # numpy pickles a mapped array by its content: a worker started by spawn would receive the whole data set
+        state = dict(self.__dict__)
+        if isinstance(self.values, np.memmap) and self.values.flags.c_contiguous:
+            state["values"] = _Mapped.of(self.values)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if isinstance(state["values"], _Mapped):
+            state["values"] = state["values"].open()
+        self.__dict__.update(state)
+
+
+class _Mapped(NamedTuple):
+    """Where a mapped array lies."""
+
+    path: str
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, values: np.memmap[Any, Any]) -> _Mapped:
+        root = values
+        while isinstance(root.base, np.memmap):
+            root = root.base
+        # a slice inherits the attribute `offset` of the whole, so the distance of the two in memory is added
+        offset = root.offset + values.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+        return cls(str(root.filename), offset, values.dtype.str, values.shape)
+
+    def open(self) -> np.memmap[Any, Any]:
+        return np.memmap(self.path, np.dtype(self.dtype), "r", self.offset, self.shape)
+
+
+def _random(stream: int, seed: int, number: int) -> np.random.RandomState:
+    """RandomState, whose numbers no future numpy will change, seeded by three integers."""
+    sequence = np.random.SeedSequence([stream, seed % 2**64, number])
+    return np.random.RandomState(np.random.MT19937(sequence))
+
+
+@lru_cache(maxsize=4)
+def _permutation(n: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    order = _random(_ORDER, seed, epoch).permutation(n).astype(np.int64, copy=False)
+    order.setflags(write=False)  # it is shared through the cache
+    return order
+
+
+class Draw(NamedTuple):
+    """One rank's part of a batch: which samples, and which of them are mirrored (None: flips are off)."""
+
+    indices: npt.NDArray[np.int64]
+    flips: npt.NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The stateless order of training: `stream.draw(b)` is a pure function of the arguments and b.
+
+    Args:
+        n: samples in the data set.
+        batch_size: samples per rank and batch.
+        seed: of order and flips.
+        rank: of this process, from 0 on.
+        world: how many processes train together.
+        flip: whether to mirror a random half of the samples.
+    """
+
+    n: int
+    batch_size: int
+    seed: int = 0
+    rank: int = 0
+    world: int = 1
+    flip: bool = False
+
+    def draw(self, b: int) -> Draw:
+        """The part of batch `b` (from 0 on) that belongs to this rank."""
+        whole = self.batch_size * self.world
+        first = b * whole + self.rank * self.batch_size
+        indices = self.positions(first, first + self.batch_size)
+        if not self.flip:
+            return Draw(indices, None)
+        # drawn for the joined batch and then cut, so that a sample's flip does not depend on the number of ranks
+        flips = _random(_FLIP, self.seed, b).randint(0, 2, whole).astype(bool)
+        return Draw(indices, flips[self.rank * self.batch_size :][: self.batch_size])
+
+    def positions(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """The samples at positions `start` up to `stop` of the endless concatenation of permutations."""
+        parts = []
+        for epoch in range(start // self.n, (stop - 1) // self.n + 1):
+            begin = epoch * self.n
+            parts.append(_permutation(self.n, self.seed, epoch)[max(start - begin, 0) : stop - begin])
+        return np.concatenate(parts)
+
+
+class _Draws(Sampler[Draw]):
+    """The draws from the first batch that the model has not started yet, without end (and so without a length)."""
+
+    def __init__(self, data: Data, n: int) -> None:
+        self.data = data
+        self.n = n
+
+    def __iter__(self) -> Iterator[Draw]:
+        # the state of the run is read here and not at construction: by now a checkpoint has been restored
+        b, stream = self.data.progress(self.n)
+        while True:
+            yield stream.draw(b)
+            b += 1
+
+
+class _Gather(Dataset[Batch]):
+    """Whole batches by draw."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        batch = self.images.batch(draw.indices)
+        if draw.flips is not None:
+            flips = torch.from_numpy(draw.flips)
+            batch.images[flips] = batch.images[flips].flip(-1)
+        return batch
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+class Data(L.LightningDataModule):
+    """A data source; a subclass implements `read`, and its `__init__` is the schema of a recipe's `data` section.
+
+    Training never ends by itself: the loader has no length and goes on until `max_steps`. Keep the trainer's hands off
+    the sampler with `use_distributed_sampler=False`.
+
+    Args:
+        batch_size: samples per process and batch.
+        flip: whether to mirror a random half of the samples left to right, anew in each batch.
+        workers: processes that gather batches ahead of training; 0 gathers in the training process.
+
+    Raises:
+        BadArgument: if `batch_size` is below 1 or `workers` is negative.
+    """
+
+    def __init__(self, batch_size: int = 64, flip: bool = False, workers: int = 0) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise BadArgument(f"batch_size={batch_size}: a batch has at least one sample.")
+        if workers < 0:
+            raise BadArgument(f"workers={workers}: give the number of gathering processes, 0 for none.")
+        self.batch_size = batch_size
+        self.flip = flip
+        self.workers = workers
+        self._opened: dict[str, Images] = {}
+
+    def read(self, split: str) -> Images:
+        """Reads one split; implemented by every source, called by `open` once a split.
+
+        Raises:
+            BadData: if the data are missing or damaged.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement read(split).")
+
+    def open(self, split: str) -> Images:
+        """Opens `train`, `test` or `all` (both together); opened once and kept.
+
+        Raises:
+            BadArgument: for any other split.
+            BadData: if the data are missing or damaged.
+        """
+        if split not in SPLITS:
+            raise BadArgument(f"{split!r} is not a split; the splits are {', '.join(SPLITS)}.")
+        if split not in self._opened:
+            self._opened[split] = self.read(split)
+        return self._opened[split]
+
+    def prepare_data(self) -> None:
+        """Opens the training split on one process of each machine first, so that what is cached is made once."""
+        self.open("train")
+
+    def progress(self, n: int) -> tuple[int, Stream]:
+        """Where training stands: the number of the next batch, and the stream over `n` samples that it is drawn from.
+
+        The model says how many batches it has started (`batches_seen`) and the seed (`engine.seed`), the trainer says
+        the rank; without a trainer they are 0, 0 and 0 of 1.
+        """
+        trainer = self.trainer
+        if trainer is None:
+            return 0, Stream(n, self.batch_size, flip=self.flip)
+        model: Any = trainer.lightning_module
+        seed, seen = (model.engine.seed, model.batches_seen) if model is not None else (0, 0)
+        stream = Stream(n, self.batch_size, int(seed), trainer.global_rank, trainer.world_size, self.flip)
+        return int(seen), stream
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """An endless loader of `Batch` with uint8 images on the CPU, from the first batch not yet seen by the model.
+
+        Raises:
+            BadData: if the split holds no sample.
+        """
+        images = self.open("train")
+        if len(images) == 0:
+            raise BadData(f"{images.name}: the training split holds no sample.")
+        return DataLoader(
+            _Gather(images),
+            batch_size=None,  # a draw is a whole batch
+            sampler=_Draws(self, len(images)),
+            num_workers=self.workers,
+            collate_fn=_as_it_is,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.workers > 0,
+        )
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Converts images from uint8 to float32 in [-1, 1], on the device: a quarter of the bytes travel."""
+        targets = None if batch.targets is None else to_float(batch.targets)
+        return Batch(to_float(batch.images), batch.labels, targets)

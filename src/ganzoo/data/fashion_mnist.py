@@ -1,0 +1,160 @@
+"""Fashion-MNIST, from the Debian package's files, a folder, or the net."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import shutil
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ganzoo.data.batch import Data, Images, pad_to
+from ganzoo.data.files import cache_folder
+from ganzoo.types import BadArgument, BadData
+
+CLASSES: Final = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+DEBIAN: Final = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist puts its files
+
+_PREFIX = {"train": "train", "test": "t10k"}
+_FILES = [f"{prefix}-{kind}-ubyte.gz" for prefix in _PREFIX.values() for kind in ("images-idx3", "labels-idx1")]
+_EXPANSION = 1100  # deflate cannot make more than 1032 bytes of one
+
+
+class FashionMNIST(Data):
+    """60000 + 10000 grey pictures of clothes in 10 classes (Xiao et al., 2017, arXiv 1708.07747), 1x32x32 by default.
+
+    The files are taken from `root`, else from the Debian package `dataset-fashion-mnist`, else from what torchvision
+    downloads (once, into the cache folder).
+
+    Args:
+        batch_size: samples per process and batch.
+        size: 28, as published; above, such as 32, zero-padded in the background's black, never resized.
+        root: a folder with the four published `*-ubyte.gz` files.
+        flip: whether to mirror a random half of the samples.
+        workers: processes that gather batches ahead of training.
+
+    Raises:
+        BadArgument: if `size` is below 28.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        size: int = 32,
+        root: str | None = None,
+        flip: bool = False,
+        workers: int = 0,
+    ) -> None:
+        super().__init__(batch_size, flip, workers)
+        if size < 28:
+            raise BadArgument(f"size={size}: Fashion-MNIST has 28 pixels and is never resized; give 28 or more.")
+        self.size = size
+        self.root = root
+
+    def read(self, split: str) -> Images:
+        """Reads a split; under a second for the training images.
+
+        Raises:
+            BadData: if a file is missing, truncated or not what its name says, or the download fails.
+        """
+        folder = _folder(self.root)
+        parts = list(_PREFIX) if split == "all" else [split]
+        values = np.concatenate([read_idx(folder / f"{_PREFIX[p]}-images-idx3-ubyte.gz", (28, 28)) for p in parts])
+        labels = np.concatenate([read_idx(folder / f"{_PREFIX[p]}-labels-idx1-ubyte.gz", ()) for p in parts])
+        if len(values) != len(labels):
+            raise BadData(f"{folder}: {len(values)} images but {len(labels)} labels; fetch the files again.")
+        padded = pad_to(values[:, None], self.size, 0)
+        return Images("fashion-mnist", padded, labels.astype(np.int64), CLASSES, split, "MIT")
+
+
+def read_idx(path: Path, sample: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Reads a gzipped idx file of unsigned bytes: two zeros, 8 for the type, the rank, big-endian uint32 sizes, data.
+
+    Args:
+        path: of the file.
+        sample: the expected shape of one sample: `(28, 28)` for images, `()` for labels.
+
+    Returns:
+        `(N, *sample)` uint8.
+
+    Raises:
+        BadData: if the file is missing, not gzip, of another type or shape, truncated or too long.
+    """
+    rank = 1 + len(sample)
+    try:
+        with gzip.open(path) as file:
+            head = file.read(4 + 4 * rank)
+            if head[:4] != bytes([0, 0, 8, rank]) or len(head) < 4 + 4 * rank:
+                raise BadData(
+                    f"{path}: is no idx file of bytes (it begins with {head[:4].hex()}, not 000008{rank:02x})."
+                )
+            count, *shape = (int(size) for size in np.frombuffer(head, ">u4", rank, 4))
+            if tuple(shape) != sample:
+                raise BadData(f"{path}: its samples are of shape {tuple(shape)}, not {sample}.")
+            length = count * math.prod(sample)
+            if length > _EXPANSION * path.stat().st_size:  # a lying header must not reserve memory
+                raise BadData(f"{path}: announces {count} samples, more than a file of its size can hold.")
+            data = file.read(length + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadData(f"{path}: cannot be read ({error}); fetch the file again.") from error
+    if len(data) != length:
+        found = "more" if len(data) > length else f"only {len(data)} bytes"
+        raise BadData(f"{path}: announces {count} samples ({length} bytes) but holds {found}; fetch the file again.")
+    return np.frombuffer(data, np.uint8).reshape(count, *sample)
+
+
+def _folder(root: str | None) -> Path:
+    """The folder to read from; the download happens here."""
+    if root is not None:
+        folder = Path(root).expanduser()
+        missing = [name for name in _FILES if not (folder / name).is_file()]
+        if missing:
+            raise BadData(f"{folder}: holds no {missing[0]}; give the folder of Fashion-MNIST's four files as root.")
+        return folder
+    if all((DEBIAN / name).is_file() for name in _FILES):
+        return DEBIAN
+    folder = cache_folder() / "fashion-mnist"
+    if not all((folder / name).is_file() for name in _FILES):
+        _download(folder)
+    return folder
+
+
+def _download(folder: Path) -> None:
+    """Fetches the files through torchvision, which checks their MD5, and puts them in place at once."""
+    from torchvision.datasets import FashionMNIST as Published  # type: ignore[import-untyped]  # here, because it takes a second
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
+            Published(draft, download=True)
+            raw = Path(draft) / "FashionMNIST" / "raw"
+            ready = Path(draft) / "ready"
+            ready.mkdir()
+            for name in _FILES:
+                shutil.move(raw / name, ready / name)
+            folder.mkdir(exist_ok=True)
+            for name in _FILES:  # file by file: another process may be doing the same
+                os.replace(ready / name, folder / name)
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadData(
+            f"Fashion-MNIST is not on this machine and could not be downloaded ({reason}); "
+            "install the Debian package dataset-fashion-mnist, or give the folder of its four files as root."
+        ) from error

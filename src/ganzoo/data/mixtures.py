@@ -1,0 +1,119 @@
+"""Mixtures of Gaussians in the plane: data whose modes can be counted, for the theory."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ganzoo.data.batch import Data, Images
+from ganzoo.types import BadArgument
+
+_SPLIT_STREAMS = {"train": 0, "test": 1}
+
+
+class Ring(Data):
+    """Equal Gaussians on a circle, by default the 8 of standard deviation 0.02 and radius 2 of the unrolled GAN.
+
+    Metz et al., "Unrolled Generative Adversarial Networks", 2017 (arXiv 1611.02163), section 3.1 and appendix A. Mode k
+    lies at angle 2πk / modes; a point's label is its mode.
+
+    Args:
+        batch_size: points per process and batch.
+        modes: how many Gaussians.
+        radius: of the circle through their means.
+        std: the standard deviation of each, in both coordinates.
+        n: points for training; a fifth as many more for testing.
+        seed: of the points.
+        workers: processes that gather batches ahead of training.
+
+    Raises:
+        BadArgument: if `modes` or `n` is below 1, `radius` or `std` is not positive, or `seed` is negative.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 512,
+        modes: int = 8,
+        radius: float = 2.0,
+        std: float = 0.02,
+        n: int = 100_000,
+        seed: int = 0,
+        workers: int = 0,
+    ) -> None:
+        super().__init__(batch_size, False, workers)
+        _check(modes=modes, radius=radius, std=std, n=n, seed=seed)
+        angles = 2 * np.pi * np.arange(modes) / modes
+        circle = np.stack([np.cos(angles), np.sin(angles)], 1)
+        self.centres: npt.NDArray[np.float32] = (radius * circle).astype(np.float32)
+        self.std = std
+        self.n = n
+        self.seed = seed
+
+    def read(self, split: str) -> Images:
+        """Draws the points of a split; the same ones each time."""
+        return _draw("ring", self.centres, self.std, self.n, self.seed, split)
+
+
+class Grid(Data):
+    """Equal Gaussians on a square grid around the origin, by default 5 x 5 with spacing 2 and standard deviation 0.05.
+
+    The 2D-grid of Lin et al., "PacGAN", 2018 (arXiv 1712.04086), section 4.1, after Srivastava et al., "VEEGAN", 2017
+    (arXiv 1705.07761). Modes are numbered row by row from the lower left; a point's label is its mode.
+
+    Args:
+        batch_size: points per process and batch.
+        side: modes along a side; there are `side` x `side`.
+        spacing: between the means of neighbours.
+        std: the standard deviation of each, in both coordinates.
+        n: points for training; a fifth as many more for testing.
+        seed: of the points.
+        workers: processes that gather batches ahead of training.
+
+    Raises:
+        BadArgument: if `side` or `n` is below 1, `spacing` or `std` is not positive, or `seed` is negative.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 512,
+        side: int = 5,
+        spacing: float = 2.0,
+        std: float = 0.05,
+        n: int = 100_000,
+        seed: int = 0,
+        workers: int = 0,
+    ) -> None:
+        super().__init__(batch_size, False, workers)
+        _check(side=side, spacing=spacing, std=std, n=n, seed=seed)
+        steps = spacing * (np.arange(side) - (side - 1) / 2)
+        x, y = np.meshgrid(steps, steps)
+        self.centres: npt.NDArray[np.float32] = np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)
+        self.std = std
+        self.n = n
+        self.seed = seed
+
+    def read(self, split: str) -> Images:
+        """Draws the points of a split; the same ones each time."""
+        return _draw("grid", self.centres, self.std, self.n, self.seed, split)
+
+
+def _check(**arguments: float) -> None:
+    for name, value in arguments.items():
+        if name == "seed":
+            if value < 0:
+                raise BadArgument(f"seed={value}: a seed is zero or positive.")
+        elif not (0 < value < float("inf")):
+            raise BadArgument(f"{name}={value}: give a positive number.")
+
+
+def _draw(name: str, centres: npt.NDArray[np.float32], std: float, n: int, seed: int, split: str) -> Images:
+    parts = ["train", "test"] if split == "all" else [split]
+    points, labels = [], []
+    for part in parts:
+        count = n if part == "train" else max(n // 5, 1)
+        random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, _SPLIT_STREAMS[part]])))
+        modes = random.randint(0, len(centres), count).astype(np.int64)
+        points.append((centres[modes] + std * random.standard_normal((count, 2))).astype(np.float32))
+        labels.append(modes)
+    classes = tuple(f"mode {k}" for k in range(len(centres)))
+    return Images(name, np.concatenate(points), np.concatenate(labels), classes, split, "CC0-1.0")
