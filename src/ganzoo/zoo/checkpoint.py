@@ -9,8 +9,8 @@
     README.md            the card
     manifest.json        sha256 and size of the others, the README aside
 
-Every file is checked against the manifest before it is parsed. Tensors are read by safetensors alone; nothing that a folder
-holds is imported, resolved or executed.
+Every file is checked against the manifest before it is parsed. Tensors are read by safetensors alone; nothing that a
+folder holds is imported, resolved or executed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def shipped_folders() -> dict[str, Path]:
 
 
 def resource_folder(name: str) -> Path | None:
-    """`checkpoints` or `recipes`: inside the installed package, or beside `src` in a checkout; None where neither is."""
+    """`checkpoints` or `recipes`: inside the installed package, or beside `src` in a checkout; else None."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / name, package.parents[1] / name):
         if folder.is_dir():
@@ -136,8 +136,8 @@ def write_manifest(folder: Path) -> None:
 def writing(folder: Path) -> Iterator[Path]:
     """Gives an empty folder beside `folder` to fill, and exchanges the two when all went well.
 
-    A kill leaves the old folder or the new one under the name; between the two renames the old one stands beside it with
-    the ending `.old`, from which `settle` restores it.
+    A kill leaves the old folder or the new one under the name; between the two renames the old one stands beside it
+    with the ending `.old`, from which `settle` restores it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
@@ -157,7 +157,7 @@ def writing(folder: Path) -> Iterator[Path]:
 
 
 def settle(folder: Path) -> None:
-    """Finishes an exchange of folders that a kill interrupted: restores the old one, or removes it where the new one is in place."""
+    """Finishes an exchange of folders that a kill cut: restores the old one, or removes it where the new one stands."""
     old = folder.with_name(folder.name + ".old")
     if not old.exists():
         return

@@ -1,6 +1,6 @@
 """The registry of families: one file a family, found by themselves.
 
-A family's name is its file's name under `ganzoo/families/`, so the names are known without importing anything. A family's
+A family's name is its file's name under `ganzoo/families/`, known without importing anything. A family's
 class enters the registry when its module is imported and `@register` runs. Names from configurations are looked up here
 and nowhere else: nothing that a configuration says is ever imported as a path.
 """

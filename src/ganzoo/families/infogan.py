@@ -1,0 +1,177 @@
+"""InfoGAN: latent codes that a network can read back from the samples take on meaning without labels.
+
+Chen et al. 2016, "InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial Nets",
+arXiv:1606.03657. A part c of the latents is recovered by a network Q on the discriminator's trunk; maximising how well it
+does bounds the mutual information of c and G(z, c) from below (eq. 5):
+
+    min_{G,Q} max_D  V(D, G) - lambda L_I(G, Q),        L_I = E log Q(c | G(z, c)) + H(c)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.nn import dcgan
+from ganzoo.objectives import losses
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import Batch
+from ganzoo.zoo.registry import register
+
+
+class Recogniser(nn.Module):
+    """Q: reads the codes from the discriminator's features; a hidden layer of 128, as in appendix C.
+
+    Args:
+        features: length of the flattened features.
+        categories: values of the categorical code.
+        continuous: number of continuous codes.
+    """
+
+    def __init__(self, features: int, categories: int, continuous: int) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(
+            nn.Flatten(), nn.Linear(features, 128, bias=False), nn.BatchNorm1d(128), nn.LeakyReLU(0.1)
+        )
+        self.category = nn.Linear(128, categories)
+        self.mean = nn.Linear(128, continuous)
+        self.apply(dcgan.initialise)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps features to the category's logits `(N, categories)` and the continuous codes' means `(N, continuous)`."""
+        hidden = self.hidden(features)
+        return self.category(hidden), self.mean(hidden)
+
+
+@register(
+    paper="Chen, Duan, Houthooft, Schulman, Sutskever and Abbeel, InfoGAN: Interpretable Representation Learning by "
+    "Information Maximizing Generative Adversarial Nets",
+    year=2016,
+    url="https://arxiv.org/abs/1606.03657",
+)
+class InfoGAN(Game):
+    """Codes that must be readable from the samples come to mean something: a class, a slant, a width.
+
+    As in the authors' code, Q and the trunk it shares belong to the discriminator's player, the information term stands
+    in both players' losses, and Q of a continuous code is a normal distribution of standard deviation 1.
+
+    Args:
+        size: side of an image: 4, 5, 6 or 7 times a power of two.
+        channels: of an image.
+        incompressible: length of the noise z beside the codes.
+        categories: values of the categorical code (`labels` of `sample`).
+        continuous: number of continuous codes, uniform in [-1, 1].
+        width: feature maps beside the images.
+        weight: lambda, of the information term.
+        lr: learning rate of the generator.
+        discriminator_lr: of the discriminator and Q.
+        betas: Adam's decay rates.
+    """
+
+    def __init__(
+        self,
+        size: int = 28,
+        channels: int = 1,
+        incompressible: int = 62,
+        categories: int = 10,
+        continuous: int = 2,
+        width: int = 64,
+        weight: float = 1.0,
+        lr: float = 1e-3,
+        discriminator_lr: float = 2e-4,
+        betas: tuple[float, float] = (0.5, 0.999),
+    ) -> None:
+        super().__init__()
+        self.shape, self.classes, self.weight = (channels, size, size), categories, weight
+        self.latent, self.continuous = incompressible + continuous, continuous
+        self.generator = dcgan.Generator(self.latent + categories, channels, size, width)
+        self.discriminator = dcgan.Discriminator(channels, size, width)
+        self.recogniser = Recogniser(math.prod(self.discriminator.feature_shape), categories, continuous)
+        self.generator_adam = partial(Adam, lr=lr, betas=betas)
+        self.discriminator_adam = partial(Adam, lr=discriminator_lr, betas=betas)
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator with Q, and the generator."""
+        return {
+            "discriminator": Player((self.discriminator, self.recogniser), self.discriminator_adam),
+            "generator": Player(self.generator, self.generator_adam),
+        }
+
+    def prior(self, rng: np.random.RandomState) -> np.ndarray:
+        """The noise, normal, then the continuous codes, uniform in [-1, 1]; the category is the label."""
+        return np.concatenate([rng.randn(self.latent - self.continuous), rng.uniform(-1, 1, self.continuous)])
+
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Maps noise with continuous codes `(n, latent)` and categories `(n,)` through the averaged generator."""
+        assert labels is not None and self.classes is not None
+        return self.averaged(torch.cat([z, F.one_hot(labels, self.classes).to(z)], 1))  # type: ignore[no-any-return]
+
+    def vary(self, seeds: Sequence[int], code: int, values: Sequence[float], category: int | None = None) -> Tensor:
+        """Changes one continuous code and holds all else: the paper's figure 2.
+
+        Args:
+            seeds: one row of pictures a seed.
+            code: which continuous code.
+            values: what it is set to; beyond [-1, 1] it extrapolates.
+            category: the category of all; None for each seed's own.
+
+        Returns:
+            Images `(seeds, values, C, H, W)` in [-1, 1].
+        """
+        z, labels = self.draw(seeds, category)
+        assert labels is not None
+        rows = z.repeat_interleave(len(values), 0)
+        rows[:, self.latent - self.continuous + code] = torch.tensor(values, dtype=rows.dtype).repeat(len(seeds))
+        with self.inferring():
+            images = self.generate(rows.to(self.device), labels.repeat_interleave(len(values)).to(self.device))
+        return self.limit(images.float().cpu()).unflatten(0, (len(seeds), len(values)))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update of each player."""
+        self.move("discriminator", self.discriminator_loss, batch)
+        self.move("generator", self.generator_loss, batch)
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """-E log D(x) - E log(1 - D(G(z, c))) - lambda L_I."""
+        z, category, codes = self.noise(batch)
+        features = self.discriminator.features(self.generate_live(z, category))
+        fake = self.discriminator.score(features)
+        game = losses.minimax_discriminator(self.discriminator(batch.images), fake)
+        return game - self.weight * self.information(features, category, codes)
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """-E log D(G(z, c)) - lambda L_I."""
+        z, category, codes = self.noise(batch)
+        features = self.discriminator.features(self.generate_live(z, category))
+        game = losses.nonsaturating_generator(self.discriminator.score(features))
+        information = self.information(features, category, codes)
+        self.record(information=information)
+        return game - self.weight * information
+
+    def information(self, features: Tensor, category: Tensor, codes: Tensor) -> Tensor:
+        """L_I (eq. 5), in nats, without the constants of the continuous codes' entropy and normal density."""
+        logits, means = self.recogniser(features)
+        entropy = math.log(logits.shape[1])  # of the uniform category; the other codes' constants have no gradient
+        categorical = entropy - F.cross_entropy(logits.float(), category)
+        return categorical - 0.5 * (codes - means.float()).square().sum(1).mean()
+
+    def generate_live(self, z: Tensor, category: Tensor) -> Tensor:
+        """The live generator on noise with continuous codes, and categories."""
+        assert self.classes is not None
+        return self.generator(torch.cat([z, F.one_hot(category, self.classes).to(z)], 1))  # type: ignore[no-any-return]
+
+    def noise(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Noise with continuous codes `(N, latent)`, categories `(N,)` and the codes alone `(N, continuous)`."""
+        assert self.classes is not None
+        n = len(batch.images)
+        codes = torch.rand(n, self.continuous, device=self.device) * 2 - 1
+        z = torch.cat([torch.randn(n, self.latent - self.continuous, device=self.device), codes], 1)
+        return z, torch.randint(self.classes, (n,), device=self.device), codes

@@ -1,0 +1,85 @@
+"""WGAN-GP: a penalty on the critic's gradient takes the place of clipped weights.
+
+Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", arXiv:1704.00028, Algorithm 1. An optimal critic has gradients
+of norm 1 almost everywhere between data and model, so a norm other than 1 is penalised there:
+
+    L_C = E C(G(z)) - E C(x) + lambda E (||grad C(x^)|| - 1)^2,   x^ between x and G(z)        L_G = -E C(G(z))
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from ganzoo.nn import dcgan
+from ganzoo.objectives import losses, penalties
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import Batch
+from ganzoo.zoo.registry import register
+
+
+@register(
+    paper="Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville, Improved Training of Wasserstein GANs",
+    year=2017,
+    url="https://arxiv.org/abs/1704.00028",
+)
+class WGANGP(Game):
+    """Penalising the norm of the critic's gradient keeps it Lipschitz without clipping its weights.
+
+    Args:
+        size: side of an image: 4, 5, 6 or 7 times a power of two.
+        channels: of an image.
+        latent: length of z.
+        width: feature maps beside the images (64 in the authors' code).
+        n_critic: critic updates to one of the generator.
+        penalty: lambda, the weight of the penalty.
+        lr: learning rate of both players.
+        betas: Adam's decay rates.
+    """
+
+    def __init__(
+        self,
+        size: int = 64,
+        channels: int = 3,
+        latent: int = 128,
+        width: int = 64,
+        n_critic: int = 5,
+        penalty: float = 10.0,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.0, 0.9),
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent, self.n_critic, self.penalty = (channels, size, size), latent, n_critic, penalty
+        self.generator = dcgan.Generator(latent, channels, size, width)
+        # No batch normalization in the critic: the penalty is on each sample's own gradient (section 4)
+        self.critic = dcgan.Discriminator(channels, size, width, normalization=None)
+        self.adam = partial(Adam, lr=lr, betas=betas)
+
+    def players(self) -> dict[str, Player]:
+        """The critic and the generator, with the same Adam."""
+        return {"critic": Player(self.critic, self.adam), "generator": Player(self.generator, self.adam)}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Algorithm 1: an update of the critic with a batch; after n_critic of them one of the generator."""
+        self.move("critic", self.critic_loss, batch)
+        if self.turn(every=self.n_critic):
+            self.move("generator", self.generator_loss, batch)
+
+    def critic_loss(self, batch: Batch) -> Tensor:
+        """Eq. 3: E C(G(z)) - E C(x) + lambda E (||grad C(x^)|| - 1)^2."""
+        fake = self.generator(self.noise(batch))
+        distance = losses.wasserstein_critic(self.critic(batch.images), self.critic(fake))
+        self.record(wasserstein_estimate=-distance)
+        return distance + self.penalty * penalties.gradient_penalty(self.critic, batch.images, fake)
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """-E C(G(z))."""
+        return losses.wasserstein_generator(self.critic(self.generator(self.noise(batch))))
+
+    def noise(self, batch: Batch) -> Tensor:
+        """z `(N, latent)`, as many as there are images in the batch."""
+        return torch.randn(len(batch.images), self.latent, device=self.device)

@@ -1,0 +1,114 @@
+"""The convolutional networks of DCGAN (Radford 2016, arXiv:1511.06434, section 3 and figure 1), at any size.
+
+Images of `start * 2^k` pixels, with `start` from 4 to 7: 8, 16, 32, 64, 128, but also 28 (from 7) and 96 (from 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from ganzoo.types import BadArgument
+
+Normalization = Callable[[int], nn.Module]
+
+
+def plan(size: int) -> tuple[int, int]:
+    """The side of the smallest feature map and the number of doublings from there to `size` pixels.
+
+    Raises:
+        BadArgument: if the size is not 4 to 7 times a power of two, at least doubled once.
+    """
+    start, doublings = size, 0
+    while start % 2 == 0 and start > 7:
+        start, doublings = start // 2, doublings + 1
+    if not 4 <= start <= 7 or doublings < 1:
+        raise BadArgument(
+            f"image size is {size}; 4, 5, 6 or 7 times a power of two is expected, such as 8, 28, 32 or 64"
+        )
+    return start, doublings
+
+
+class Generator(nn.Module):
+    """Projects z and upsamples by fractionally strided convolutions, with batch normalization and ReLU; tanh at the end.
+
+    Args:
+        latent: length of z.
+        channels: channels of an image.
+        size: side of an image.
+        width: feature maps before the last layer; each layer towards z has twice as many.
+        last: the last activation.
+    """
+
+    def __init__(self, latent: int, channels: int, size: int, width: int, last: nn.Module | None = None) -> None:
+        super().__init__()
+        start, doublings = plan(size)
+        widths = [width * 2**i for i in reversed(range(doublings))]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(latent, widths[0], start, bias=False)]
+        for wide, narrow in zip(widths, widths[1:], strict=False):
+            layers += [nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
+            layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)]
+        layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        layers += [nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, bias=False)]
+        self.main = nn.Sequential(*layers, last if last is not None else nn.Tanh())
+        self.apply(initialise)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Maps `(N, latent)` to `(N, channels, size, size)` in [-1, 1]."""
+        return self.main(z[:, :, None, None])  # type: ignore[no-any-return]
+
+
+class Discriminator(nn.Module):
+    """Strided convolutions with leaky ReLU, down to one score.
+
+    Args:
+        channels: channels of an image.
+        size: side of an image.
+        width: feature maps after the first layer; each further layer has twice as many.
+        normalization: makes the normalization after every convolution but the first and the last; None for none.
+        outputs: scores an image.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        width: int,
+        normalization: Normalization | None = nn.BatchNorm2d,
+        outputs: int = 1,
+    ) -> None:
+        super().__init__()
+        start, doublings = plan(size)
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1, bias=False)]
+        layers += [nn.LeakyReLU(0.2, inplace=True)]
+        for i in range(doublings - 1):
+            narrow, wide = width * 2**i, width * 2 ** (i + 1)
+            layers += [nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=normalization is None)]
+            layers += [] if normalization is None else [normalization(wide)]
+            layers += [nn.LeakyReLU(0.2, inplace=True)]
+        self.features = nn.Sequential(*layers)
+        self.feature_shape = (width * 2 ** (doublings - 1), start, start)
+        self.head = nn.Conv2d(self.feature_shape[0], outputs, start, bias=False)
+        self.outputs = outputs
+        self.apply(initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(N, channels, size, size)` to scores `(N,)`, or `(N, outputs)` where there are several."""
+        return self.score(self.features(x))
+
+    def score(self, features: Tensor) -> Tensor:
+        """Maps the last feature maps to the scores."""
+        scores = self.head(features).flatten(1)
+        return scores.squeeze(1) if self.outputs == 1 else scores  # type: ignore[no-any-return]
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.02), normalization gains from N(1, 0.02) (section 4; the gains as in the authors' code)."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)

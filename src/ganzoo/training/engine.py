@@ -1,0 +1,126 @@
+"""How a run is driven, apart from what the paper says: the options of every recipe, and the moving average."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from ganzoo.types import BadArgument
+
+Parameters = Iterable[nn.Parameter]
+
+
+@dataclass
+class Player:
+    """One player: the modules whose parameters it moves, and how.
+
+    Args:
+        modules: a module or several.
+        optimizer: makes the optimizer from parameters, such as `partial(torch.optim.Adam, lr=2e-4)`.
+        schedule: the factor on the learning rate after so many images seen, where the paper gives one.
+    """
+
+    modules: nn.Module | tuple[nn.Module, ...]
+    optimizer: Callable[[Parameters], torch.optim.Optimizer]
+    schedule: Callable[[int], float] | None = None
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The player's parameters, each once, in a fixed order."""
+        modules = (self.modules,) if isinstance(self.modules, nn.Module) else self.modules
+        return list(dict.fromkeys(parameter for module in modules for parameter in module.parameters()))
+
+
+@dataclass
+class Engine:
+    """The options of a run that no paper is about.
+
+    Args:
+        seed: of everything random in training.
+        accumulate: slices into which a move divides its batch; gradients are averaged over them.
+        clip: the largest norm of a move's gradient; None for no clipping.
+        warmup: images over which learning rates rise linearly from 0.
+        decay: learning rates fall linearly to 0 between these two counts of images; None for constant ones.
+        average: half-life of the generator's moving average in images; `paper` for what the family's paper does (often
+            none), None for none.
+        rampup: the half-life is at most this share of the images seen (StyleGAN2-ADA's code); None for none.
+        compile: compile the networks for the main moves; `True` for torch's default backend, or a backend's name.
+        log_every: generator updates between two lines of the log.
+    """
+
+    seed: int = 0
+    accumulate: int = 1
+    clip: float | None = None
+    warmup: int = 0
+    decay: tuple[int, int] | None = None
+    average: float | Literal["paper"] | None = "paper"
+    rampup: float | None = 0.05
+    compile: bool | str = False
+    log_every: int = 50
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        for name, value, least in (
+            ("seed", self.seed, 0),
+            ("accumulate", self.accumulate, 1),
+            ("warmup", self.warmup, 0),
+            ("log_every", self.log_every, 1),
+        ):
+            if value < least:
+                raise BadArgument(f"engine.{name} is {value}; at least {least} is expected")
+        if self.clip is not None and not self.clip > 0:
+            raise BadArgument(f"engine.clip is {self.clip}; a norm above 0 is expected, or null")
+        if self.decay is not None and not 0 <= self.decay[0] < self.decay[1]:
+            raise BadArgument(f"engine.decay is {self.decay}; two rising counts of images are expected, or null")
+        if isinstance(self.average, (int, float)) and not self.average > 0:
+            raise BadArgument(f"engine.average is {self.average}; a half-life above 0 images is expected, or null")
+
+    def rate(self, images_seen: int) -> float:
+        """The factor on every learning rate after so many images."""
+        factor = min(1.0, images_seen / self.warmup) if self.warmup else 1.0
+        if self.decay is not None:
+            start, end = self.decay
+            factor *= min(1.0, max(0.0, (end - images_seen) / (end - start)))
+        return factor
+
+
+def stream_seed(seed: int, batch: int, move: int, rank: int) -> int:
+    """The seed of one move's random stream, a function of where the move stands in the run and of nothing else.
+
+    A resumed run draws what the uninterrupted one would have, and no two moves share their noise.
+    """
+    low, high = np.random.SeedSequence((seed, batch, move, rank)).generate_state(2)
+    return int(low) | int(high) << 32
+
+
+class MovingAverage(nn.Module):
+    """The exponential moving average of a module, with its half-life in images.
+
+    `θ' ← β θ' + (1 - β) θ` with `β = 0.5^(images / half-life)`; buffers are copied.
+
+    Args:
+        live: the module to follow.
+    """
+
+    def __init__(self, live: nn.Module) -> None:
+        super().__init__()
+        import copy
+
+        self.module = copy.deepcopy(live).requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, live: nn.Module, beta: float) -> None:
+        """Moves the average towards `live` by the share `1 - beta`."""
+        averages, currents = list(self.module.parameters()), [p.detach() for p in live.parameters()]
+        torch._foreach_lerp_(averages, currents, 1.0 - beta)
+        for average, current in zip(self.module.buffers(), live.buffers(), strict=True):
+            average.copy_(current)
+
+    @torch.no_grad()
+    def restart(self, live: nn.Module) -> None:
+        """Makes the average equal to `live`."""
+        self.module.load_state_dict(live.state_dict())

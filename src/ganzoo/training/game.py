@@ -1,0 +1,567 @@
+"""The game: several players, one verb.
+
+A family subclasses `Game` and writes its paper's Algorithm 1 in `training_step` with `self.move(player, loss, batch)`.
+What is the same for every paper is here: whose parameters learn, backpropagation and its reduction over ranks, the guard
+against non-finite gradients, the step, the generator's moving average, the counters, and sampling by seed. What papers
+differ in (n_critic, lazy penalties, unrolling, balance) is not.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganzoo.training.engine import Engine, MovingAverage, Player, stream_seed
+from ganzoo.types import BadArgument, Batch, Card, TrainingStopped
+
+_PATIENCE = 20  # moves of one player with non-finite gradients, in a row, after which a run stops
+
+
+@dataclass
+class _Mover:
+    """A player while training: its optimizer, and the parameters it moves and does not."""
+
+    player: Player
+    parameters: list[nn.Parameter]
+    others: list[nn.Parameter]
+    optimizer: Any = None  # Lightning's wrapper, set at the first move
+    skipped: Tensor = field(default_factory=lambda: torch.zeros(()))  # moves with non-finite gradients, in all,
+    streak: Tensor = field(default_factory=lambda: torch.zeros(()))  # in a row until now,
+    worst: Tensor = field(default_factory=lambda: torch.zeros(()))  # and in the longest row
+
+
+class Game(L.LightningModule, ABC):
+    """The base class of every family.
+
+    A family sets, in `__init__`, its networks (named as in its paper), `shape` and, where it has one, `classes`.
+
+    Attributes:
+        engine: the options of a run that the paper is not about.
+        images_seen: real images that all ranks have seen; schedules follow it.
+        batches_seen: batches begun; `turn`, the random streams and the sampler follow it.
+        shape: `(C, H, W)` of an image, or `(d,)` of a point.
+        classes: number of classes of a conditional family; None otherwise.
+        latent: length of z.
+        arguments: the arguments of the constructor, resolved, as plain JSON values.
+        card, provenance: what a loaded model is and where it came from; None for a fresh one.
+    """
+
+    inference: ClassVar[tuple[str, ...]] = ("generator",)  # modules that `sample`, `translate` or `encode` need
+    averages: ClassVar[tuple[str, ...]] = ("generator",)  # modules that have a moving average, when there is one
+    average_half_life: ClassVar[float | None] = None  # in images, where the paper has a moving average
+    leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
+
+    shape: tuple[int, ...]
+    latent: int
+    classes: int | None = None
+    arguments: dict[str, Any]
+    card: Card | None = None
+    provenance: dict[str, Any] | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Game:
+        """Records the constructor's arguments before it runs."""
+        game = super().__new__(cls)
+        bound = inspect.signature(cls).bind_partial(*args, **kwargs)
+        bound.apply_defaults()
+        arguments = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in bound.arguments.items()
+        }
+        object.__setattr__(game, "arguments", arguments)
+        return game
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.engine = Engine()
+        self.images_seen = 0
+        self.batches_seen = 0
+        self.latest: dict[str, float] = {}  # the last line of the log
+        self._averages = nn.ModuleDict()
+        self._movers: dict[str, _Mover] = {}
+        self._moves = 0
+        self._averaged_at = 0
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._logged = (0, 0, time.monotonic())  # global_step, images_seen and time of the last line
+
+    # ---------------------------------------------------------------- what a family writes
+
+    @abstractmethod
+    def players(self) -> dict[str, Player]:
+        """The players by name; their order is that of the optimizers."""
+
+    @abstractmethod
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """The paper's algorithm for one batch: a critic move's worth of real data."""
+
+    def prior(self, rng: np.random.RandomState) -> np.ndarray:
+        """Draws one z `(latent,)`; the standard normal unless a family overrides it."""
+        return rng.randn(self.latent)
+
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Maps `z` `(n, latent)` and labels `(n,)` through the averaged generator, as it comes."""
+        return self.averaged(z) if labels is None else self.averaged(z, labels)  # type: ignore[no-any-return]
+
+    def rank_state(self) -> dict[str, Tensor]:
+        """Tensors beside parameters and buffers that this rank alone holds, such as an image pool."""
+        return {}
+
+    def load_rank_state(self, state: dict[str, Tensor]) -> None:
+        """Takes back what `rank_state` gave."""
+
+    # ---------------------------------------------------------------- the verb
+
+    def move(self, player: str, loss: Callable[..., Tensor], *args: Any, counts: bool = True) -> None:
+        """One move: only this player's parameters learn.
+
+        Args:
+            player: the player's name.
+            loss: computes the scalar that the player minimises.
+            *args: handed to `loss`; batches and tensors are divided into slices where gradients are accumulated.
+            counts: whether the move is an update; a lazy penalty's is not.
+
+        Raises:
+            TrainingStopped: after 20 moves of the player with non-finite gradients in a row.
+        """
+        mover = self._mover(player)
+        optimizer = mover.optimizer.optimizer
+        self._moves += 1
+        torch.manual_seed(stream_seed(self.engine.seed, self.batches_seen, self._moves, self.global_rank))
+        self._set_rate(mover, optimizer)
+        optimizer.zero_grad(set_to_none=True)
+        statistics = [(buffer, buffer._version, buffer.clone()) for buffer in self._statistics()]
+        with _only(mover.others):
+            value = self._backward(loss, args)
+        reduce = getattr(self.trainer.strategy, "reduce_gradients", None)
+        if reduce is not None:
+            reduce(mover.parameters)
+        bad = self._step(mover, optimizer, counts and player == self.leads)
+        self._undo(statistics, bad)
+        self.record(**{getattr(loss, "__name__", f"{player}_loss"): value})
+        if counts and player == self.leads:
+            self._update_averages()
+
+    def turn(self, every: int) -> bool:
+        """Whether this batch is the last of a group of `every`: the generator's turn, or a lazy penalty's."""
+        return self.batches_seen % every == 0
+
+    def record(self, **values: Tensor) -> None:
+        """Notes scalars for the log, which holds their mean since its last line."""
+        for name, value in values.items():
+            value = value.detach().float()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def _backward(self, loss: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
+        """Backpropagates the loss of each slice, weighted by its share; gives the loss of the whole."""
+        length = next((len(a.images) if isinstance(a, Batch) else len(a) for a in args if _divisible(a)), 1)
+        slices = min(self.engine.accumulate, length)
+        bounds = [round(i * length / slices) for i in range(slices + 1)]
+        total = torch.zeros((), device=self.device)
+        for start, stop in itertools.pairwise(bounds):
+            part = loss(*(_part(a, start, stop) for a in args)) if slices > 1 else loss(*args)
+            share = (stop - start) / length
+            self.manual_backward(part if slices == 1 else part * share)
+            total = total + part.detach() * share
+        return total
+
+    def _step(self, mover: _Mover, optimizer: torch.optim.Optimizer, leads: bool) -> Tensor:
+        """Unscales, guards, clips and steps; gives 1 where the gradients were not finite, and nothing was changed."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        learning = [parameter for parameter in mover.parameters if parameter.grad is not None]
+        if scaler is not None and learning:
+            scaler.unscale_(optimizer)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
+        bad = (~torch.isfinite(norm)).float().to(self.device)
+        if self.engine.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(learning, self.engine.clip, norm)
+        if leads:
+            # Lightning counts every step of every optimizer (Lightning #17958); only the leader's steps run these hooks
+            mover.optimizer._on_before_step()
+        if scaler is not None and learning:
+            scaler.step(optimizer)
+            scaler.update()
+        elif optimizer.param_groups[0].get("fused"):
+            optimizer.found_inf = bad  # type: ignore[attr-defined]  # a fused step with this set changes nothing
+            optimizer.step()
+        elif not bad:  # the host waits for the device here: an optimizer without a fused form has no other way
+            optimizer.step()
+        if leads:
+            mover.optimizer._on_after_step()
+        self._count_bad(mover, bad, scaler)
+        return bad
+
+    def _count_bad(self, mover: _Mover, bad: Tensor, scaler: Any) -> None:
+        """Counts skipped moves on the device and looks at the counts rarely, because a look makes the host wait."""
+        look = self.device.type == "cpu" or self.batches_seen % self.engine.log_every == 0
+        if scaler is not None:  # a scaler skips steps to find its scale; only one that found none is a failure
+            if look and scaler.get_scale() < 1:
+                raise TrainingStopped(
+                    f"the loss scale of 16-bit training fell to {scaler.get_scale():.1e}: gradients are not finite at "
+                    "any scale; lower the learning rate, or train in bf16-mixed or 32"
+                )
+            return
+        if self.device.type == "cpu" and not bad and not mover.streak:
+            return
+        for name in ("skipped", "streak", "worst"):
+            setattr(mover, name, getattr(mover, name).to(self.device))
+        mover.skipped = mover.skipped + bad
+        mover.streak = (mover.streak + bad) * bad
+        mover.worst = torch.maximum(mover.worst, mover.streak)
+        if look and mover.worst >= _PATIENCE:
+            name = next(name for name, other in self._movers.items() if other is mover)
+            raise TrainingStopped(
+                f"the {name}'s gradients were not finite in {_PATIENCE} moves in a row, at step {self.global_step}; "
+                "lower the learning rate or set engine.clip, and go on from the last checkpoint"
+            )
+
+    def _statistics(self) -> Iterator[Tensor]:
+        """The floating-point buffers of the live networks, which a forward pass may change."""
+        for name, module in self.named_children():
+            if name != "_averages":
+                yield from (buffer for buffer in module.buffers() if buffer.is_floating_point())
+
+    @torch.no_grad()
+    def _undo(self, statistics: list[tuple[Tensor, int, Tensor]], bad: Tensor) -> None:
+        """Puts back statistics that a move with non-finite gradients may have spoiled."""
+        if self.device.type == "cpu" and not bad:
+            return
+        for buffer, version, before in statistics:
+            if buffer._version != version:
+                buffer.copy_(torch.where(bad > 0, before, buffer))
+
+    def _set_rate(self, mover: _Mover, optimizer: torch.optim.Optimizer) -> None:
+        factor = self.engine.rate(self.images_seen)
+        if mover.player.schedule is not None:
+            factor *= mover.player.schedule(self.images_seen)
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+    def optimizer(self, player: str) -> torch.optim.Optimizer:
+        """A player's optimizer, for algorithms that look ahead through its steps."""
+        return self._mover(player).optimizer.optimizer  # type: ignore[no-any-return]
+
+    def _mover(self, player: str) -> _Mover:
+        if not self._movers:
+            self._seat()
+        try:
+            mover = self._movers[player]
+        except KeyError:
+            raise BadArgument(f"there is no player {player!r}; the players are {', '.join(self._movers)}") from None
+        if mover.optimizer is None:
+            optimizers = self.optimizers()
+            listed = optimizers if isinstance(optimizers, list) else [optimizers]
+            for other, optimizer in zip(self._movers.values(), listed, strict=True):
+                other.optimizer = optimizer
+        return mover
+
+    def _seat(self) -> None:
+        """Lists each player's parameters, and those that rest while it moves."""
+        players = self.players()
+        owned = {name: player.parameters() for name, player in players.items()}
+        everyone = [parameter for parameters in owned.values() for parameter in parameters]
+        if len({id(parameter) for parameter in everyone}) != len(everyone):
+            raise BadArgument(f"{type(self).__name__}: a parameter belongs to two players")
+        for name, player in players.items():
+            mine = {id(parameter) for parameter in owned[name]}
+            self._movers[name] = _Mover(player, owned[name], [p for p in everyone if id(p) not in mine])
+
+    # ---------------------------------------------------------------- the moving average
+
+    def average_module(self, name: str) -> nn.Module:
+        """The moving average of a module, or the module itself where there is none."""
+        if name in self._averages:
+            return self._averages[name].module  # type: ignore[union-attr,return-value]
+        return getattr(self, name)  # type: ignore[no-any-return]
+
+    @property
+    def averaged(self) -> Any:
+        """The generator that samples are drawn from: its moving average, or itself where there is none."""
+        return self.average_module("generator")
+
+    @property
+    def half_life(self) -> float | None:
+        """Of the moving average, in images; None where there is none."""
+        chosen = self.engine.average
+        return self.average_half_life if chosen == "paper" else chosen  # type: ignore[return-value]
+
+    def start_averages(self) -> None:
+        """Begins the moving averages, where there are any and they have not begun."""
+        for name in self.averages if self.half_life is not None else ():
+            if name not in self._averages:
+                self._averages[name] = MovingAverage(getattr(self, name))
+
+    def _update_averages(self) -> None:
+        if not self._averages or self.half_life is None:
+            return
+        half_life = self.half_life
+        if self.engine.rampup is not None:
+            half_life = min(half_life, self.images_seen * self.engine.rampup)
+        images, self._averaged_at = self.images_seen - self._averaged_at, self.images_seen
+        beta = 0.5 ** (images / max(half_life, 1e-8))
+        for name, average in self._averages.items():
+            average.update(getattr(self, name), beta)  # type: ignore[operator]
+
+    # ---------------------------------------------------------------- Lightning's hooks
+
+    def setup(self, stage: str) -> None:
+        """Begins the moving averages before a checkpoint is restored."""
+        if stage == "fit":
+            self.start_averages()
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """One optimizer a player, in its fused form where there is one."""
+        self._movers = {}
+        self._seat()
+        optimizers = []
+        for mover in self._movers.values():
+            make = mover.player.optimizer
+            fused = {"fused": True} if "fused" in inspect.signature(make).parameters else {}
+            optimizer = make(mover.parameters, **fused)  # type: ignore[call-arg]
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
+            optimizers.append(optimizer)
+        return optimizers
+
+    def on_fit_start(self) -> None:
+        """Compiles the players' modules where the engine says so; the state dict keeps its keys."""
+        self._logged = (self.global_step, self.images_seen, time.monotonic())
+        if self.engine.compile:
+            options = {"backend": self.engine.compile} if isinstance(self.engine.compile, str) else {}
+            for name, module in self.named_children():
+                if name != "_averages":
+                    module.compile(**options)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Counts the batch and begins its random stream."""
+        self.batches_seen += 1
+        self.images_seen += len(batch.images) * self.trainer.world_size
+        self._moves = 0
+        torch.manual_seed(stream_seed(self.engine.seed, self.batches_seen, 0, self.global_rank))
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Writes a line of the log when the generator has made `log_every` updates since the last one."""
+        if self.global_step - self._logged[0] >= self.engine.log_every:
+            self.write_log()
+
+    def write_log(self) -> None:
+        """Writes the means of what was recorded since the last line to every logger."""
+        names = sorted(self._sums)
+        if not names:
+            return
+        means = torch.stack([self._sums[name].to(self.device) / self._counts[name] for name in names])
+        means = self.trainer.strategy.reduce(means, reduce_op="mean")  # type: ignore[assignment]
+        _, images, then = self._logged
+        now = time.monotonic()
+        self.latest = dict(zip(names, means.tolist(), strict=True))
+        self.latest["images_seen"] = self.images_seen
+        self.latest["batches_seen"] = self.batches_seen
+        self.latest["images_per_second"] = (self.images_seen - images) / max(now - then, 1e-9)
+        for name, mover in self._movers.items():
+            if mover.skipped > 0:
+                self.latest[f"{name}_skipped"] = float(mover.skipped)
+        for logger in self.trainer.loggers:
+            logger.log_metrics(self.latest, step=self.global_step)
+        self._sums, self._counts, self._logged = {}, {}, (self.global_step, self.images_seen, now)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the counters, the statistics' mean over the ranks, and what each rank holds of its own."""
+        mine: dict[str, Any] = {"state": {key: value.cpu() for key, value in self.rank_state().items()}}
+        if self.trainer.world_size > 1:
+            mine["buffers"] = {name: buffer.cpu() for name, buffer in self.named_buffers()}
+        ranks: list[Any] = [mine]
+        if self.trainer.world_size > 1:
+            ranks = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(ranks, mine)
+            for name, buffer in self.named_buffers():
+                if buffer.is_floating_point() and name in checkpoint["state_dict"]:
+                    mean = torch.stack([rank["buffers"][name] for rank in ranks]).mean(0)
+                    checkpoint["state_dict"][name] = mean.to(buffer.device)
+        checkpoint["ganzoo"] = {
+            "images_seen": self.images_seen,
+            "batches_seen": self.batches_seen,
+            "averaged_at": self._averaged_at,
+            "skipped": {name: int(mover.skipped) for name, mover in self._movers.items()},
+            "ranks": ranks,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the counters back, and what this rank held where the number of ranks is the same."""
+        saved = checkpoint["ganzoo"]
+        self.images_seen, self.batches_seen = saved["images_seen"], saved["batches_seen"]
+        self._averaged_at = saved["averaged_at"]
+        if not self._movers:
+            self._seat()
+        for name, count in saved["skipped"].items():
+            self._movers[name].skipped = torch.tensor(float(count))
+        ranks = saved["ranks"]
+        mine = ranks[self.global_rank % len(ranks)]
+        self.load_rank_state(mine["state"])
+        if len(ranks) == self.trainer.world_size:
+            checkpoint["state_dict"].update(mine.get("buffers", {}))
+
+    @contextmanager
+    def synchronised(self) -> Iterator[None]:
+        """The statistics' mean over the ranks stands in for each rank's own while pictures and files are made."""
+        if self._trainer is None or self.trainer.world_size == 1:
+            yield
+            return
+        buffers = [buffer for buffer in self.buffers() if buffer.is_floating_point()]
+        own = [buffer.clone() for buffer in buffers]
+        for buffer in buffers:
+            torch.distributed.all_reduce(buffer)
+            buffer.div_(self.trainer.world_size)
+        try:
+            yield
+        finally:
+            for buffer, before in zip(buffers, own, strict=True):
+                buffer.copy_(before)
+
+    # ---------------------------------------------------------------- sampling
+
+    def draw(
+        self, seeds: Sequence[int], labels: Sequence[int] | Tensor | int | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Draws z, and labels where the family has classes, one image a seed.
+
+        Args:
+            seeds: one seed an image; `numpy.random.RandomState(seed)` gives z first, then the label.
+            labels: class indices, one for all or one an image; None draws them.
+
+        Returns:
+            `z` `(n, latent)` float32 and labels `(n,)` int64 or None.
+
+        Raises:
+            BadArgument: for a seed or label out of range, or labels for a family without classes.
+        """
+        given = self._check_labels(labels, len(seeds))
+        z, drawn = [], []
+        for seed in seeds:
+            if not 0 <= seed < 2**32:
+                raise BadArgument(f"seed {seed} is out of range; seeds run from 0 to {2**32 - 1}")
+            rng = np.random.RandomState(seed)
+            z.append(self.prior(rng))
+            if self.classes is not None and given is None:
+                drawn.append(int(rng.randint(self.classes)))
+        stacked = torch.from_numpy(np.stack(z).astype(np.float32))
+        return stacked, torch.tensor(drawn) if drawn else given
+
+    def _check_labels(self, labels: Sequence[int] | Tensor | int | None, n: int) -> Tensor | None:
+        if labels is None:
+            return None
+        if self.classes is None:
+            raise BadArgument(f"{type(self).__name__} has no classes, so no labels can be given")
+        tensor = torch.as_tensor(labels).cpu()
+        tensor = tensor.expand(n) if tensor.dim() == 0 else tensor
+        if tensor.dim() != 1 or len(tensor) not in (1, n) or tensor.is_floating_point():
+            raise BadArgument(f"labels have shape {tuple(tensor.shape)}; {n} class indices, or one, are expected")
+        if not bool(((tensor >= 0) & (tensor < self.classes)).all()):
+            worst = int(tensor[(tensor < 0) | (tensor >= self.classes)][0])
+            raise BadArgument(f"label {worst} is out of range; classes run from 0 to {self.classes - 1}")
+        return tensor.expand(n).long()
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        labels: Sequence[int] | Tensor | int | None = None,
+        truncation: float | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Draws images; image i depends on `seed + i` alone, at any batch size, on any device and number of ranks.
+
+        Args:
+            n: how many.
+            seed: of the first.
+            labels: class indices `(n,)` or one for all, where the family has classes; None draws them.
+            truncation: where the family defines one.
+            batch_size: images made at a time; None for 64.
+
+        Returns:
+            `(n, C, H, W)` float32 in [-1, 1], on the CPU; points `(n, d)` for a model of points.
+
+        Raises:
+            BadArgument: for a number, seed or label out of range, or a truncation where the family has none.
+        """
+        if n < 1:
+            raise BadArgument(f"{n} samples were asked for; at least 1 is expected")
+        if batch_size is not None and batch_size < 1:
+            raise BadArgument(f"batch size is {batch_size}; at least 1 is expected")
+        if truncation is not None:
+            raise BadArgument(f"{type(self).__name__} has no truncation; leave it out")
+        z, drawn = self.draw(range(seed, seed + n), labels)
+        step = batch_size or 64
+        images = []
+        with self.inferring():
+            for start in range(0, n, step):
+                y = None if drawn is None else drawn[start : start + step].to(self.device)
+                made = self.generate(z[start : start + step].to(self.device, self.dtype), y)
+                images.append(made.float().cpu())
+        return self.limit(torch.cat(images))
+
+    def limit(self, images: Tensor) -> Tensor:
+        """Clamps images to [-1, 1]; points are left as they are."""
+        return images.clamp(-1, 1) if len(self.shape) == 3 else images
+
+    @contextmanager
+    def inferring(self) -> Iterator[None]:
+        """No gradients, evaluation mode for what inference needs, and float32 without TF32."""
+        modules = [module for name in self.inference for module in self.average_module(name).modules()]
+        modes = [module.training for module in modules]
+        for module in modules:
+            module.training = False
+        try:
+            with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                yield
+        finally:
+            for module, mode in zip(modules, modes, strict=True):
+                module.training = mode
+
+    # ---------------------------------------------------------------- tensors of the model folder
+
+    def inference_tensors(self) -> dict[str, Tensor]:
+        """What `model.safetensors` holds: averages where there are any."""
+        return {f"{n}.{k}": v for n in self.inference for k, v in self.average_module(n).state_dict().items()}
+
+    def player_tensors(self) -> dict[str, Tensor]:
+        """What `players.safetensors` holds: every network, live."""
+        return {f"{n}.{k}": v for n in self.networks() for k, v in getattr(self, n).state_dict().items()}
+
+    def networks(self) -> list[str]:
+        """The names of the family's networks."""
+        return [name for name, _ in self.named_children() if name != "_averages"]
+
+
+@contextmanager
+def _only(resting: list[nn.Parameter]) -> Iterator[None]:
+    """Switches parameters off while another player moves; those that a user froze stay frozen afterwards."""
+    paused = [parameter for parameter in resting if parameter.requires_grad]
+    for parameter in paused:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in paused:
+            parameter.requires_grad_(True)
+
+
+def _divisible(argument: Any) -> bool:
+    return isinstance(argument, Batch) or (isinstance(argument, Tensor) and argument.dim() > 0)
+
+
+def _part(argument: Any, start: int, stop: int) -> Any:
+    if isinstance(argument, Batch):
+        return argument.part(start, stop)
+    return argument[start:stop] if isinstance(argument, Tensor) and argument.dim() > 0 else argument

@@ -1,0 +1,62 @@
+"""Data parallelism for games: one all-reduce a move, of the mover's gradients alone.
+
+Lightning's `ddp` wraps the whole module: with several players it must search for unused parameters, and every backward
+reduces all players' gradients. Here nothing is wrapped. The ranks start equal, and `reduce_gradients` averages the
+gradients of one player in one flat buffer, whatever number of backwards, slices or second derivatives made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed
+from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
+
+NAME = "ddp_game"
+
+
+class GameDDP(DDPStrategy):
+    """DDP whose gradients are reduced by `Game.move`, between the backward and the step."""
+
+    strategy_name = NAME
+
+    def configure_ddp(self) -> None:
+        """Copies rank 0's parameters and buffers to all ranks; wraps nothing."""
+        assert self.model is not None
+        for tensor in (*self.model.parameters(), *self.model.buffers()):
+            torch.distributed.broadcast(tensor.detach(), src=0)
+
+    def reduce_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Averages the gradients of these parameters over all ranks, in one all-reduce.
+
+        A parameter without a gradient on any rank keeps None: to Adam a zero and None are different things. Behind the
+        gradients the buffer carries a flag a parameter; it is read, which makes the host wait, only for parameters that
+        have no gradient on this rank.
+        """
+        if torch.distributed.get_world_size() == 1 or not parameters:
+            return
+        device = parameters[0].device
+        lengths = [parameter.numel() for parameter in parameters]
+        pieces = [
+            torch.zeros(length, device=device) if parameter.grad is None else parameter.grad.flatten().float()
+            for parameter, length in zip(parameters, lengths, strict=True)
+        ]
+        flags = torch.tensor([float(parameter.grad is not None) for parameter in parameters]).to(device)
+        buffer = torch.cat([*pieces, flags])
+        torch.distributed.all_reduce(buffer)
+        *averages, flags = buffer.split([*lengths, len(parameters)])
+        torch._foreach_div_(averages, float(torch.distributed.get_world_size()))
+        absent = [parameter.grad is None for parameter in parameters]
+        anywhere = flags.tolist() if any(absent) else [1.0] * len(parameters)
+        for parameter, average, missing, count in zip(parameters, averages, absent, anywhere, strict=True):
+            if not missing:
+                parameter.grad.copy_(average.view_as(parameter))  # type: ignore[union-attr]
+            elif count > 0:
+                parameter.grad = average.view_as(parameter).to(parameter.dtype).clone()
+
+
+def register() -> None:
+    """Registers the strategy with Lightning, so that `Trainer(strategy="ddp_game")` finds it."""
+    if NAME not in StrategyRegistry:
+        StrategyRegistry.register(NAME, GameDDP, description="DDP for games: one all-reduce a move")
