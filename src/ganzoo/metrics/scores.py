@@ -1,0 +1,80 @@
+"""Scores from class probabilities: the Inception Score and the accuracy of conditional samples."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganzoo.metrics.checks import check_features
+from ganzoo.types import BadArgument, BadData
+
+
+class InceptionScore(NamedTuple):
+    """An Inception Score: mean and (population) standard deviation over the splits."""
+
+    mean: float
+    std: float
+
+
+def inception_score(probabilities: Tensor, splits: int = 10) -> InceptionScore:
+    """The exponential of the mean KL divergence between each image's classes and all images' classes.
+
+    Salimans et al., "Improved Techniques for Training GANs", 2016 (arXiv 1606.03498), section 4:
+    exp(E_x KL(p(y|x) || p(y))), from 1 to the number of classes. Computed a split, as published.
+
+    Args:
+        probabilities: `(n, classes)`, rows that sum to 1.
+        splits: consecutive parts of n / splits images; the images' order is the caller's, so shuffle what is sorted.
+
+    Raises:
+        BadArgument: for another shape, or more splits than images.
+        BadData: for rows that are no probabilities.
+    """
+    _check_probabilities(probabilities)
+    n = len(probabilities)
+    if not 1 <= splits <= n:
+        raise BadArgument(f"splits={splits}: give 1 to {n}, the number of images.")
+    values = []
+    for i in range(splits):
+        p = probabilities[i * n // splits : (i + 1) * n // splits].double()
+        # xlogy: a class of probability 0 adds nothing
+        divergence = (torch.xlogy(p, p) - torch.xlogy(p, p.mean(dim=0))).sum(dim=1)
+        values.append(divergence.mean().exp())
+    found = torch.stack(values)
+    return InceptionScore(float(found.mean()), float(found.std(correction=0)))
+
+
+def class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
+    """The share of conditional samples that a classifier gives the class they were drawn for.
+
+    GAN-test of Shmelkov et al., "How good is my GAN?", 2018 (arXiv 1807.09499): the classifier was trained on real
+    images and judges generated ones.
+
+    Args:
+        probabilities: `(n, classes)`.
+        labels: `(n,)` integers, the wanted classes.
+
+    Raises:
+        BadArgument: for other shapes or types, or a label that is no class.
+        BadData: for rows that are no probabilities.
+    """
+    _check_probabilities(probabilities)
+    if labels.shape != probabilities.shape[:1] or labels.is_floating_point():
+        raise BadArgument(f"labels must be integers ({len(probabilities)},), not {labels.dtype} {tuple(labels.shape)}.")
+    labels = labels.to(probabilities.device)
+    if int(labels.min()) < 0 or int(labels.max()) >= probabilities.shape[1]:
+        found = f"{int(labels.min())} to {int(labels.max())}"
+        raise BadArgument(f"Labels run from {found}, but the classifier has {probabilities.shape[1]} classes.")
+    return float((probabilities.argmax(dim=1) == labels).double().mean())
+
+
+def _check_probabilities(probabilities: Tensor) -> None:
+    check_features(probabilities)
+    if len(probabilities) and not (
+        float(probabilities.min()) >= 0 and float((probabilities.double().sum(1) - 1).abs().max()) < 1e-3
+    ):
+        raise BadData(
+            "These rows are no probabilities: they are negative or do not sum to 1; take a softmax of logits."
+        )
