@@ -105,5 +105,3 @@ class Encodes(Protocol):
     def encode(self, images: Tensor) -> Tensor:
         """Maps `(n, C, H, W)` in [-1, 1] to latents."""
         ...
-
-

@@ -1,1 +1,116 @@
-"""cli."""
+"""Floor 7: the command line. One file a command; each has `HELP`, `parser()` and `run(arguments)`.
+
+Commands exit 0 when done, 1 when something failed, 2 for wrong usage, 130 when interrupted. No traceback reaches a person for
+what they did: errors that ganzoo raises on purpose are printed as one line. `GANZOO_TRACEBACK=1` shows where they came from.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+_EXAMPLES = """examples:
+  ganzoo list 'dcgan*'
+  ganzoo sample dcgan-fashion-mnist --seeds 0-15 --out grid.png
+  ganzoo train recipes/dcgan/digits.yaml
+  ganzoo evaluate dcgan-digits
+
+`ganzoo COMMAND --help` says more about a command."""
+
+
+def commands() -> list[str]:
+    """The names of the commands: the files of this package."""
+    return sorted(module.name.strip("_") for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
+
+
+def _command(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def new_parser(**settings: Any) -> ArgumentParser:
+    """A parser whose errors are exceptions, so that `main` prints them in one line."""
+    from argparse import RawDescriptionHelpFormatter
+
+    from jsonargparse import ArgumentParser
+
+    return ArgumentParser(exit_on_error=False, formatter_class=RawDescriptionHelpFormatter, **settings)  # type: ignore[arg-type]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and gives the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _run(given)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("ganzoo: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `ganzoo list | head` is no failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as stop:  # --help
+        return stop.code if isinstance(stop.code, int) else 2
+    except Exception as error:
+        if os.environ.get("GANZOO_TRACEBACK") == "1":
+            raise
+        return _report(error)
+
+
+def _run(given: list[str]) -> int:
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if given else 2
+    if given[0] == "--version":
+        from ganzoo import __version__
+
+        print(f"ganzoo {__version__}")
+        return 0
+    name, rest = given[0], given[1:]
+    if name not in commands():
+        from ganzoo.types import UnknownName
+        from ganzoo.zoo.registry import nearest
+
+        hint = nearest(name, commands()).replace("`ganzoo list`", "`ganzoo --help`")
+        raise UnknownName(f"there is no command {name!r}{hint}")
+    command = _command(name)
+    if hasattr(command, "run_raw"):  # a command with a parser of its own
+        return int(command.run_raw(rest) or 0)
+    return int(command.run(command.parser().parse_args(rest)) or 0)
+
+
+def _help() -> str:
+    lines = ["usage: ganzoo COMMAND ...", "", "A model zoo of generative adversarial networks.", "", "commands:"]
+    lines += [f"  {name:<10} {_command(name).HELP}" for name in commands()]
+    return "\n".join([*lines, "", _EXAMPLES])
+
+
+def _report(error: Exception) -> int:
+    """Prints an error that a person can do something about as one line; anything else is a defect and is raised."""
+    from argparse import ArgumentError
+
+    from ganzoo.types import BadArgument, GanzooError, UnknownName
+
+    if isinstance(error, ArgumentError):
+        print(f"ganzoo: {one_line(error.message)}", file=sys.stderr)
+        return 2
+    if isinstance(error, GanzooError):
+        print(f"ganzoo: {error}", file=sys.stderr)
+        return 2 if isinstance(error, (UnknownName, BadArgument)) else 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"ganzoo: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    raise error
+
+
+def one_line(text: str) -> str:
+    """The parser's message on one line, without its advice on how to list all options."""
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -272,7 +272,7 @@ def curve(
 
 def _pixels(images: Numbers) -> npt.NDArray[np.uint8]:
     """Checked uint8 `(N, H, W, 3)`, or `(N, H, W)` for one channel."""
-    tensor = torch.as_tensor(images).detach().cpu()
+    tensor = _tensor(images)
     shape = tuple(tensor.shape)
     if tensor.ndim != 4 or shape[1] not in (1, 3) or 0 in shape[2:]:
         raise BadArgument(f"Images must have the shape (N, C, H, W) with 1 or 3 channels, not {shape}.")
@@ -286,8 +286,13 @@ def _pixels(images: Numbers) -> npt.NDArray[np.uint8]:
     return pixels[..., 0] if shape[1] == 1 else pixels
 
 
+def _tensor(numbers: Numbers) -> Tensor:
+    # an array mapped from a file is read-only, which torch warns of: it is copied
+    return numbers.detach().cpu() if isinstance(numbers, Tensor) else torch.from_numpy(np.array(numbers))
+
+
 def _points(name: str, points: Numbers) -> npt.NDArray[np.float64]:
-    tensor = torch.as_tensor(points).detach().cpu().to(torch.float64)
+    tensor = _tensor(points).to(torch.float64)
     if tensor.ndim != 2 or tensor.shape[1] != 2 or len(tensor) == 0:
         raise BadArgument(f"{name} must have the shape (N, 2) with N of at least 1, not {tuple(tensor.shape)}.")
     wrong = tensor[~tensor.isfinite()]

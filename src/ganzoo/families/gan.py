@@ -48,6 +48,7 @@ class GAN(Game):
         dropout: of the discriminator's hidden features in training; its inputs are dropped 0.4 times as often.
         activation: of plain hidden layers.
         loss: the generator's: the paper's practical one (section 3), eq. 1 itself, or maximum likelihood (arXiv:1412.6515).
+        scale: the discriminator divides its input by it.
         updates: discriminator updates to one of the generator, the paper's k.
         gain: of orthogonal initial weights; None for uniform ones in [-0.05, 0.05], as in the authors' configuration.
         lr: learning rate of the generator.
@@ -67,6 +68,7 @@ class GAN(Game):
         dropout: float = 0.5,
         activation: Literal["relu", "tanh"] = "relu",
         loss: Literal["nonsaturating", "minimax", "maximum-likelihood"] = "nonsaturating",
+        scale: float = 1.0,
         updates: int = 1,
         gain: float | None = None,
         lr: float = 0.1,
@@ -80,7 +82,7 @@ class GAN(Game):
         between = {"relu": nn.ReLU, "tanh": nn.Tanh}[activation]
         last = nn.Tanh() if len(self.shape) == 3 else None  # the authors' sigmoid, in the range [-1, 1]
         self.generator = MLP((latent,), self.shape, hidden, between, last)
-        self.discriminator = MLP(self.shape, (), discriminator_hidden, between, None, dropout, maxout)
+        self.discriminator = MLP(self.shape, (), discriminator_hidden, between, None, dropout, maxout, scale)
         self.apply(partial(_initialise, gain=gain))
         optimizer = (
             partial(torch.optim.SGD, momentum=momentum) if betas is None else partial(torch.optim.Adam, betas=betas)

@@ -32,16 +32,18 @@ from ganzoo.zoo.registry import register
 class UnrolledGAN(Game):
     """A generator that differentiates through the discriminator's next updates does not collapse onto one mode.
 
-    The defaults are those of the authors' published example on a ring of eight normal distributions; the discriminator's
-    steps ahead are Adam's, begun from its present moments, as there.
+    The defaults are the paper's for a ring of normal distributions (appendix B): the networks, Adam and the alternating
+    updates. The discriminator's steps ahead are Adam's, begun from its present moments, as in the authors' code.
 
     Args:
         shape: `(channels, height, width)` of an image, or `(d,)` of a point.
         latent: length of z, normal.
         unroll: K, the discriminator's updates that the generator looks ahead; 0 is the plain GAN.
-        hidden: width of the hidden layers of both players.
-        activation: between them.
+        hidden: width of the generator's hidden layers.
+        discriminator_hidden: width of the discriminator's.
+        activation: between the layers of both.
         gain: of the orthogonal initial weights.
+        scale: the discriminator divides its input by it.
         lr: learning rate of the generator.
         discriminator_lr: of the discriminator, ahead too.
         betas: Adam's decay rates.
@@ -51,11 +53,13 @@ class UnrolledGAN(Game):
         self,
         shape: tuple[int, ...] = (2,),
         latent: int = 256,
-        unroll: int = 5,
+        unroll: int = 10,
         hidden: tuple[int, ...] = (128, 128),
-        activation: Literal["relu", "tanh"] = "tanh",
-        gain: float = 1.4,
-        lr: float = 1e-3,
+        discriminator_hidden: tuple[int, ...] = (128,),
+        activation: Literal["relu", "tanh"] = "relu",
+        gain: float = 0.8,
+        scale: float = 4.0,
+        lr: float = 1e-4,
         discriminator_lr: float = 1e-4,
         betas: tuple[float, float] = (0.5, 0.999),
     ) -> None:
@@ -64,7 +68,7 @@ class UnrolledGAN(Game):
         between = {"relu": nn.ReLU, "tanh": nn.Tanh}[activation]
         last = nn.Tanh() if len(self.shape) == 3 else None
         self.generator = MLP((latent,), self.shape, hidden, between, last)
-        self.discriminator = MLP(self.shape, (), hidden, between)
+        self.discriminator = MLP(self.shape, (), discriminator_hidden, between, scale=scale)
         self.apply(partial(_initialise, gain=gain))
         self.generator_adam = partial(torch.optim.Adam, lr=lr, betas=betas)
         self.discriminator_adam = partial(torch.optim.Adam, lr=discriminator_lr, betas=betas)
@@ -88,37 +92,41 @@ class UnrolledGAN(Game):
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """f(theta_G, theta_D^K), on the same batch and noise at every step ahead, as in the authors' code."""
-        fake = self.generator(self.noise(batch))
         with penalties.eager():  # second derivatives
-            parameters = self.look_ahead(batch.images, fake)
-            real_logits = functional_call(self.discriminator, parameters, (batch.images,))
-            fake_logits = functional_call(self.discriminator, parameters, (fake,))
-        return -losses.minimax_discriminator(real_logits, fake_logits)
+            return -self.look_ahead(batch.images, self.generator(self.noise(batch)))
 
-    def look_ahead(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """The discriminator's parameters after K steps of Adam, as functions of `fake`."""
+    def look_ahead(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The discriminator's loss after K steps of its Adam, as a function of `fake` through all of them.
+
+        All parameters are one vector here, so that a step of Adam is a handful of operations.
+        """
         optimizer = self.optimizer("discriminator")
         (group,) = optimizer.param_groups
         beta1, beta2 = group["betas"]
-        named = dict(self.discriminator.named_parameters())
-        theta = {name: parameter.detach().clone().requires_grad_() for name, parameter in named.items()}
-        state = {name: optimizer.state[parameter] for name, parameter in named.items()}
-        first = {name: s["exp_avg"] if s else torch.zeros_like(theta[name]) for name, s in state.items()}
-        second = {name: s["exp_avg_sq"] if s else torch.zeros_like(theta[name]) for name, s in state.items()}
-        taken = next((s["step"] for s in state.values() if s), torch.zeros((), device=self.device))
+        parameters = dict(self.discriminator.named_parameters())
+        both = torch.cat([real, fake])
+
+        def loss_at(theta: Tensor) -> Tensor:
+            pieces = theta.split([parameter.numel() for parameter in parameters.values()])
+            named = {name: v.view_as(p) for (name, p), v in zip(parameters.items(), pieces, strict=True)}
+            real_logits, fake_logits = functional_call(self.discriminator, named, (both,)).split(len(real))
+            return losses.minimax_discriminator(real_logits, fake_logits)
+
+        theta = torch.cat([parameter.detach().flatten() for parameter in parameters.values()]).requires_grad_()
+        states = [optimizer.state[parameter] for parameter in parameters.values()]
+        first, second, taken = torch.zeros_like(theta), torch.zeros_like(theta), torch.zeros((), device=theta.device)
+        if states[0]:
+            first = torch.cat([state["exp_avg"].flatten() for state in states])
+            second = torch.cat([state["exp_avg_sq"].flatten() for state in states])
+            taken = states[0]["step"]
         for k in range(1, self.unroll + 1):
-            real_logits = functional_call(self.discriminator, theta, (real,))
-            fake_logits = functional_call(self.discriminator, theta, (fake,))
-            loss = losses.minimax_discriminator(real_logits, fake_logits)
-            gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
-            correction1, correction2 = 1 - beta1 ** (taken + k), 1 - beta2 ** (taken + k)
-            for (name, parameter), gradient in zip(list(theta.items()), gradients, strict=True):
-                first[name] = beta1 * first[name] + (1 - beta1) * gradient
-                second[name] = beta2 * second[name] + (1 - beta2) * gradient.square()
-                # The root has no derivative at 0, where a gradient that is exactly 0 would put it
-                root = (second[name] / correction2 + 1e-24).sqrt()
-                theta[name] = parameter - group["lr"] * (first[name] / correction1) / (root + group["eps"])
-        return theta
+            (gradient,) = torch.autograd.grad(loss_at(theta), theta, create_graph=True)
+            first = beta1 * first + (1 - beta1) * gradient
+            second = beta2 * second + (1 - beta2) * gradient.square()
+            # The root has no derivative at 0, where a gradient that is exactly 0 would put it
+            root = (second / (1 - beta2 ** (taken + k)) + 1e-24).sqrt()
+            theta = theta - group["lr"] * (first / (1 - beta1 ** (taken + k))) / (root + group["eps"])
+        return loss_at(theta)
 
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are samples in the batch."""

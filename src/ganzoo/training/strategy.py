@@ -60,3 +60,28 @@ def register() -> None:
     """Registers the strategy with Lightning, so that `Trainer(strategy="ddp_game")` finds it."""
     if NAME not in StrategyRegistry:
         StrategyRegistry.register(NAME, GameDDP, description="DDP for games: one all-reduce a move")
+
+
+def parallel(devices: object, accelerator: object, nodes: int) -> bool:
+    """Whether a Trainer with these arguments will run on several processes: then the strategy is `ddp_game`.
+
+    Args:
+        devices: of the Trainer: a number, a list, a string or `auto`.
+        accelerator: of the Trainer.
+        nodes: number of machines.
+    """
+    import os
+
+    if nodes > 1 or any(int(os.environ.get(name) or 1) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS")):
+        return True
+    if isinstance(devices, (list, tuple)):
+        return len(devices) > 1
+    text = str(devices)
+    if text in ("auto", "-1"):
+        return accelerator in ("auto", "gpu", "cuda") and torch.cuda.device_count() > 1
+    if "," in text:
+        return len([piece for piece in text.split(",") if piece.strip()]) > 1
+    return text.isdecimal() and int(text) > 1
+
+
+register()

@@ -1,0 +1,58 @@
+"""`ganzoo info`: all that is known of one model or family."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.cli import new_parser
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+HELP = "all that is known of one model"
+
+
+def parser() -> ArgumentParser:
+    """The command's options."""
+    made = new_parser(
+        prog="ganzoo info",
+        description="Prints what is known of one model: family, paper, licence, data, scores.",
+        epilog="examples:\n  ganzoo info dcgan-fashion-mnist\n  ganzoo info dcgan-fashion-mnist --json",
+    )
+    made.add_argument("model", type=str, help="a model's name")
+    made.add_argument("--json", action="store_true", help="print JSON")
+    return made
+
+
+def run(arguments: Any) -> int:
+    """Prints the facts."""
+    from ganzoo import api
+
+    facts = api.info(arguments.model)
+    if arguments.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        _print(facts, "")
+    return 0
+
+
+def _print(value: dict[str, Any], indent: str) -> None:
+    for key, entry in value.items():
+        if isinstance(entry, dict):
+            print(f"{indent}{key}:")
+            _print(entry, indent + "  ")
+        elif isinstance(entry, list) and entry and isinstance(entry[0], dict):
+            print(f"{indent}{key}:")
+            for each in entry:
+                print(f"{indent}  - {_short(each)}")
+        elif entry is not None and entry != []:
+            print(f"{indent}{key}: {', '.join(map(str, entry)) if isinstance(entry, list) else entry}")
+
+
+def _short(entry: dict[str, Any]) -> str:
+    """One line for an entry of a table: a score's key and value, or whatever is short enough."""
+    if "key" in entry and "value" in entry:
+        spread = f" ± {entry['spread']:.4g}" if isinstance(entry.get("spread"), (int, float)) else ""
+        return f"{entry['key']} {entry['value']:.4g}{spread}"
+    return ", ".join(f"{key} {value}" for key, value in entry.items() if not isinstance(value, (dict, list)))

@@ -1,0 +1,52 @@
+"""`ganzoo list`: what the zoo offers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.cli import new_parser
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+HELP = "list models, or families"
+
+
+def parser() -> ArgumentParser:
+    """The command's options."""
+    made = new_parser(
+        prog="ganzoo list",
+        description="Lists the models of the zoo.",
+        epilog="examples:\n  ganzoo list\n  ganzoo list 'style*' --json\n  ganzoo list --families",
+    )
+    made.add_argument("pattern", type=str, nargs="?", default="*", help="a shell pattern on the name")
+    made.add_argument("--json", action="store_true", help="print JSON")
+    made.add_argument("--families", action="store_true", help="list the families instead")
+    return made
+
+
+def run(arguments: Any) -> int:
+    """Prints the list; 1 when nothing matches the pattern."""
+    from ganzoo import api
+
+    if arguments.families:
+        names = api.families()
+        print(json.dumps(names, indent=2) if arguments.json else "\n".join(names))
+        return 0
+    found = api.models(arguments.pattern)
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+    elif found:
+        _table(found)
+    else:
+        print(f"no model's name matches {arguments.pattern!r}; `ganzoo list` shows all")
+    return 0 if found else 1
+
+
+def _table(found: list[dict[str, Any]]) -> None:
+    columns = ("name", "family", "task", "resolution", "status", "license")
+    rows = [columns, *(tuple(str(entry.get(column) or "-") for column in columns) for entry in found)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

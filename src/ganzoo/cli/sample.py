@@ -1,0 +1,121 @@
+"""`ganzoo sample`: pictures from a model."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.cli import new_parser
+from ganzoo.types import BadArgument
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+HELP = "draw pictures from a model"
+
+
+def parser() -> ArgumentParser:
+    """The command's options."""
+    made = new_parser(
+        prog="ganzoo sample",
+        description="Draws samples. The picture of a seed is the same whatever else is drawn with it.",
+        epilog=(
+            "examples:\n"
+            "  ganzoo sample dcgan-fashion-mnist --seeds 0-15 --out grid.png\n"
+            "  ganzoo sample infogan-fashion-mnist --seeds 0-9 --labels 0-9 --out codes.png\n"
+            "  ganzoo sample dcgan-fashion-mnist --seeds 0-99 --out pictures/"
+        ),
+    )
+    made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
+    made.add_argument("--seeds", type=str, default="0-15", help="such as 0-15,20 (default: 0-15)")
+    made.add_argument("--labels", type=str, default=None, help="one class for all or one a seed, such as 3 or 0-9")
+    made.add_argument("--truncation", type=float, default=None, help="where the family defines one")
+    made.add_argument("--out", type=str, default="samples.png", help="a .png for a grid, else a folder of pictures")
+    made.add_argument("--batch_size", type=int, default=None, help="pictures made at a time")
+    made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
+    return made
+
+
+def run(arguments: Any) -> int:
+    """Draws, and says where the pictures are."""
+    seeds = numbers(arguments.seeds, "--seeds")
+    labels = None if arguments.labels is None else numbers(arguments.labels, "--labels")
+    if labels is not None and len(labels) not in (1, len(seeds)):
+        raise BadArgument(f"--labels gives {len(labels)} classes for {len(seeds)} seeds; give one, or one a seed")
+    out = Path(arguments.out)
+    if out.suffix.lower() in (".jpg", ".jpeg", ".webp", ".gif", ".bmp"):
+        raise BadArgument(f"--out is {out}; a grid is written as .png, and a folder's name has no such ending")
+
+    import torch
+
+    from ganzoo import api
+    from ganzoo.data.pictures import save_grid
+
+    model = api.load(arguments.model, device=arguments.device or best_device())
+    pictures = []
+    for run_of_seeds in _runs(seeds):
+        part = None
+        if labels is not None:
+            part = labels if len(labels) == 1 else [labels[i] for i, _ in run_of_seeds]
+        first = run_of_seeds[0][1]
+        pictures.append(
+            model.sample(
+                len(run_of_seeds),
+                seed=first,
+                labels=part,
+                truncation=arguments.truncation,
+                batch_size=arguments.batch_size,
+            )
+        )
+    images = torch.cat(pictures)
+    if out.suffix.lower() == ".png" or images.dim() == 2:
+        save_grid(images, out)
+    else:
+        for seed, image in zip(seeds, images, strict=True):
+            _save_one(image, out / f"{seed:06d}.png")
+    print(f"{len(images)} samples of {arguments.model} in {out}")
+    return 0
+
+
+def best_device() -> str:
+    """`cuda`, `mps` or `cpu`, the first that is there."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _save_one(image: Any, path: Path) -> None:
+    from ganzoo.data.pictures import to_pil
+    from ganzoo.zoo.checkpoint import atomic
+
+    with atomic(path) as part:
+        to_pil(image[None])[0].save(part, format="PNG")
+
+
+def numbers(text: str, option: str) -> list[int]:
+    """Reads `0-15,20` as the numbers 0 to 15 and 20.
+
+    Raises:
+        BadArgument: for anything else, an empty range, or more than a million numbers.
+    """
+    found: list[int] = []
+    for piece in text.split(","):
+        first, dash, last = piece.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise BadArgument(f"{option} is {text!r}; numbers and ranges are expected, such as 0-15,20")
+        start, stop = int(first), int(last if dash else first)
+        if stop < start:
+            raise BadArgument(f"{option}: the range {piece.strip()} runs backwards")
+        if stop - start + len(found) >= 1_000_000:
+            raise BadArgument(f"{option} asks for over a million samples; draw them in parts")
+        found.extend(range(start, stop + 1))
+    return found
+
+
+def _runs(seeds: list[int]) -> list[list[tuple[int, int]]]:
+    """Splits seeds into runs of consecutive ones, each with its place in the list."""
+    keyed = itertools.groupby(enumerate(seeds), lambda pair: pair[1] - pair[0])
+    return [list(group) for _, group in keyed]

@@ -1,0 +1,373 @@
+"""`ganzoo train`: a recipe becomes a model."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ganzoo.types import BadArgument, GanzooError, TrainingStopped
+
+if TYPE_CHECKING:
+    from ganzoo.training.game import Game
+
+HELP = "train a model from a recipe"
+
+_USAGE = """usage: ganzoo train RECIPE [--dry-run] [--resume] [--SECTION.KEY VALUE ...]
+
+Trains what a recipe says. A recipe is a YAML file; every key of it can be set anew on the command line.
+
+  RECIPE             a file, or the name of one that ganzoo brings, such as dcgan/digits
+  --dry-run          print the resolved recipe, the networks' sizes and an estimate of the time; train nothing
+  --resume           go on with the run in the recipe's folder
+  --help             this text; with a RECIPE, every key of its sections
+
+sections:
+  model              the family (class_path) and its arguments (init_args)
+  data               the data source and its arguments
+  init_from          a model to start every player from: fine-tuning
+  engine             seed, accumulate, clip, warmup, decay, average, compile, log_every
+  run                folder, previews, saving, logger (wandb or tensorboard), protocols to score at the end
+  trainer            Lightning's Trainer: max_steps (generator updates), precision, devices, ...
+
+examples:
+  ganzoo train recipes/dcgan/digits.yaml
+  ganzoo train dcgan/fashion-mnist --trainer.max_steps 2000 --run.folder runs/short
+  ganzoo train dcgan/finetune-folder --data.init_args.root photos/
+  torchrun --nproc-per-node 8 -m ganzoo train wgan_gp/fashion-mnist
+
+A run writes into its folder: last.ckpt to go on from, the model folder last, log.jsonl, previews/, reals.png, recipe.yaml.
+ctrl-C lets the batch finish, saves, and says how to go on."""
+
+
+@dataclass
+class Run:
+    """Where a run writes, and what it shows.
+
+    Args:
+        folder: of the run; `runs/<name>` where None.
+        name: of the model; the recipe's `<family>-<file name>` where None.
+        licence: of the trained weights, an SPDX identifier; None until somebody chooses one.
+        preview_every: generator updates between two pictures of samples.
+        save_every: generator updates between two saves.
+        logger: besides log.jsonl, which is always written.
+        protocols: scores to measure when training ends, such as `fd10k_mobilenet_v2`.
+    """
+
+    folder: str | None = None
+    name: str | None = None
+    licence: str | None = None
+    preview_every: int = 500
+    save_every: int = 1000
+    logger: Literal["wandb", "tensorboard"] | None = None
+    protocols: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        for name in ("preview_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise BadArgument(f"run.{name} is {getattr(self, name)}; at least 1 is expected")
+
+
+def run_raw(given: list[str]) -> int:
+    """Reads the recipe and the overrides, and trains."""
+    if not given or (given[0] in ("-h", "--help") and len(given) == 1):
+        print(_USAGE)
+        return 0 if given else 2
+    recipe, rest = given[0], given[1:]
+    if recipe.startswith("-"):
+        raise BadArgument(f"a recipe is expected before {recipe}; `ganzoo train --help` shows an example")
+    path = find_recipe(recipe)
+    flags = {flag: flag in rest for flag in ("--dry-run", "--resume")}
+    rest = [word for word in rest if word not in flags]
+    session = Session(path, rest)
+    if flags["--dry-run"]:
+        session.describe()
+        return 0
+    return session.train(resume=flags["--resume"])
+
+
+def find_recipe(text: str) -> Path:
+    """A recipe by its path, or by its name among those that ganzoo brings.
+
+    Raises:
+        BadArgument: if there is none; the text names the nearest.
+    """
+    from ganzoo.zoo.checkpoint import resource_folder
+
+    path = Path(text)
+    if path.is_file():
+        return path
+    root = resource_folder("recipes")
+    brought = {} if root is None else {str(p.relative_to(root).with_suffix("")): p for p in root.glob("*/*.yaml")}
+    name = text.removeprefix("recipes/").removesuffix(".yaml")
+    if name in brought:
+        return brought[name]
+    close = difflib.get_close_matches(name, brought, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(sorted(brought))}"
+    raise BadArgument(f"there is no recipe {text}; {hint}")
+
+
+class Session:
+    """A recipe with its overrides, resolved, ready to train.
+
+    Args:
+        recipe: the YAML file.
+        overrides: words of the command line after it.
+
+    Raises:
+        BadArgument: for an unknown key or a value of the wrong type: one line with the key, the value and the type.
+    """
+
+    def __init__(self, recipe: Path, overrides: list[str]) -> None:
+        _quiet()
+        import importlib
+        from argparse import ArgumentError
+
+        from lightning import LightningDataModule
+        from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+        from ganzoo import api, data
+        from ganzoo.training.engine import Engine
+        from ganzoo.training.game import Game
+        from ganzoo.training.strategy import NAME, parallel
+
+        for family in api.families():
+            importlib.import_module(f"ganzoo.families.{family}")
+        for source in data.sources():
+            data.source(source)
+
+        class _CLI(LightningCLI):
+            def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+                parser.add_argument("--init_from", type=str | None, default=None, help="a model to start from")
+                parser.add_dataclass_arguments(Engine, "engine")  # type: ignore[attr-defined]
+                parser.add_dataclass_arguments(Run, "run")  # type: ignore[attr-defined]
+
+            def before_instantiate_classes(self) -> None:
+                trainer = self.config.trainer
+                if trainer.strategy == "auto" and parallel(trainer.devices, trainer.accelerator, trainer.num_nodes):
+                    trainer.strategy = NAME
+
+        self.recipe = recipe
+        try:
+            self.cli = _CLI(
+                Game,
+                LightningDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                auto_configure_optimizers=False,
+                save_config_callback=None,
+                run=False,
+                seed_everything_default=0,
+                args=["--config", str(recipe), *overrides],
+                parser_kwargs={"exit_on_error": False},
+                trainer_defaults={
+                    "max_steps": 10_000,
+                    "use_distributed_sampler": False,
+                    "enable_checkpointing": False,
+                    "enable_progress_bar": False,
+                    "enable_model_summary": False,
+                    "logger": False,
+                    "num_sanity_val_steps": 0,
+                },
+            )
+        except ArgumentError as error:
+            raise BadArgument(f"{recipe}: {shorten(error.message)}") from None
+        except (GanzooError, SystemExit):
+            raise
+        except (TypeError, ValueError, OSError) as error:
+            raise BadArgument(f"{recipe}: {shorten(str(error))}") from None
+        config = self.cli.config_init
+        self.config = self.cli.config
+        self.game: Game = self.cli.model  # type: ignore[assignment]
+        self.data: Any = self.cli.datamodule
+        self.run: Run = config.run
+        self.game.engine = config.engine
+        self.game.engine.seed = int(self.config.seed_everything)
+        self.name = self.run.name or f"{recipe.parent.name}-{recipe.stem}".replace("_", "-")
+        self.folder = Path(self.run.folder or f"runs/{self.name}")
+        if self.config.init_from is not None:
+            api.initialise(self.game, self.config.init_from)
+        images = self.data.open("train")
+        if tuple(images.shape) != tuple(self.game.shape):
+            raise BadArgument(
+                f"{recipe}: the data are {tuple(images.shape)} and the model makes {tuple(self.game.shape)}; "
+                "give both the same size and channels"
+            )
+        self.facts = {
+            "name": self.name,
+            "licence": self.run.licence,
+            "data": {
+                "source": self.config.data.class_path.rpartition(".")[2],
+                "arguments": _plain(self.config.data.init_args),
+                "split": "train",
+                "name": images.name,
+                "licence": images.licence,
+                "samples": len(images),
+                "digest": images.digest,
+            },
+            "training": {
+                "recipe": f"{recipe.parent.name}/{recipe.name}",
+                "init_from": self.config.init_from,
+                "engine": _plain(self.config.engine),
+                "batch_size": self.data.batch_size,
+                "precision": str(self.config.trainer.precision or "32-true"),
+                "max_steps": self.config.trainer.max_steps,
+            },
+        }
+
+    def train(self, resume: bool) -> int:
+        """Trains, saves and scores; 130 when a person interrupted."""
+        from ganzoo.training.previews import Previews
+        from ganzoo.training.reports import Bar, JsonLines
+        from ganzoo.training.saving import FOLDER, LAST, AtomicIO, Saver
+        from ganzoo.zoo.checkpoint import atomic, settle
+
+        last = self.folder / LAST
+        if last.exists() and not resume:
+            raise BadArgument(f"{self.folder} already holds a run; go on with --resume, or give another --run.folder")
+        if resume and not last.exists():
+            raise BadArgument(f"{self.folder} holds no {LAST} to go on from; leave --resume out")
+        settle(self.folder / FOLDER)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        trainer = self.cli.trainer
+        saver = Saver(self.folder, self.run.save_every, self.facts)
+        trainer.callbacks += [Previews(self.folder, self.run.preview_every), saver, Bar()]  # type: ignore[attr-defined]
+        after = _step_of(last) if resume else -1
+        trainer.loggers = [JsonLines(self.folder, after), *self._loggers()]
+        trainer.strategy.checkpoint_io = AtomicIO()
+        if trainer.is_global_zero:
+            with atomic(self.folder / "recipe.yaml") as part:
+                part.write_text(self.cli.parser.dump(self.config, skip_none=False))
+            how = "going on" if resume else "training"
+            print(f"{how}: {self.name}, {_count(self.game)} parameters, in {self.folder}", flush=True)
+        try:
+            trainer.fit(self.game, self.data, ckpt_path=last if resume else None, weights_only=True)
+        except TrainingStopped as stopped:
+            raise TrainingStopped(f"{stopped} ({last if last.exists() else 'there is none yet'})") from None
+        if not trainer.is_global_zero:
+            return 0
+        again = f"ganzoo train {self.recipe} --resume --run.folder {self.folder}"
+        if saver.interrupted:
+            print(f"\ninterrupted at step {trainer.global_step}, saved; go on with: {again}", flush=True)
+            return 130
+        model = self.folder / FOLDER
+        print(f"trained {trainer.global_step} steps on {self.game.images_seen} images; the model is in {model}")
+        if self.run.protocols:
+            from ganzoo import api
+
+            api.score(model, self.run.protocols)
+        return 0
+
+    def describe(self) -> None:
+        """Prints the resolved recipe, the networks' sizes and an estimate of the time."""
+        print(self.cli.parser.dump(self.config, skip_none=False))
+        for name in self.game.networks():
+            network = getattr(self.game, name)
+            print(f"# {name}: {sum(p.numel() for p in network.parameters()):,} parameters")
+        world = self.cli.trainer.world_size
+        batch = self.data.batch_size
+        print(f"# batch: {batch} a process on {world} process{'es' if world > 1 else ''}, {batch * world} in all")
+        seconds = self._seconds_a_step()
+        steps = self.cli.trainer.max_steps
+        print(
+            f"# time: {seconds * 1e3:.0f} ms a step, about {_duration(seconds * steps)} for {steps} steps, on this machine"
+        )
+
+    def _seconds_a_step(self) -> float:
+        """Times a few steps of a throw-away run."""
+        import time
+
+        import lightning as L
+
+        class Clock(L.Callback):
+            ticks: list[float] = []  # noqa: RUF012
+
+            def on_train_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:
+                if trainer.global_step > len(self.ticks) - 1:
+                    self.ticks.append(time.perf_counter())
+
+        clock = Clock()
+        options = {"accelerator": self.config.trainer.accelerator, "precision": self.config.trainer.precision}
+        trainer = L.Trainer(
+            **options,
+            devices=1,
+            max_steps=8,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            callbacks=[clock],
+        )
+        trainer.fit(self.game, self.data)
+        return (clock.ticks[-1] - clock.ticks[2]) / (len(clock.ticks) - 3)
+
+    def _loggers(self) -> Iterable[Any]:
+        if self.run.logger == "wandb":
+            try:
+                from lightning.pytorch.loggers import WandbLogger
+
+                return [WandbLogger(project="ganzoo", name=self.name, save_dir=self.folder)]
+            except ModuleNotFoundError:
+                raise BadArgument("run.logger is wandb, which is not installed; pip install 'ganzoo[wandb]'") from None
+        if self.run.logger == "tensorboard":
+            try:
+                from lightning.pytorch.loggers import TensorBoardLogger
+
+                return [TensorBoardLogger(self.folder, name="tensorboard", version="")]
+            except ModuleNotFoundError:
+                advice = "pip install 'ganzoo[tensorboard]'"
+                raise BadArgument(f"run.logger is tensorboard, which is not installed; {advice}") from None
+        return []
+
+
+def shorten(message: str) -> str:
+    """The part of the parser's message that says which key, which value and what is expected, on one line."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    text = " ".join(line for line in lines if not line.startswith(("tip:", "usage:", "Given value type", "See ")))
+    text = re.sub(r"Parser key ", "", text)
+    return text if len(text) < 400 else text[:397] + "..."
+
+
+def _quiet() -> None:
+    """Lightning's notices are for programmers."""
+    import logging
+    import warnings
+
+    import lightning.pytorch  # noqa: F401  # importing it sets the levels anew
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+
+
+def _plain(value: Any) -> Any:
+    """Namespaces and tuples as dicts and lists."""
+    if hasattr(value, "as_dict"):
+        value = value.as_dict()
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+
+
+def _count(game: Game) -> str:
+    return f"{sum(p.numel() for name in game.networks() for p in getattr(game, name).parameters()):,}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _step_of(checkpoint: Path) -> int:
+    import torch
+
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])

@@ -1,0 +1,80 @@
+"""Previews: the same latents every so many steps, beside real samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from ganzoo.data.batch import Data, Images
+from ganzoo.data.pictures import save_grid
+from ganzoo.training.game import Game
+
+SEED = 2**31  # far from the seeds of samples and scores
+
+
+class Previews(L.Callback):
+    """Writes `previews/<step>.png` and, once, `reals.png`; shows both to loggers that take pictures.
+
+    Args:
+        folder: of the run.
+        every: generator updates between two previews.
+        count: pictures in a preview.
+    """
+
+    def __init__(self, folder: Path, every: int, count: int = 64) -> None:
+        self.folder, self.every, self.count = folder, every, count
+        self._shown = -1
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draws the reals and the untrained model's samples."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if trainer.is_global_zero and isinstance(data, Data):
+            path = self.folder / "reals.png"
+            save_grid(_some(data.open("train"), self.count), path)
+            _show(trainer, "reals", path, trainer.global_step)
+        self._preview(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        """Draws when it is time."""
+        if trainer.global_step - self._shown >= self.every:
+            self._preview(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draws the last one."""
+        if trainer.global_step != self._shown:
+            self._preview(trainer, pl_module)
+
+    def _preview(self, trainer: L.Trainer, game: L.LightningModule) -> None:
+        assert isinstance(game, Game)
+        self._shown = trainer.global_step
+        with game.synchronised():
+            if not trainer.is_global_zero:
+                return
+            images = game.sample(self.count if len(game.shape) == 3 else 2048, seed=SEED)
+        path = self.folder / "previews" / f"{trainer.global_step:08d}.png"
+        save_grid(images, path)
+        _show(trainer, "samples", path, trainer.global_step)
+
+
+def _some(images: Images, count: int) -> torch.Tensor:
+    """As many real samples, spread over the data set."""
+    points = images.values.ndim == 2
+    wanted = min(len(images), 2048 if points else count)
+    return images.batch([i * len(images) // wanted for i in range(wanted)]).images
+
+
+def _show(trainer: L.Trainer, key: str, path: Path, step: int) -> None:
+    """Hands a picture to the loggers that take some: wandb's has `log_image`, TensorBoard's an `add_image`."""
+    for logger in trainer.loggers:
+        if hasattr(logger, "log_image"):
+            logger.log_image(key=key, images=[str(path)], step=step)
+        elif hasattr(getattr(logger, "experiment", None), "add_image"):
+            import numpy as np
+            from PIL import Image
+
+            with Image.open(path) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+            logger.experiment.add_image(key, pixels, step, dataformats="HWC")  # type: ignore[union-attr]

@@ -1,0 +1,112 @@
+"""Reports: every logged number as a line of JSON, and a progress bar for people."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ganzoo.training.game import Game
+
+
+class JsonLines(Logger):
+    """Appends each line of the log to `log.jsonl`; numbers that are not finite become null, which JSON has.
+
+    Args:
+        folder: of the run.
+        after: on resuming, lines of later steps than this are dropped, because they will be written again.
+    """
+
+    def __init__(self, folder: Path, after: int | None = None) -> None:
+        super().__init__()
+        self.path = folder / "log.jsonl"
+        if after is not None and self.path.exists():
+            kept = [line for line in self.path.read_text().splitlines() if _step(line) <= after]
+            self.path.write_text("".join(line + "\n" for line in kept))
+
+    @property
+    def name(self) -> str:
+        """Lightning wants one."""
+        return "jsonl"
+
+    @property
+    def version(self) -> str:
+        """Lightning wants one."""
+        return ""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Appends a line."""
+        finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, **finite}) + "\n")
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The run's `recipe.yaml` holds them."""
+
+
+def _step(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):  # a line that a kill cut short
+        return 2**62
+
+
+class Bar(L.Callback):
+    """A progress bar with every player's loss and images a second; a line now and then where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._shown: dict[str, float] = {}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Opens the bar."""
+        if not trainer.is_global_zero:
+            return
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+        )
+        self._progress.start()
+        total = trainer.max_steps if trainer.max_steps > 0 else None
+        self._task = self._progress.add_task("training", total=total, completed=trainer.global_step, numbers="")
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        """Moves the bar."""
+        if self._progress is None:
+            return
+        assert isinstance(pl_module, Game)
+        self._progress.update(self._task, completed=trainer.global_step)
+        if pl_module.latest and pl_module.latest is not self._shown:
+            self._shown = pl_module.latest
+            numbers = _numbers(self._shown)
+            self._progress.update(self._task, numbers=numbers)
+            if not self._progress.console.is_terminal:
+                print(f"step {trainer.global_step}: {numbers}", flush=True)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Closes the bar."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Closes the bar before the error is printed."""
+        self.on_train_end(trainer, pl_module)
+
+
+def _numbers(latest: dict[str, float]) -> str:
+    losses = [f"{name.removesuffix('_loss')} {value:.3f}" for name, value in latest.items() if name.endswith("_loss")]
+    return "  ".join([*losses, f"{latest.get('images_per_second', 0):.0f} images/s"])

@@ -1,0 +1,151 @@
+"""Saving: a checkpoint to go on from, and the model folder that `load` reads; both whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from ganzoo.data.pictures import grid
+from ganzoo.training.game import Game
+from ganzoo.zoo import checkpoint as folders
+from ganzoo.zoo.registry import family_of
+
+LAST = "last.ckpt"
+FOLDER = "last"
+GOLDEN_SEEDS = 4
+
+
+class AtomicIO(TorchCheckpointIO):
+    """Lightning's checkpoint files, written beside their place, flushed to the disk and renamed.
+
+    Lightning stages them in the folder for temporary files, from where a rename is no longer atomic when that lies on
+    another filesystem.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Writes the checkpoint whole or not at all."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        with folders.atomic(Path(path)) as part:
+            part.write_bytes(buffer.getbuffer())
+
+
+def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
+    """The table of `config.json`: the family, its resolved arguments, and facts about the run."""
+    family = family_of(type(game))
+    return {
+        "format": folders.FORMAT,
+        "family": family.name,
+        "title": family.title,
+        "task": family.task,
+        "paper": {"title": family.paper, "year": family.year, "url": family.url},
+        "arguments": game.arguments,
+        "shape": list(game.shape),
+        "value_range": [-1, 1] if len(game.shape) == 3 else None,
+        "latent": game.latent,
+        "classes": game.classes,
+        "averaged": game.half_life is not None,
+        "parameters": {n: sum(p.numel() for p in getattr(game, n).parameters()) for n in game.networks()},
+        **facts,
+    }
+
+
+def write_model(game: Game, folder: Path, facts: dict[str, Any], results: list[dict[str, Any]] | None = None) -> None:
+    """Writes a model folder; on several ranks all call it and rank 0 writes.
+
+    Args:
+        game: the model.
+        folder: where to; what stands there is exchanged as a whole.
+        facts: what `config.json` says beside what the family knows: `licence`, `data`, `images_seen`, `steps`.
+        results: the table of `results.json`; none yet where None.
+    """
+    with game.synchronised():
+        if game.global_rank != 0:
+            return
+        with folders.writing(folder) as fresh:
+            folders.write_tensors(fresh / folders.MODEL, game.inference_tensors())
+            folders.write_tensors(fresh / folders.PLAYERS, game.player_tensors())
+            folders.write_json(fresh / folders.CONFIG, describe(game, facts))
+            folders.write_json(fresh / folders.RESULTS, results or [])
+            draw_pictures(game, fresh)
+
+
+def draw_pictures(game: Game, folder: Path) -> None:
+    """Draws `samples.png`, and `golden.png`: four pictures at their own size to render again and compare."""
+    images = game.sample(64 if len(game.shape) == 3 else 4096, seed=0)
+    from ganzoo.data.pictures import save_grid
+
+    save_grid(images, folder / folders.SAMPLES)
+    if len(game.shape) == 3:
+        with folders.atomic(folder / folders.GOLDEN) as part:
+            grid(images[:GOLDEN_SEEDS], columns=GOLDEN_SEEDS, padding=0).save(part, format="PNG")
+
+
+class Saver(L.Callback):
+    """Writes `last.ckpt` and the model folder `last` every so many generator updates, at the end, and on ctrl-C.
+
+    The first ctrl-C lets the batch finish, so that the run that goes on is the run that was not interrupted; a second
+    one ends it at once. SIGTERM, with which schedulers announce the end, does the same.
+
+    Args:
+        folder: of the run.
+        every: generator updates between two saves.
+        facts: what `config.json` says of the run's data and licence.
+    """
+
+    def __init__(self, folder: Path, every: int, facts: dict[str, Any]) -> None:
+        self.folder, self.every, self.facts = folder, every, facts
+        self.interrupted = False
+        self._saved = 0
+        self._handlers: dict[int, Any] = {}
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Takes over ctrl-C, where this is the main thread."""
+        self._saved = trainer.global_step
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._interrupt)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        """Saves when it is time, and stops where a signal came on any rank."""
+        assert isinstance(pl_module, Game)
+        moved = trainer.global_step - self._saved
+        if moved >= self.every:
+            self._save(trainer, pl_module)
+        # Ranks must stop at the same batch. Agreeing takes a message, so several ranks agree only now and then.
+        agree = trainer.world_size == 1 or pl_module.batches_seen % 10 == 0
+        if agree and trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
+            self.interrupted = True
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Saves what the last cadence missed."""
+        assert isinstance(pl_module, Game)
+        pl_module.write_log()
+        if trainer.global_step != self._saved or not (self.folder / LAST).exists():
+            self._save(trainer, pl_module)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Gives ctrl-C back."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
+
+    def _save(self, trainer: L.Trainer, game: Game) -> None:
+        trainer.save_checkpoint(self.folder / LAST)
+        facts = {**self.facts, "images_seen": game.images_seen, "steps": trainer.global_step}
+        write_model(game, self.folder / FOLDER, facts)
+        self._saved = trainer.global_step
