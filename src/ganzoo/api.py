@@ -95,6 +95,8 @@ def load(
         UnknownName: if there is no model of this name; the text names the nearest.
         BadModelFolder: if a file is missing, damaged or does not fit the family; nothing is half-loaded.
     """
+    import torch
+
     from ganzoo.training.game import Game
 
     if isinstance(model, Game):
@@ -104,7 +106,8 @@ def load(
     game.provenance = {**provenance, "sha256": folder.hashes()}
     game.card = _card(folder)
     game.eval()
-    return game if device is None else game.to(device)
+    # Lightning took the meta device, on which the family was made, for the module's own
+    return game.to(device or "cpu", dtype or torch.float32)
 
 
 def _locate(
