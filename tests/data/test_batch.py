@@ -296,7 +296,7 @@ def test_bad_arguments() -> None:
 
 
 def test_sources_are_found_by_themselves() -> None:
-    assert {"Digits", "FashionMNIST", "Grid", "Ring"} <= set(sources())
+    assert {"Digits", "FashionMNIST", "Folder", "Grid", "Ring"} <= set(sources())
     for name in sources():
         assert issubclass(source(name), Data) and source(name).__name__ == name
     assert source("fashion-mnist") is source("FASHION_MNIST") is source("FashionMNIST")

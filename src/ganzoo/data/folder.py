@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ganzoo.data.batch import Data, Images
 from ganzoo.data.files import atomic, cache_folder
@@ -217,7 +217,7 @@ def _decode(path: Path, sha: str, square: _Square) -> npt.NDArray[np.uint8] | st
             return square.pixels(picture)
     except Exception as error:  # a hostile file makes Pillow's many decoders raise nearly anything
         reason = " ".join(str(error).replace(f"{path}", path.name).split())
-        if isinstance(error, Image.UnidentifiedImageError):
+        if isinstance(error, UnidentifiedImageError):
             reason = "it is no picture"
         return reason or type(error).__name__
 
@@ -360,7 +360,7 @@ def _opened(place: Path) -> _Converted | None:
         listed = json.loads((place / "names.json").read_text("utf-8"))
         names, skipped, shape = list(listed["names"]), dict(listed["skipped"]), tuple(listed["shape"])
         # nothing can be mapped from an empty file
-        values = np.load(place / "values.npy", mmap_mode="r") if names else np.zeros(shape, np.uint8)
+        values = np.lib.format.open_memmap(place / "values.npy", "r") if names else np.zeros(shape, np.uint8)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if values.dtype != np.uint8 or values.shape != shape or len(names) != len(values):
