@@ -132,6 +132,19 @@ def test_recipes_are_found(facts: dict[str, Any], unpacked: Path) -> None:
         assert (unpacked / "ganzoo" / recipe).is_file(), f"{name} says that it was trained by {recipe}"
 
 
+def test_a_recipe_is_found_from_an_empty_folder(unpacked: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ganzoo", "train", "recipes/dcgan/digits.yaml", "--dry-run"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(unpacked), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "generator" in done.stdout
+
+
 def test_a_shipped_model_samples(facts: dict[str, Any], unpacked: Path, tmp_path: Path) -> None:
     name = next(entry["name"] for entry in facts["models"] if entry["status"] == "shipped" and entry["resolution"])
     drawn = ask(
