@@ -40,7 +40,7 @@ MODEL, PLAYERS, CONFIG, MANIFEST, RESULTS, SAMPLES, CARD, GOLDEN = (
     "README.md",
     "golden.png",
 )
-_LISTED = (MODEL, PLAYERS, CONFIG, RESULTS, SAMPLES, GOLDEN)
+LISTED = (MODEL, PLAYERS, CONFIG, RESULTS, SAMPLES, GOLDEN)
 _JSON_LIMIT = 8 * 2**20  # bytes; the largest configuration or table of results that is read
 _HEADER_LIMIT = 32 * 2**20  # bytes of a safetensors header
 
@@ -126,7 +126,7 @@ def write_manifest(folder: Path) -> None:
     """Writes manifest.json for the files that are in the folder now."""
     files = {
         name: {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size}
-        for name in _LISTED
+        for name in LISTED
         if (folder / name).is_file()
     }
     write_json(folder / MANIFEST, {"format": FORMAT, "files": files})
@@ -197,6 +197,9 @@ class ModelFolder:
             raise BadModelFolder(
                 f"{path / MANIFEST}: format {manifest.get('format')!r}; this ganzoo reads format {FORMAT}"
             )
+        foreign = next((name for name in manifest["files"] if name not in LISTED), None)
+        if foreign is not None:
+            raise BadModelFolder(f"{path / MANIFEST}: lists {foreign[:80]!r}, which is no file of a model folder")
         self._listed: dict[str, dict[str, Any]] = manifest["files"]
         self._pinned = pinned or {}
         self._checked: set[str] = set()
@@ -232,7 +235,7 @@ class ModelFolder:
             raise BadModelFolder(
                 f"{path}: {size} bytes where {MANIFEST} says {entry.get('size')}; truncated or replaced"
             )
-        digest = sha256(path)
+        digest = self.digest(path)
         if digest != entry.get("sha256"):
             raise BadModelFolder(
                 f"{path}: content differs from {MANIFEST} (sha256 {digest[:12]}...); damaged or replaced"
@@ -241,6 +244,10 @@ class ModelFolder:
             raise BadModelFolder(f"{path}: not the file that the catalogue names (sha256 {digest[:12]}...)")
         self._checked.add(name)
         return path
+
+    def digest(self, path: Path) -> str:
+        """The sha256 of a file's content; folders that remember what they hashed override this."""
+        return sha256(path)
 
     def json(self, name: str) -> Any:
         """Checks and parses a JSON file of the folder."""

@@ -1,0 +1,442 @@
+"""Cards: the README of a model folder and MODEL_CARDS.md, both derived from what stands elsewhere.
+
+A card says what its folder's `config.json` and `results.json` and the catalogue say, and nothing else, so that it
+cannot be outdated; prose that people wrote between its two markers survives. What others published and what was
+measured here never stand in one column: their protocols differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.types import BadArgument, BadModelFolder
+from ganzoo.zoo import catalogue, checkpoint
+from ganzoo.zoo.catalogue import Entry
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCardData
+
+PROSE_BEGINS = "<!-- written by hand from here: `ganzoo cards` and `ganzoo push` keep it -->"
+PROSE_ENDS = "<!-- written by hand up to here -->"
+ALL_CARDS = "MODEL_CARDS.md"
+
+# What the Hub calls licences; any other is "other" with a name.
+_HUB_LICENSES = (
+    *("apache-2.0", "mit", "isc", "bsd", "bsd-2-clause", "bsd-3-clause", "mpl-2.0", "unlicense", "wtfpl", "openrail"),
+    *("gpl-2.0", "gpl-3.0", "lgpl-2.1", "lgpl-3.0", "agpl-3.0"),
+    *("cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-4.0"),
+)
+_PIPELINES = {"translation": "image-to-image", "super-resolution": "image-to-image"}
+_OWN_METADATA = (
+    *("license", "license_name", "license_link", "library_name", "pipeline_tag", "tags"),
+    *("model-index", "model_name", "eval_results"),
+)
+_PROTOCOL = ("n", "seed", "split", "network", "network_sha256", "resizer", "data", "floor", "ceiling", "spread")
+
+
+def render_card(folder: Path, *, address: str | None = None, previous: str | None = None) -> str:
+    """Renders a model folder's README.md.
+
+    Args:
+        folder: with `config.json`, and `results.json` and `samples.png` where there are any.
+        address: by which the card tells people to load it: a name, or `hf://org/repo`; the folder's name by default.
+        previous: the README that this one takes the place of; its prose and what metadata are not ganzoo's are kept.
+
+    Returns:
+        Markdown with metadata for the Hub: a pure function of the files, equal on every machine.
+
+    Raises:
+        BadModelFolder: if a file of the folder cannot be read.
+    """
+    from huggingface_hub import ModelCard
+
+    config, results = _read(folder)
+    address = address or folder.name
+    prose, foreign = split_prose(previous or "")
+    data = _metadata(address.rpartition("/")[2], config, results)
+    data["tags"] = list(dict.fromkeys([*data["tags"], *_strings(foreign.get("tags"))]))
+    for key, value in foreign.items():
+        if key not in _OWN_METADATA:
+            data[key] = value
+    body = "\n".join(_body(folder, address, config, results, prose))
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}", ignore_metadata_errors=True))
+
+
+def split_prose(text: str) -> tuple[str, dict[str, Any]]:
+    """The hand-written part of a README, and its metadata.
+
+    A README without markers was written by hand as a whole. Metadata that cannot be read are dropped.
+    """
+    import yaml
+    from huggingface_hub import ModelCard
+
+    text = text.replace("\r\n", "\n")
+    body, metadata = text, {}
+    if text.lstrip().startswith("---"):
+        try:
+            card = ModelCard(text, ignore_metadata_errors=True)
+            body, metadata = card.text, card.data.to_dict()  # type: ignore[no-untyped-call]
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+            body = text.lstrip().removeprefix("---").partition("\n---")[2]
+    if PROSE_BEGINS in body and PROSE_ENDS in body.partition(PROSE_BEGINS)[2]:
+        body = body.partition(PROSE_BEGINS)[2].partition(PROSE_ENDS)[0]
+    return body.strip("\n"), metadata
+
+
+def render_model_cards() -> str:
+    """Renders MODEL_CARDS.md: every model of the catalogue, grouped by task."""
+    entries = catalogue.entries()
+    lines = [
+        "# Models",
+        "",
+        "Made by `ganzoo cards` from the catalogue, the model folders and the recipes; do not edit it by hand.",
+        "",
+        "ganzoo's own code is under Apache-2.0. The weights have licences of their own, which stand in each row; "
+        "*NC* marks those that forbid commercial use.",
+        "",
+        "| status | what it means |",
+        "|---|---|",
+        "| shipped | comes with the package: no network needed |",
+        "| hosted | on the Hub in ganzoo's format |",
+        "| convert | its authors' file is fetched from where they publish it and converted on your machine |",
+        "| recipe | no weights are published; the recipe trains it |",
+        "| planned | published by its authors, but ganzoo cannot read it yet |",
+        "",
+        "Measured scores are in the features of the network that their key names, and comparable only under the same "
+        "key. Published scores were measured by others with their own protocols, and are comparable with neither the "
+        "measured ones nor, in general, with each other.",
+    ]
+    for task in sorted({entry.task for entry in entries}):
+        lines += ["", f"## {task[0].upper()}{task[1:]}", ""]
+        lines += _table(
+            ("model", "status", "data", "pixels", "size", "licence of the weights", "measured", "published"),
+            (_row(entry) for entry in entries if entry.task == task),
+        )
+    reported = catalogue.reported()
+    if reported:
+        lines += ["", "## What others report for the same families", ""]
+        lines += ["Other models, other data, other protocols: for orientation, not for comparison.", ""]
+        lines += _table(
+            ("family", "data", "metric", "value", "reported by"),
+            (
+                (r["family"], r["data"], r["metric"], f"{r['value']:g}", f"[{r['by']}]({r['source']})")
+                for r in sorted(reported, key=lambda r: (r["family"], r["data"], r["by"]))
+            ),
+        )
+    return "\n".join(lines) + "\n"
+
+
+def update(*, check: bool) -> list[str]:
+    """Writes MODEL_CARDS.md and every shipped model's README.md, or only compares them.
+
+    Args:
+        check: compare and write nothing.
+
+    Returns:
+        The files that were out of date, relative to the checkout; a shipped model without results stands there as
+        its missing file.
+
+    Raises:
+        BadArgument: if ganzoo does not run from a checkout, where these files are.
+    """
+    shipped = checkpoint.resource_folder("checkpoints")
+    root = None if shipped is None else shipped.parent
+    if root is None or not (root / "pyproject.toml").is_file():
+        raise BadArgument("the cards are made in a checkout of ganzoo, and this is an installed package")
+    drifted = []
+    for folder in checkpoint.shipped_folders().values():
+        missing = [name for name in (checkpoint.RESULTS, checkpoint.MANIFEST) if not (folder / name).is_file()]
+        drifted += [_relative(folder / name, root) for name in missing]
+        readme = folder / checkpoint.CARD
+        before = readme.read_text(encoding="utf-8") if readme.is_file() else None
+        drifted += _settle(readme, before, render_card(folder, previous=before), root, check)
+    cards = root / ALL_CARDS
+    before = cards.read_text(encoding="utf-8") if cards.is_file() else None
+    return drifted + _settle(cards, before, render_model_cards(), root, check)
+
+
+def _settle(path: Path, before: str | None, after: str, root: Path, check: bool) -> list[str]:
+    if before == after:
+        return []
+    if not check:
+        with checkpoint.atomic(path) as part:
+            part.write_text(after, encoding="utf-8")
+    return [_relative(path, root)]
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+# --------------------------------------------------------------------------------------------------------- a card
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    values = []
+    for name, empty in ((checkpoint.CONFIG, None), (checkpoint.RESULTS, [])):
+        path = folder / name
+        try:
+            values.append(json.loads(path.read_text(encoding="utf-8")) if path.is_file() or empty is None else empty)
+        except (OSError, ValueError, RecursionError) as error:
+            raise BadModelFolder(f"{path}: not readable as JSON: {error}") from None
+    config, results = values
+    if not isinstance(config, dict) or not isinstance(results, list):
+        raise BadModelFolder(f"{folder}: {checkpoint.CONFIG} is no table, or {checkpoint.RESULTS} is no list")
+    return config, [score for score in results if isinstance(score, dict) and "key" in score and "value" in score]
+
+
+def _metadata(name: str, config: dict[str, Any], results: list[dict[str, Any]]) -> ModelCardData:
+    """What the Hub reads, by way of huggingface_hub's own model of it."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    pipeline = _PIPELINES.get(config.get("task", ""), "unconditional-image-generation")
+    trained_on = _data(config).get("name") or "unknown"
+    evaluations = [
+        EvalResult(
+            task_type=pipeline,
+            dataset_type=_slug(str(score.get("data") or trained_on)),
+            dataset_name=str(score.get("data") or trained_on),
+            dataset_split=_text(score.get("split")) or None,
+            metric_type=str(score["key"]),
+            metric_name=str(score["key"]),
+            metric_value=score["value"],
+            metric_args={key: score[key] for key in _PROTOCOL if score.get(key) is not None},
+        )
+        for score in results
+    ]
+    license, extra = _license(config)
+    return ModelCardData(
+        license=license,
+        library_name="ganzoo",
+        pipeline_tag=pipeline,
+        tags=["gan", "ganzoo", "pytorch-lightning", str(config.get("family", ""))],
+        model_name=name if evaluations else None,
+        eval_results=evaluations or None,
+        **extra,  # type: ignore[arg-type]
+    )
+
+
+def _license(config: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
+    """The Hub's name of the licence, and what else the Hub wants to know of one that it has no name for."""
+    license = config.get("licence")
+    if not isinstance(license, str):
+        return None, {}
+    if license.lower() in _HUB_LICENSES:
+        return license.lower(), {}
+    terms = config.get("terms")
+    link = {"license_link": str(terms["url"])} if isinstance(terms, dict) and terms.get("url") else {}
+    return "other", {"license_name": _slug(license), **link}
+
+
+def _body(
+    folder: Path, address: str, config: dict[str, Any], results: list[dict[str, Any]], prose: str
+) -> Iterable[str]:
+    name = str(config.get("name") or folder.name)
+    yield f"# {name}"
+    yield ""
+    yield from _what(config)
+    if (folder / checkpoint.SAMPLES).is_file():
+        yield from ("", f"![Samples of {name}, seeds from 0, not selected]({checkpoint.SAMPLES})")
+    yield from ("", PROSE_BEGINS, prose, PROSE_ENDS) if prose else ("", PROSE_BEGINS, PROSE_ENDS)
+    yield from ("", "## Load it", "", "```python", "import ganzoo", "")
+    yield from (f'model = ganzoo.load("{address}")', *_call(config), "```")
+    yield from ("", "## Licence", "")
+    yield from _licence_lines(config)
+    yield from ("", "## How it was trained", "")
+    yield from _training(config, results)
+    yield from ("", "## Scores measured here", "")
+    yield from _measured(results)
+    published = _published(name)
+    if published:
+        yield from ("", "## Scores that its authors published", "")
+        yield "By their own protocol, on their own machines; not comparable with the scores above."
+        yield ""
+        yield from published
+    yield from ("", "## Limits", "")
+    yield from _limits(config, results)
+    yield ""
+
+
+def _what(config: dict[str, Any]) -> Iterable[str]:
+    paper = config.get("paper")
+    title = _text(config.get("title")) or str(config.get("family"))
+    if isinstance(paper, dict) and paper.get("title"):
+        link = f"[{_text(paper['title'])}]({paper['url']})" if paper.get("url") else _text(paper["title"])
+        yield f"{title}: {link}" + (f", {paper['year']}." if paper.get("year") else ".")
+    else:
+        yield f"{title}."
+
+
+def _call(config: dict[str, Any]) -> Sequence[str]:
+    if config.get("task") in _PIPELINES:
+        return ("translated = model.translate(images)  # (N, C, H, W) in [-1, 1]",)
+    if len(config.get("shape") or [0, 0, 0]) != 3:
+        return ("points = model.sample(1000, seed=0)  # (1000, 2)",)
+    return ("images = model.sample(16, seed=0)  # (16, C, H, W) in [-1, 1]", 'ganzoo.save_grid(images, "grid.png")')
+
+
+def _licence_lines(config: dict[str, Any]) -> Iterable[str]:
+    terms = config.get("terms")
+    license = _text(config.get("licence"))
+    if isinstance(terms, dict) and terms.get("url"):
+        license = f"[{_text(terms.get('title')) or license}]({terms['url']})"
+        if terms.get("commercial") is False:
+            license += "; no commercial use"
+    yield f"- Weights: {license or 'none stated'}"
+    data = _data(config)
+    if data:
+        name = _text(data.get("name")) or _text(data.get("source"))
+        yield f"- Training data ({name}): {_text(data.get('licence')) or 'not stated'}"
+
+
+def _training(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable[str]:
+    data, training = _data(config), config.get("training")
+    training = training if isinstance(training, dict) else {}
+    parameters = config.get("parameters")
+    rows: list[tuple[str, Any]] = [
+        ("Family", config.get("family")),
+        ("Images", "x".join(map(str, config["shape"])) if isinstance(config.get("shape"), list) else None),
+        ("Latent", config.get("latent")),
+        (
+            "Parameters",
+            ", ".join(f"{key} {value:,}" for key, value in parameters.items())
+            if isinstance(parameters, dict)
+            else None,
+        ),
+        ("Data", " ".join(str(data[key]) for key in ("name", "split") if data.get(key))),
+        ("Generator updates", _count(config.get("steps"))),
+        ("Images seen", _count(config.get("images_seen"))),
+        ("Batch", training.get("batch_size")),
+        ("Precision", training.get("precision")),
+        ("Started from", training.get("init_from")),
+        ("Converted from", (config.get("origin") or {}).get("url") if isinstance(config.get("origin"), dict) else None),
+        ("Hardware", next((score["hardware"] for score in results if score.get("hardware")), None)),
+    ]
+    yield from _table(("", ""), ((key, _text(value)) for key, value in rows if value not in (None, "")))
+    if training.get("recipe"):
+        yield from ("", "```", f"ganzoo train recipes/{_text(training['recipe']).removeprefix('recipes/')}", "```")
+
+
+def _measured(results: list[dict[str, Any]]) -> Iterable[str]:
+    if not results:
+        yield "None yet."
+        return
+    yield (
+        "The key names the protocol. *Floor* is the same score of real images against real images, *ceiling* that of "
+        "noise."
+    )
+    yield ""
+    yield from _table(
+        ("key", "value", "floor", "ceiling", "images", "features", "commit"),
+        (
+            (
+                f"`{score['key']}`",
+                _number(score["value"]) + (f" ± {_number(score['spread'])}" if score.get("spread") is not None else ""),
+                _number(score.get("floor")),
+                _number(score.get("ceiling")),
+                _count(score.get("n")),
+                " ".join(
+                    filter(
+                        None,
+                        (
+                            _text(score.get("network")),
+                            f"`{str(score['network_sha256'])[:12]}`" if score.get("network_sha256") else "",
+                        ),
+                    )
+                ),
+                f"`{str(score['commit'])[:12]}`" if score.get("commit") else "",
+            )
+            for score in results
+        ),
+    )
+
+
+def _published(name: str) -> list[str]:
+    entry = next((entry for entry in catalogue.entries(name) if entry.scores), None)
+    if entry is None:
+        return []
+    rows = ((s.metric, f"{s.value:g}", s.protocol, f"[source]({s.source})") for s in entry.scores)
+    return list(_table(("metric", "value", "protocol", "source"), rows))
+
+
+def _limits(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable[str]:
+    data, shape = _data(config), config.get("shape")
+    if isinstance(shape, list) and len(shape) == 3:
+        kind = {1: "grey", 3: "colour"}.get(shape[0], f"{shape[0]}-channel")
+        what = _text(data.get("name")) or "its training data"
+        yield f"- It makes {kind} pictures of {shape[2]} x {shape[1]} pixels that resemble {what}, and nothing else."
+    yield "- What is rare or missing in the training data is rare or missing in its pictures."
+    if results and not any("inception" in str(score["key"]) for score in results):
+        yield "- Its scores are in other features than the FID's, so they cannot be held against published FIDs."
+    for line in config.get("limits") or []:
+        yield f"- {_text(line)}"
+
+
+# ------------------------------------------------------------------------------------------------------ the table
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    link = f"[{entry.name}]({_link(entry)})" if _link(entry) else entry.name
+    license = ""
+    if entry.terms is not None:
+        license = f"[{entry.terms.title}]({entry.terms.url})" if entry.terms.url else entry.terms.title
+        license += "" if entry.terms.commercial else " *NC*"
+    measured = ""
+    if entry.folder is not None:
+        _, results = _read(entry.folder)
+        measured = "; ".join(f"`{score['key']}` {_number(score['value'])}" for score in results)
+    published = "; ".join(f"[{s.metric} {s.value:g}]({s.source})" for s in entry.scores)
+    pixels = "" if entry.resolution is None else str(entry.resolution)
+    return (link, entry.status, entry.data, pixels, _bytes(entry.size), license, measured, published)
+
+
+def _link(entry: Entry) -> str:
+    if entry.folder is not None:
+        return f"checkpoints/{entry.name}/README.md"
+    if entry.recipe is not None:
+        return catalogue.recipe_name(entry.recipe)
+    return "" if entry.paper is None else entry.paper.url
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+
+
+def _bytes(size: int | None) -> str:
+    if size is None:
+        return "unknown"
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "" if value is None else _text(value)
+    return f"{value:.4g}"
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else _text(value)
+
+
+def _text(value: Any) -> str:
+    """A value of somebody's configuration as text that cannot leave its line."""
+    return "" if value is None else " ".join(str(value).split())[:400]
+
+
+def _slug(text: str) -> str:
+    return "-".join("".join(letter if letter.isalnum() or letter in ".-" else " " for letter in text.lower()).split())
+
+
+def _data(config: dict[str, Any]) -> dict[str, Any]:
+    data = config.get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def _strings(value: Any) -> list[str]:
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
