@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -106,6 +107,8 @@ def test_order_is_pinned() -> None:
     # from this code at its writing: a published score names a seed, and the seed must go on meaning this order
     assert Stream(10, 10, seed=0).draw(0).indices.tolist() == PINNED
     assert Stream(10, 5, seed=0, rank=1, world=2).draw(0).indices.tolist() == PINNED[5:]
+    flips = Stream(10, 10, flip=True).draw(0).flips
+    assert flips is not None and np.flatnonzero(flips).tolist() == [2, 4, 5, 9]
 
 
 PINNED = [1, 0, 9, 8, 6, 3, 7, 4, 2, 5]
@@ -230,6 +233,22 @@ def test_the_seed_is_the_models() -> None:
     assert not all(same(a, b) for a, b in zip(one.seen, two.seen, strict=True))
     assert one.seen[1].labels is not None
     assert one.seen[1].labels.tolist() == (Stream(50, 4, 1).draw(1).indices % 3).tolist()
+
+
+def test_every_rank_takes_its_part() -> None:
+    model = Counting(seed=6)
+    model.batches_seen = 5
+    parts = []
+    for rank in range(2):
+        data = Numbered(n=50, flip=True)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2, lightning_module=model)  # type: ignore[assignment]
+        parts.append(take(data, 3))
+    whole = Numbered(n=50, batch_size=8, flip=True)
+    whole.trainer = SimpleNamespace(global_rank=0, world_size=1, lightning_module=model)  # type: ignore[assignment]
+    for batch, first, second in zip(take(whole, 3), *parts, strict=True):
+        assert torch.equal(batch.images, torch.cat([first.images, second.images]))
+    assert parts[0][0].labels is not None
+    assert parts[0][0].labels.tolist() == (Stream(50, 4, 6, 0, 2).draw(5).indices % 3).tolist()
 
 
 def test_targets_are_converted_too() -> None:

@@ -483,6 +483,20 @@ def test_two_processes_convert_at_the_same_time(tmp_path: Path, cache: Path) -> 
     assert len(list(cache.glob("folder-*"))) == 1 and list(cache.glob(".*")) == []
 
 
+def test_a_long_conversion_shows_its_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many(tmp_path, 3)
+    Folder(str(tmp_path), size=16).open("all")
+    monkeypatch.setattr(module, "_PATIENCE", -1.0)
+    Folder(str(tmp_path), size=15).open("all")
+    assert capsys.readouterr().err == "", "not on a terminal, or not long"
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes anything for a terminal
+    Folder(str(tmp_path), size=14).open("all")
+    told = capsys.readouterr()
+    assert "converting 3 pictures" in told.err and told.out == ""
+
+
 def test_training_gathers_from_the_converted_pictures(tmp_path: Path) -> None:
     for name in ("a", "b"):
         many(tmp_path / name, 5)

@@ -165,15 +165,13 @@ class _Mapped(NamedTuple):
         return np.memmap(self.path, np.dtype(self.dtype), "r", self.offset, self.shape)
 
 
-def _random(stream: int, seed: int, number: int) -> np.random.RandomState:
-    """RandomState, whose numbers no future numpy will change, seeded by three integers."""
-    sequence = np.random.SeedSequence([stream, seed % 2**64, number])
-    return np.random.RandomState(np.random.MT19937(sequence))
+# numpy promises that the numbers of RandomState, and those of a bit generator itself, will never change (NEP 19)
 
 
 @lru_cache(maxsize=4)
 def _permutation(n: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    order = _random(_ORDER, seed, epoch).permutation(n).astype(np.int64, copy=False)
+    random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([_ORDER, seed % 2**64, epoch])))
+    order = random.permutation(n).astype(np.int64, copy=False)
     order.setflags(write=False)  # it is shared through the cache
     return order
 
@@ -213,7 +211,9 @@ class Stream:
         if not self.flip:
             return Draw(indices, None)
         # drawn for the joined batch and then cut, so that a sample's flip does not depend on the number of ranks
-        flips = _random(_FLIP, self.seed, b).randint(0, 2, whole).astype(bool)
+        # by the first bit of PCG64's raw numbers: setting up a RandomState each batch takes longer than gathering it
+        sequence = np.random.SeedSequence([_FLIP, self.seed % 2**64, b])
+        flips = np.random.PCG64(sequence).random_raw(whole) >> np.uint64(63) == 1
         return Draw(indices, flips[self.rank * self.batch_size :][: self.batch_size])
 
     def positions(self, start: int, stop: int) -> npt.NDArray[np.int64]:
@@ -249,8 +249,8 @@ class _Gather(Dataset[Batch]):
     def __getitem__(self, draw: Draw) -> Batch:
         batch = self.images.batch(draw.indices)
         if draw.flips is not None:
-            flips = torch.from_numpy(draw.flips)
-            batch.images[flips] = batch.images[flips].flip(-1)
+            values = batch.images.numpy()  # the same memory
+            values[draw.flips] = values[draw.flips][..., ::-1]
         return batch
 
 

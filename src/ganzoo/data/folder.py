@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 _NOT_READ: Final = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 _FORMAT: Final = 1  # of a converted folder; a number more when the pixels of the same arguments change
 _AT_ONCE: Final = 256  # pictures that are decoded ahead of the writer
+_PATIENCE: Final = 2.0  # seconds before a progress bar appears
 _DRAFT: Final = ".converting-"
 _STALE: Final = 7 * 24 * 3600.0
 _SETTLED: Final = 2.0  # seconds after which a file's times tell one version from the next on every file system
@@ -219,7 +220,7 @@ def _decode(path: Path, sha: str, square: _Square) -> npt.NDArray[np.uint8] | st
         reason = " ".join(str(error).replace(f"{path}", path.name).split())
         if isinstance(error, UnidentifiedImageError):
             reason = "it is no picture"
-        return reason or type(error).__name__
+        return reason[:200] or type(error).__name__
 
 
 def _formats() -> list[str]:
@@ -440,13 +441,13 @@ def _sweep(cache: Path) -> None:
 
 @contextmanager
 def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on the terminal, for what takes longer than two seconds."""
+    """A bar on the terminal, for what takes long."""
     began, done, bar = time.monotonic(), 0, None
 
     def advance() -> None:
         nonlocal done, bar
         done += 1
-        if bar is None and time.monotonic() - began > 2:
+        if bar is None and time.monotonic() - began > _PATIENCE:
             from rich.console import Console
             from rich.progress import Progress
 
