@@ -6,7 +6,6 @@ Importing this module does not import torch.
 
 from __future__ import annotations
 
-import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +38,7 @@ def models(pattern: str = "*") -> list[dict[str, Any]]:
     """
     from ganzoo.zoo import catalogue
 
-    return [dict(entry) for entry in catalogue.models() if fnmatch.fnmatchcase(entry["name"], pattern)]
+    return catalogue.models(pattern)
 
 
 def info(name: str) -> dict[str, Any]:
@@ -101,7 +100,7 @@ def load(
 
     if isinstance(model, Game):
         return model
-    folder, provenance = _locate(model, revision, offline)
+    folder, provenance = _locate(model, revision, offline, players)
     game = _build(folder, players, dtype)
     game.provenance = {**provenance, "sha256": folder.hashes()}
     game.card = _card(folder)
@@ -111,7 +110,7 @@ def load(
 
 
 def _locate(
-    model: str | Path, revision: str | None, offline: bool | None
+    model: str | Path, revision: str | None, offline: bool | None, players: bool
 ) -> tuple[folders.ModelFolder, dict[str, Any]]:
     """The checked folder of a model, and where it came from."""
     text = str(model)
@@ -129,7 +128,7 @@ def _locate(
         raise BadModelFolder(f"{path}: holds no {folders.MANIFEST}; this is not a model folder of ganzoo")
     from ganzoo.zoo import hub
 
-    return hub.locate(text, revision=revision, offline=offline)
+    return hub.locate(text, revision=revision, offline=offline, players=players)
 
 
 def _build(folder: folders.ModelFolder, players: bool, dtype: torch.dtype | None) -> Game:
@@ -254,7 +253,7 @@ def verify(model: str | Path) -> dict[str, Any]:
 
     from ganzoo.data.pictures import grid
 
-    folder, _ = _locate(model, None, None)
+    folder, _ = _locate(model, None, None, players=True)
     for name in folder.hashes():
         folder.check(name)
     game = _build(folder, folder.has(folders.PLAYERS), None)
@@ -278,8 +277,112 @@ def verify(model: str | Path) -> dict[str, Any]:
     return {"files": folder.hashes(), "tensors": len(game.state_dict()), "golden": levels}
 
 
-def pull(name: str, *, revision: str | None = None) -> Path:
-    """Fetches a model into the cache, checked, and gives its folder."""
+def pull(name: str, *, revision: str | None = None, players: bool = False) -> Path:
+    """Fetches a model into the cache and gives its folder; every file is hashed anew, and a damaged one fetched again.
+
+    Args:
+        name: of the catalogue, or `hf://org/repo[@revision]`.
+        revision: of a repository on the Hub: a branch, a tag or a commit.
+        players: whether to fetch the players' weights too, for training on.
+
+    Raises:
+        UnknownName: if there is no such model.
+        HubError: if it cannot be fetched; the text says why, and what to do.
+    """
     from ganzoo.zoo import hub
 
-    return hub.pull(name, revision=revision)
+    return hub.pull(name, revision=revision, players=players)
+
+
+def push(
+    model: Model,
+    repo_id: str,
+    *,
+    license: str | None = None,
+    private: bool = False,
+    tag: str | None = None,
+    dry_run: bool = False,
+    message: str | None = None,
+) -> dict[str, Any]:
+    """Uploads a model to the Hub in one commit, having loaded back what it is about to upload.
+
+    Args:
+        model: a name, a folder, or a loaded model.
+        repo_id: `org/name`; made when it does not exist.
+        license: of the weights, such as `apache-2.0`; always to be given, and the model's own where it has one.
+        private: whether a new repository is private.
+        tag: a new name for the commit.
+        dry_run: say what would be uploaded, and open no connection.
+        message: of the commit.
+
+    Returns:
+        `repo`, `license`, `private`, `tag`, `files` (bytes by name) and, unless it was a dry run, `commit` and `url`.
+
+    Raises:
+        BadArgument: without a licence, with another one than the model's, or for weights that must not be passed on.
+        HubError: if the Hub refuses, or somebody pushed at the same time; then nothing was changed.
+    """
+    import tempfile
+
+    from ganzoo.training.game import Game
+    from ganzoo.zoo import hub
+
+    with tempfile.TemporaryDirectory(prefix="ganzoo-") as temporary:
+        if isinstance(model, Game):
+            game, path = model, Path(temporary) / "model"
+            _write(game, path)
+        else:
+            folder, _ = _locate(model, None, None, players=True)
+            game, path = _build(folder, folder.has(folders.PLAYERS), None), folder.path
+        return hub.push(
+            path,
+            repo_id,
+            license=license,
+            private=private,
+            tag=tag,
+            dry_run=dry_run,
+            message=message,
+            check=lambda staged: _compare(game, staged),
+        )
+
+
+def _write(game: Game, path: Path) -> None:
+    """Writes a loaded model as a folder, with its scores where its weights are still those that were scored."""
+    from ganzoo.training.saving import describe, draw_pictures
+
+    facts = {} if game.card is None else {key: v for key, v in game.card.facts.items() if key != "results"}
+    with folders.writing(path) as fresh:
+        folders.write_tensors(fresh / folders.MODEL, game.inference_tensors())
+        if _whole(game):
+            folders.write_tensors(fresh / folders.PLAYERS, game.player_tensors())
+        folders.write_json(fresh / folders.CONFIG, {**facts, **describe(game, {})})
+        before = (game.provenance or {}).get("sha256", {}).get(folders.MODEL)
+        scored = game.card is not None and folders.sha256(fresh / folders.MODEL) == before
+        folders.write_json(fresh / folders.RESULTS, game.card.facts["results"] if scored and game.card else [])
+        draw_pictures(game, fresh)
+
+
+def _whole(game: Game) -> bool:
+    """Whether all players are there, rather than what inference needs."""
+    from ganzoo.training.engine import Absent
+
+    return not any(isinstance(getattr(game, name), Absent) for name in game.networks())
+
+
+def _compare(game: Game, folder: Path) -> None:
+    """Loads a folder and holds its tensors against a model's.
+
+    Raises:
+        BadModelFolder: naming the first tensor that differs.
+    """
+    import torch
+
+    model = folders.ModelFolder(folder)
+    again = _build(model, model.has(folders.PLAYERS), None)
+    pairs = [(again.inference_tensors(), game.inference_tensors())]
+    if model.has(folders.PLAYERS):
+        pairs.append((again.player_tensors(), game.player_tensors()))
+    for loaded, kept in pairs:
+        for key, tensor in kept.items():
+            if not torch.equal(loaded[key].float(), tensor.detach().float().cpu()):
+                raise BadModelFolder(f"{folder.name}: {key} is not what it was after being written and read back")
