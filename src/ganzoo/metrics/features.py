@@ -22,7 +22,7 @@ import math
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -136,6 +136,10 @@ class FeatureNetwork:
     def resizer(self) -> str:
         """The filter that brings images to that size."""
         return self.description.resizer
+
+    def with_resizer(self, resizer: str) -> FeatureNetwork:
+        """The same network behind another filter, sharing the weights."""
+        return FeatureNetwork(self.module, replace(self.description, resizer=resizer), self.device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Features `(N, d)` float32, on the network's device.
@@ -272,8 +276,8 @@ def _own_network(module: nn.Module, device: torch.device | str, description: Des
         raise BadArgument(f"{description.name!r}: give your module a name of its own, of small letters, digits and _.")
     if description.channels and description.size and description.resizer not in RESIZERS:
         raise UnknownName(f"There is no resizer {description.resizer!r}; {nearest(description.resizer, RESIZERS)}")
-    fields = {**vars(description), "sha256": state_sha256(module)}
-    return FeatureNetwork(copy.deepcopy(module), Description(**fields), device)  # folding changes it in place
+    known = replace(description, sha256=state_sha256(module))
+    return FeatureNetwork(copy.deepcopy(module), known, device)  # folding changes it in place
 
 
 def state_sha256(module: nn.Module) -> str:

@@ -58,7 +58,7 @@ def kernel_distance(
     return KernelDistance(float(np.mean(values)), float(np.std(values)))
 
 
-def kernel_distance_full(real: Tensor, generated: Tensor, block: int = 2048) -> float:
+def kernel_distance_full(real: Tensor, generated: Tensor, block: int = 512) -> float:
     """The unbiased squared MMD between all features `(n, d)` and all `(m, d)`.
 
         Σ_{i≠j} k(xᵢ, xⱼ) / n(n-1) + Σ_{i≠j} k(yᵢ, yⱼ) / m(m-1) - 2 Σ_{ij} k(xᵢ, yⱼ) / nm
@@ -79,36 +79,48 @@ def kernel_distance_full(real: Tensor, generated: Tensor, block: int = 2048) -> 
     x, y = _Centred(real, centre), _Centred(generated, centre)
     n, m = len(real), len(generated)
     with full_precision(real.device):
-        between = sum(
-            float(_kernel(x, y, i, j, block, block).sum()) for i in range(0, n, block) for j in range(0, m, block)
-        )
-        within = _sum_without_diagonal(x, block) / (n * (n - 1)) + _sum_without_diagonal(y, block) / (m * (m - 1))
-    return within - 2 * between / (n * m)
+        within = _within(x, block) / (n * (n - 1)) + _within(y, block) / (m * (m - 1))
+        return within - 2 * _between(x, y, block) / (n * m)
 
 
 class _Centred:
-    """Features without their centre, and what the centre adds to each product."""
+    """Features x' = (x - c) / √d, and what their centre c adds to a product: a(x) + a(y), a = (c·x - c·c / 2) / d.
+
+    Half of the kernel's 1 is added to a as well.
+    """
 
     def __init__(self, features: Tensor, centre: Tensor) -> None:
-        self.features = (features.double() - centre).float() if features.dtype != torch.float64 else features - centre
-        self.shift = features.double() @ centre - centre @ centre / 2
+        d = features.shape[1]
+        exact = features.double()
+        centred = (exact - centre) / d**0.5
+        self.features = centred if features.dtype == torch.float64 else centred.float()
+        self.shift = (exact @ centre - centre @ centre / 2) / d + 0.5
 
 
-def _kernel(x: _Centred, y: _Centred, i: int, j: int, rows: int, columns: int) -> Tensor:
-    """A block of (x·y / d + 1)³ in float64."""
-    product = x.features[i : i + rows] @ y.features[j : j + columns].T
-    product = product.double() + x.shift[i : i + rows, None] + y.shift[None, j : j + columns]
-    product = product.div_(x.features.shape[1]).add_(1)
-    return product * product * product
+def _kernel(x: _Centred, y: _Centred, i: int, j: int, block: int) -> Tensor:
+    """A block of x·y / d + 1 in float64, before it is cubed."""
+    product = x.features[i : i + block] @ y.features[j : j + block].T
+    whole: Tensor = (product + y.shift[j : j + block]).add_(x.shift[i : i + block, None])  # the sum is in float64
+    return whole
 
 
-def _sum_without_diagonal(x: _Centred, block: int) -> float:
+def _cubes(values: Tensor) -> float:
+    """The sum of the cubes, as one inner product."""
+    flat = values.flatten()
+    return float(torch.dot(flat.square(), flat))
+
+
+def _between(x: _Centred, y: _Centred, block: int) -> float:
+    n, m = len(x.features), len(y.features)
+    return sum(_cubes(_kernel(x, y, i, j, block)) for i in range(0, n, block) for j in range(0, m, block))
+
+
+def _within(x: _Centred, block: int) -> float:
     """The sum over i ≠ j, from the blocks on and above the diagonal: the kernel is symmetric."""
     n = len(x.features)
     total = 0.0
     for i in range(0, n, block):
-        own = _kernel(x, x, i, i, block, block)
-        total += float(own.sum() - own.diagonal().sum())
-        for j in range(i + block, n, block):
-            total += 2 * float(_kernel(x, x, i, j, block, block).sum())
+        own = _kernel(x, x, i, i, block)
+        total += _cubes(own) - float(own.diagonal().pow(3).sum())
+        total += 2 * sum(_cubes(_kernel(x, x, i, j, block)) for j in range(i + block, n, block))
     return total

@@ -15,9 +15,10 @@ A key is `<metric><n>_<network>` and then, each after an underscore, whatever de
 | `tf-bilinear` `pil-bicubic` `torch-bilinear` `torch-bicubic` | the resizer | the network's own |
 | `k3` | neighbours; always named | |
 | `10splits` | parts of the Inception Score | 10 |
-| `100x1000` | number and size of the kernel distance's subsets | 100x1000, smaller for fewer images |
+| `100x1000` | number and size of the kernel distance's subsets | 100x1000, at most half of the images |
 | `share0.1` | of its fair share that makes a mode covered | 0.1 |
-| `z` `w`, `full-path` `ends`, `eps0.0001` | where and how the path runs; `z` or `w` always named | `full-path`, `eps0.0001` |
+| `z` `w` | the space that the path of `ppl` runs in; always named | |
+| `ends`, `eps0.0001` | the path at its ends only; the step along it | everywhere, 0.0001 |
 | `psi0.7` | truncation | none |
 | `live` | the live weights | the averaged ones |
 | `seed1` | seed of the first image, and of the choice of real ones | 0 |
@@ -55,8 +56,8 @@ _RESIZERS: Final = ("tf_bilinear", "pil_bicubic", "torch_bilinear", "torch_bicub
 class Protocol:
     """Everything that changes a score's value.
 
-    Two protocols that differ have different keys, since `protocol(p.key) == p`: a key holds every setting that is not its
-    default. Settings that a metric does not have keep their defaults.
+    Two protocols that differ have different keys, since `protocol(p.key) == p`: a key holds every setting that is not
+    its default. Settings that a metric does not have keep their defaults.
 
     Args:
         metric: see `METRICS`.
@@ -71,7 +72,7 @@ class Protocol:
         k: neighbours, for `pr` and `dc`.
         splits: parts of the Inception Score.
         subsets: of the kernel distance.
-        subset_size: of the kernel distance, at most; smaller where there are fewer images.
+        subset_size: of the kernel distance; at most half of the smaller set, where there are fewer images.
         share: of its fair share that makes a mode covered.
         space: where the path of `ppl` runs: `z` (on the sphere) or `w`.
         ends: whether the path is followed at its ends only, rather than everywhere.
@@ -132,6 +133,9 @@ class Protocol:
         for is_wrong, text in wrong:
             if is_wrong:
                 raise BadArgument(f"A protocol with {text}.")
+        parts = self.network.split("_")[1:] if self.network not in NETWORKS else []
+        if any(re.fullmatch(option.pattern, part) for part in parts for option in _OPTIONS):
+            raise BadArgument(f"The network name {self.network!r} reads like a protocol's option; give it another one.")
         for name in _LEFT_ALONE[self.metric]:
             default = _DEFAULTS[name]
             if getattr(self, name) != default:
@@ -298,7 +302,7 @@ def protocols() -> list[Protocol]:
 
 
 def protocols_for(data: str) -> list[Protocol]:
-    """What `ganzoo evaluate` measures when it is not told: two protocols that suit a data set, by the data set's name."""
+    """What `ganzoo evaluate` measures when it is not told: protocols that suit a data set, by the data set's name."""
     keys = {
         "digits": ["fd10k_digits_cnn", "kid10k_digits_cnn"],
         "fashion-mnist": ["fd10k_mobilenet_v2", "kid10k_mobilenet_v2"],
