@@ -386,3 +386,20 @@ def _compare(game: Game, folder: Path) -> None:
         for key, tensor in kept.items():
             if not torch.equal(loaded[key].float(), tensor.detach().float().cpu()):
                 raise BadModelFolder(f"{folder.name}: {key} is not what it was after being written and read back")
+
+
+def cards(*, check: bool = False) -> list[str]:
+    """Renders MODEL_CARDS.md and the shipped models' README.md, in a checkout.
+
+    Args:
+        check: compare and write nothing.
+
+    Returns:
+        The files that were out of date or are missing, relative to the checkout.
+
+    Raises:
+        BadArgument: if ganzoo does not run from a checkout.
+    """
+    from ganzoo.zoo import cards as rendering
+
+    return rendering.update(check=check)
