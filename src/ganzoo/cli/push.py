@@ -1,0 +1,56 @@
+"""`ganzoo push`: upload a model to the Hub."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.cli import new_parser
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+HELP = "upload a model to the Hub"
+
+
+def parser() -> ArgumentParser:
+    """The command's options."""
+    made = new_parser(
+        prog="ganzoo push",
+        description="Uploads a model in one commit, having loaded back what it is about to upload. Log in first with "
+        "`hf auth login`, or set HF_TOKEN.",
+        epilog="examples:\n  ganzoo push runs/my-run/last me/my-gan --license apache-2.0\n"
+        "  ganzoo push dcgan-digits me/dcgan-digits --license apache-2.0 --tag v1 --private\n"
+        "  ganzoo push runs/my-run/last me/my-gan --license mit --dry-run",
+    )
+    made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
+    made.add_argument("repo", type=str, help="org/name on the Hub; made when it does not exist")
+    made.add_argument("--license", type=str, help="of the weights, such as apache-2.0; always to be given")
+    made.add_argument("--private", action="store_true", help="make a new repository private")
+    made.add_argument("--tag", type=str, help="a new name for the commit, such as v1")
+    made.add_argument("--message", type=str, help="of the commit")
+    made.add_argument("--dry-run", action="store_true", help="say what would be uploaded, and do nothing")
+    return made
+
+
+def run(arguments: Any) -> int:
+    """Prints the files, and where they are now."""
+    from ganzoo import api
+
+    done = api.push(
+        arguments.model,
+        arguments.repo,
+        license=arguments.license,
+        private=arguments.private,
+        tag=arguments.tag,
+        message=arguments.message,
+        dry_run=arguments.dry_run,
+    )
+    for name, size in done["files"].items():
+        print(f"{size:>12,}  {name}")
+    tag = f" as {done['tag']}" if done["tag"] else ""
+    if "commit" in done:
+        print(f"pushed to {done['url']}{tag}, licence {done['license']}")
+        print(f'load it: ganzoo.load("hf://{done["repo"]}@{done["tag"] or done["commit"]}")')
+    else:
+        print(f"would be pushed to {done['repo']}{tag}, licence {done['license']}, with a card; nothing was sent")
+    return 0
