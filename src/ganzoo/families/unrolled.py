@@ -49,6 +49,8 @@ class UnrolledGAN(Game):
         betas: Adam's decay rates.
     """
 
+    coupled = True  # the look-ahead follows the batch's mean gradient
+
     def __init__(
         self,
         shape: tuple[int, ...] = (2,),

@@ -1,6 +1,7 @@
 """The convolutional networks of DCGAN (Radford 2016, arXiv:1511.06434, section 3 and figure 1), at any size.
 
-Images of `start * 2^k` pixels, with `start` from 4 to 7: 8, 16, 32, 64, 128, but also 28 (from 7) and 96 (from 6).
+Images of `start * 2^k` pixels, with `start` from 4 to 7: 16, 32, 64, 128, but also 28 (from 7) and 96 (from 6). Images of 8 and
+12 pixels start at 2 and 3, so that every network has at least two strided layers where the size allows.
 """
 
 from __future__ import annotations
@@ -21,12 +22,10 @@ def plan(size: int) -> tuple[int, int]:
         BadArgument: if the size is not 4 to 7 times a power of two, at least doubled once.
     """
     start, doublings = size, 0
-    while start % 2 == 0 and start > 7:
+    while start % 2 == 0 and (start > 7 or doublings == 1):
         start, doublings = start // 2, doublings + 1
-    if not 4 <= start <= 7 or doublings < 1:
-        raise BadArgument(
-            f"image size is {size}; 4, 5, 6 or 7 times a power of two is expected, such as 8, 28, 32 or 64"
-        )
+    if not 2 <= start <= 7 or doublings < 1:
+        raise BadArgument(f"image size is {size}; 4 to 7 times a power of two is expected, such as 8, 28, 32 or 64")
     return start, doublings
 
 

@@ -20,8 +20,10 @@ from typing import Any, ClassVar
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
+from ganzoo.training import strategy as _strategy  # noqa: F401  # registers `ddp_game` with Lightning
 from ganzoo.training.engine import Engine, MovingAverage, Player, stream_seed
 from ganzoo.types import BadArgument, Batch, Card, TrainingStopped
 
@@ -61,6 +63,7 @@ class Game(L.LightningModule, ABC):
     averages: ClassVar[tuple[str, ...]] = ("generator",)  # modules that have a moving average, when there is one
     average_half_life: ClassVar[float | None] = None  # in images, where the paper has a moving average
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
+    coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples, so that ranks differ from one joined batch
 
     shape: tuple[int, ...]
     latent: int
@@ -140,7 +143,7 @@ class Game(L.LightningModule, ABC):
         torch.manual_seed(stream_seed(self.engine.seed, self.batches_seen, self._moves, self.global_rank))
         self._set_rate(mover, optimizer)
         optimizer.zero_grad(set_to_none=True)
-        statistics = [(buffer, buffer._version, buffer.clone()) for buffer in self._statistics()]
+        statistics = [(buffer, buffer.clone()) for buffer in self._statistics()]
         with _only(mover.others):
             value = self._backward(loss, args)
         reduce = getattr(self.trainer.strategy, "reduce_gradients", None)
@@ -233,13 +236,12 @@ class Game(L.LightningModule, ABC):
                 yield from (buffer for buffer in module.buffers() if buffer.is_floating_point())
 
     @torch.no_grad()
-    def _undo(self, statistics: list[tuple[Tensor, int, Tensor]], bad: Tensor) -> None:
+    def _undo(self, statistics: list[tuple[Tensor, Tensor]], bad: Tensor) -> None:
         """Puts back statistics that a move with non-finite gradients may have spoiled."""
         if self.device.type == "cpu" and not bad:
             return
-        for buffer, version, before in statistics:
-            if buffer._version != version:
-                buffer.copy_(torch.where(bad > 0, before, buffer))
+        for buffer, before in statistics:
+            buffer.copy_(torch.where(bad > 0, before, buffer))
 
     def _set_rate(self, mover: _Mover, optimizer: torch.optim.Optimizer) -> None:
         factor = self.engine.rate(self.images_seen)
@@ -316,9 +318,17 @@ class Game(L.LightningModule, ABC):
     # ---------------------------------------------------------------- Lightning's hooks
 
     def setup(self, stage: str) -> None:
-        """Begins the moving averages before a checkpoint is restored."""
-        if stage == "fit":
-            self.start_averages()
+        """Lays the networks out in memory and begins the moving averages, before a checkpoint is restored."""
+        if stage != "fit":
+            return
+        if type(self.trainer.strategy) is DDPStrategy and not self.trainer.strategy._ddp_kwargs.get(
+            "find_unused_parameters"
+        ):
+            raise BadArgument("Lightning's ddp fails on several players; give the Trainer strategy='ddp_game'")
+        if self.engine.channels_last:
+            for name in self.networks():
+                getattr(self, name).to(memory_format=torch.channels_last)
+        self.start_averages()
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One optimizer a player, in its fused form where there is one."""

@@ -21,6 +21,11 @@ class GameDDP(DDPStrategy):
 
     strategy_name = NAME
 
+    @property
+    def restore_checkpoint_after_setup(self) -> bool:
+        """Checkpoints are restored after the ranks were made equal, because each takes back what was its own."""
+        return True
+
     def configure_ddp(self) -> None:
         """Copies rank 0's parameters and buffers to all ranks; wraps nothing."""
         assert self.model is not None

@@ -1,0 +1,228 @@
+"""What several tests share: tiny games, a data source of noise, quiet trainers, and noise that knows its sample."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ganzoo.data.batch import Data, Images
+from ganzoo.training.engine import Engine
+from ganzoo.training.game import Game
+from ganzoo.types import Batch
+from ganzoo.zoo import registry
+
+# Sizes at which any family is built in a moment; a family takes those that its signature has.
+SMALL: dict[str, Any] = {
+    "size": 8,
+    "channels": 1,
+    "width": 4,
+    "latent": 6,
+    "incompressible": 5,
+    "hidden": [12, 12],
+    "discriminator_hidden": [12],
+    "categories": 3,
+    "n_critic": 2,
+    "unroll": 2,
+}
+
+
+def tiny(name: str, **arguments: Any) -> Game:
+    """A family at its smallest, with the weights of seed 0."""
+    entry = registry.family(name)
+    known = inspect.signature(entry.cls).parameters
+    chosen = {key: value for key, value in SMALL.items() if key in known} | arguments
+    if "shape" in known and "shape" not in arguments and name != "unrolled":
+        chosen["shape"] = [1, 8, 8]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        game: Game = entry.cls(**registry.check_arguments(entry, chosen))
+    game.engine = Engine(log_every=1)
+    return game
+
+
+class Noise(Data):
+    """Random pictures, or points, of any shape; with labels where a number of classes is given."""
+
+    def __init__(self, shape: tuple[int, ...], batch_size: int = 4, n: int = 64, classes: int | None = None) -> None:
+        super().__init__(batch_size)
+        self.sample_shape, self.n, self.classes = shape, n, classes
+
+    def read(self, split: str) -> Images:
+        rng = np.random.RandomState(0)
+        labels = None if self.classes is None else rng.randint(self.classes, size=self.n).astype(np.int64)
+        names = None if self.classes is None else tuple(f"class {i}" for i in range(self.classes))
+        if len(self.sample_shape) == 1:
+            values = rng.randn(self.n, *self.sample_shape).astype(np.float32)
+        else:
+            values = rng.randint(0, 256, (self.n, *self.sample_shape)).astype(np.uint8)
+        return Images("noise", values, labels, names, split)
+
+
+def data_for(game: Game, batch_size: int = 4) -> Noise:
+    """Noise of the game's shape."""
+    return Noise(tuple(game.shape), batch_size, classes=game.classes)
+
+
+def trainer(steps: int, *callbacks: Callback, **settings: Any) -> L.Trainer:
+    """A trainer that shows and writes nothing."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    return L.Trainer(
+        **{
+            "max_steps": steps,
+            "accelerator": "cpu",
+            "devices": 1,
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "use_distributed_sampler": False,
+            "callbacks": list(callbacks),
+            **settings,
+        }
+    )
+
+
+def fit(game: Game, steps: int, *callbacks: Callback, batch_size: int = 4, ckpt: Any = None, **settings: Any) -> Any:
+    """Trains a game on noise and gives the trainer."""
+    made = trainer(steps, *callbacks, **settings)
+    made.fit(game, data_for(game, batch_size), ckpt_path=ckpt, weights_only=True)
+    return made
+
+
+def tensors(game: Game) -> dict[str, Tensor]:
+    """All that training changes: parameters, buffers and the optimizers' states."""
+    found = {name: value.detach().clone() for name, value in game.state_dict().items()}
+    if game._trainer is not None:
+        for i, optimizer in enumerate(game.trainer.optimizers):
+            for j, state in optimizer.state_dict()["state"].items():
+                found |= {f"optimizer {i}, parameter {j}, {k}": torch.as_tensor(v) for k, v in state.items()}
+    return found
+
+
+def digest(values: dict[str, Tensor]) -> str:
+    """A hash of names and bits."""
+    sha = hashlib.sha256()
+    for name in sorted(values):
+        sha.update(name.encode())
+        sha.update(values[name].detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
+    """The names at which two tables differ in any bit."""
+    names = one.keys() | other.keys()
+    return sorted(n for n in names if n not in one or n not in other or not torch.equal(one[n], other[n]))
+
+
+def decouple(game: Game) -> None:
+    """Puts layers that couple the samples of a batch, or that draw, into evaluation mode."""
+    for module in game.modules():
+        if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
+            module.eval()
+
+
+class Decoupled(Callback):
+    """Keeps batch-coupled layers in evaluation mode while training."""
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        assert isinstance(pl_module, Game)
+        decouple(pl_module)
+
+
+class NoiseBySample(TorchFunctionMode):
+    """Draws whose rows depend on the move, the draw within the loss, and the sample's place in the joined batch.
+
+    So two ranks, slices of accumulation, and one process with the whole batch draw the same for each sample.
+    """
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self.first, self.move, self.draw, self.start, self.n = first, 0, 0, 0, 0
+
+    def begin(self, n: int) -> None:
+        self.start, self.n, self.draw = self.start + self.n, n, 0
+
+    def rows(self, make: Callable[[torch.Generator], Tensor]) -> Tensor:
+        self.draw += 1
+        made = []
+        for i in range(self.n):
+            place = self.first + self.start + i
+            seed = int(np.random.SeedSequence((self.move, self.draw, place)).generate_state(1)[0])
+            made.append(make(torch.Generator().manual_seed(seed)))
+        return torch.stack(made)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.randn, torch.rand, torch.randint) and self.n:
+            shape = kwargs.get("size", args[-1] if func is torch.randint else args)
+            shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list, torch.Size)) else shape
+            assert shape[0] == self.n, f"{func.__name__}: {shape} for a batch of {self.n}: lead with the batch"
+            rest = tuple(shape[1:])
+            if func is torch.randint:
+                return self.rows(lambda g: torch.randint(*args[:-1], rest, generator=g))
+            return self.rows(lambda g: func(rest, generator=g))
+        if func in (torch.Tensor.uniform_, torch.Tensor.normal_) and self.n:
+            target = args[0]
+            assert len(target) == self.n, f"{func.__name__}: {tuple(target.shape)} for a batch of {self.n}"
+            empty = torch.empty(target.shape[1:])
+            drawn = self.rows(lambda g: func(empty.clone(), *args[1:], **kwargs, generator=g))
+            return target.copy_(drawn)
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def noise_by_sample(game: Game, first: int) -> Iterator[None]:
+    """Lets a game's losses draw by sample."""
+    mode = NoiseBySample(first)
+    move = game.move
+
+    def counted(player: str, loss: Callable[..., Tensor], *args: Any, counts: bool = True) -> None:
+        mode.move, mode.start, mode.n = mode.move + 1, 0, 0
+
+        def wrapped(*parts: Any) -> Tensor:
+            mode.begin(len(next(part.images for part in parts if isinstance(part, Batch))))
+            with mode:
+                return loss(*parts)
+
+        wrapped.__name__ = loss.__name__
+        move(player, wrapped, *args, counts=counts)
+
+    game.move = counted  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del game.move  # type: ignore[method-assign]
+
+
+class Gradients(Callback):
+    """Keeps each move's gradients, as the optimizer sees them, of the first batches."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Tensor] = {}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, Game)
+        step = pl_module._step
+
+        def kept(mover: Any, *rest: Any) -> Tensor:
+            name = next(name for name, other in pl_module._movers.items() if other is mover)
+            for i, parameter in enumerate(mover.parameters):
+                if parameter.grad is not None:
+                    key = f"batch {pl_module.batches_seen}, move {pl_module._moves}, {name} {i}"
+                    self.found[key] = parameter.grad.detach().clone()
+            return step(mover, *rest)
+
+        pl_module._step = kept  # type: ignore[method-assign]
