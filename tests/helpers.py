@@ -167,13 +167,14 @@ class NoiseBySample(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in (torch.randn, torch.rand, torch.randint) and self.n:
+            make: Any = func
             shape = kwargs.get("size", args[-1] if func is torch.randint else args)
             shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list, torch.Size)) else shape
             assert shape[0] == self.n, f"{func.__name__}: {shape} for a batch of {self.n}: lead with the batch"
             rest = tuple(shape[1:])
             if func is torch.randint:
-                return self.rows(lambda g: torch.randint(*args[:-1], rest, generator=g))
-            return self.rows(lambda g: func(rest, generator=g))
+                return self.rows(lambda g: make(*args[:-1], rest, generator=g))
+            return self.rows(lambda g: make(rest, generator=g))
         if func in (torch.Tensor.uniform_, torch.Tensor.normal_) and self.n:
             target = args[0]
             assert len(target) == self.n, f"{func.__name__}: {tuple(target.shape)} for a batch of {self.n}"
@@ -204,7 +205,7 @@ def noise_by_sample(game: Game, first: int) -> Iterator[None]:
     try:
         yield
     finally:
-        del game.move  # type: ignore[method-assign]
+        del game.move
 
 
 class Gradients(Callback):
@@ -225,4 +226,4 @@ class Gradients(Callback):
                     self.found[key] = parameter.grad.detach().clone()
             return step(mover, *rest)
 
-        pl_module._step = kept  # type: ignore[method-assign]
+        pl_module._step = kept  # type: ignore[method-assign,assignment]

@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     Args:
         images: `(N, C, H, W)` float32 in [-1, 1]; for two-dimensional mixtures, points `(N, 2)`. On its way from a data
             source to the device it is uint8.
-        labels: class indices `(N,)` int64, or vectors `(N, K)` where a paper conditions on vectors; None without labels.
+        labels: class indices `(N,)` int64, or vectors `(N, K)` where a paper conditions on vectors; None without.
         targets: the other half of a pair `(N, C, H, W)`, or of an unpaired batch; None elsewhere.
     """
 
@@ -54,7 +54,9 @@ class Batch(NamedTuple):
 
     def part(self, start: int, stop: int) -> Batch:
         """The samples from `start` up to `stop`."""
-        return Batch(*(None if value is None else value[start:stop] for value in self))
+        labels = None if self.labels is None else self.labels[start:stop]
+        targets = None if self.targets is None else self.targets[start:stop]
+        return Batch(self.images[start:stop], labels, targets)
 
 
 @dataclass(frozen=True)

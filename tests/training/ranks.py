@@ -52,6 +52,7 @@ def main(out: Path) -> None:
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
     rank = -1
+    game: Any
     for name in families():
         game = tiny(name)
         made = fit(game, 20, **TWO)
@@ -105,14 +106,16 @@ def main(out: Path) -> None:
     game.generator.uneven = torch.nn.Parameter(torch.ones(3))
     loss = game.generator_loss
 
-    def uneven(batch: Batch) -> torch.Tensor:
+    def uneven(batch: Batch) -> Any:
         return loss(batch) + (game.generator.uneven.sum() if rank == 0 else 0)
 
-    game.generator_loss = uneven  # type: ignore[method-assign,assignment]
+    game.generator_loss = uneven
     fit(game, 2, **TWO)
     found["uneven"] = game.generator.uneven.detach().clone()
 
-    made = L.Trainer(max_steps=1, accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False)
+    made = L.Trainer(
+        max_steps=1, accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False
+    )
     try:
         game = tiny("dcgan")
         made.fit(game, data_for(game))

@@ -72,4 +72,3 @@ def test_a_parameter_that_one_rank_uses_moves_on_both(ranks: Found) -> None:
 
 def test_lightnings_own_ddp_is_refused_with_advice(ranks: Found) -> None:
     assert "ddp_game" in ranks[0]["plain ddp"]
-

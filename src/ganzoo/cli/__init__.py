@@ -1,7 +1,7 @@
 """Floor 7: the command line. One file a command; each has `HELP`, `parser()` and `run(arguments)`.
 
-Commands exit 0 when done, 1 when something failed, 2 for wrong usage, 130 when interrupted. No traceback reaches a person for
-what they did: errors that ganzoo raises on purpose are printed as one line. `GANZOO_TRACEBACK=1` shows where they came from.
+Commands exit 0 when done, 1 when something failed, 2 for wrong usage, 130 when interrupted. No traceback reaches a
+person for what they did: errors that ganzoo raises on purpose are one line. `GANZOO_TRACEBACK=1` shows the whole.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def new_parser(**settings: Any) -> ArgumentParser:
 
     from jsonargparse import ArgumentParser
 
-    return ArgumentParser(exit_on_error=False, formatter_class=RawDescriptionHelpFormatter, **settings)  # type: ignore[arg-type]
+    return ArgumentParser(exit_on_error=False, formatter_class=RawDescriptionHelpFormatter, **settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -39,7 +39,8 @@ examples:
   ganzoo train dcgan/finetune-folder --data.init_args.root photos/
   torchrun --nproc-per-node 8 -m ganzoo train wgan_gp/fashion-mnist
 
-A run writes into its folder: last.ckpt to go on from, the model folder last, log.jsonl, previews/, reals.png, recipe.yaml.
+A run writes into its folder: last.ckpt to go on from, the model folder last, log.jsonl, previews/, reals.png,
+recipe.yaml.
 ctrl-C lets the batch finish, saves, and says how to go on."""
 
 
@@ -143,8 +144,8 @@ class Session:
         class _CLI(LightningCLI):
             def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
                 parser.add_argument("--init_from", type=str | None, default=None, help="a model to start from")
-                parser.add_dataclass_arguments(Engine, "engine")  # type: ignore[attr-defined]
-                parser.add_dataclass_arguments(Run, "run")  # type: ignore[attr-defined]
+                parser.add_dataclass_arguments(Engine, "engine")
+                parser.add_dataclass_arguments(Run, "run")
 
             def before_instantiate_classes(self) -> None:
                 trainer = self.config.trainer
@@ -182,7 +183,7 @@ class Session:
             raise BadArgument(f"{recipe}: {shorten(str(error))}") from None
         config = self.cli.config_init
         self.config = self.cli.config
-        self.game: Game = self.cli.model  # type: ignore[assignment]
+        self.game: Game = self.cli.model
         self.data: Any = self.cli.datamodule
         self.run: Run = config.run
         self.game.engine = config.engine
@@ -274,7 +275,7 @@ class Session:
         seconds = self._seconds_a_step()
         steps = self.cli.trainer.max_steps
         print(
-            f"# time: {seconds * 1e3:.0f} ms a step, about {_duration(seconds * steps)} for {steps} steps, on this machine"
+            f"# time: {seconds * 1e3:.0f} ms a step, about {_duration(seconds * steps)} for {steps} steps, here and now"
         )
 
     def _seconds_a_step(self) -> float:

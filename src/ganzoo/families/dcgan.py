@@ -1,8 +1,8 @@
 """DCGAN: a generator and a discriminator of strided convolutions that train stably.
 
 Radford, Metz and Chintala 2016, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
-Networks", arXiv:1511.06434. No pooling, no hidden fully connected layers, batch normalization in both players, ReLU in the
-generator and leaky ReLU in the discriminator, Adam with a low first moment:
+Networks", arXiv:1511.06434. No pooling, no hidden fully connected layers, batch normalization in both players, ReLU in
+the generator and leaky ReLU in the discriminator, Adam with a low first moment:
 
     L_D = -E log D(x) - E log(1 - D(G(z)))        L_G = -E log D(G(z))        z ~ U[-1, 1]^100
 """

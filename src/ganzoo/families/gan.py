@@ -1,7 +1,7 @@
 """GAN: two networks, one that makes samples and one that tells them from data, each trained against the other.
 
-Goodfellow et al. 2014, "Generative Adversarial Nets", arXiv:1406.2661, Algorithm 1, with the networks and the optimizer of
-the authors' configuration for MNIST: a generator of rectifiers, a maxout discriminator with dropout, and momentum.
+Goodfellow et al. 2014, "Generative Adversarial Nets", arXiv:1406.2661, Algorithm 1, with the networks and the optimizer
+of the authors' configuration for MNIST: a generator of rectifiers, a maxout discriminator with dropout, and momentum.
 
     min_G max_D  E log D(x) + E log(1 - D(G(z)))        z ~ U[-sqrt 3, sqrt 3]^100
 """
@@ -31,7 +31,8 @@ _GENERATOR_LOSSES = {
 
 
 @register(
-    paper="Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville and Bengio, Generative Adversarial Nets",
+    paper="Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville and Bengio, Generative Adversarial "
+    "Nets",
     year=2014,
     url="https://arxiv.org/abs/1406.2661",
 )
@@ -47,7 +48,7 @@ class GAN(Game):
         maxout: pieces of the discriminator's maxout units; 1 for plain layers.
         dropout: of the discriminator's hidden features in training; its inputs are dropped 0.4 times as often.
         activation: of plain hidden layers.
-        loss: the generator's: the paper's practical one (section 3), eq. 1 itself, or maximum likelihood (arXiv:1412.6515).
+        loss: the generator's: the practical one of section 3, eq. 1 itself, or maximum likelihood (arXiv:1412.6515).
         scale: the discriminator divides its input by it.
         updates: discriminator updates to one of the generator, the paper's k.
         gain: of orthogonal initial weights; None for uniform ones in [-0.05, 0.05], as in the authors' configuration.

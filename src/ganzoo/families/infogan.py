@@ -1,8 +1,8 @@
 """InfoGAN: latent codes that a network can read back from the samples take on meaning without labels.
 
-Chen et al. 2016, "InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial Nets",
-arXiv:1606.03657. A part c of the latents is recovered by a network Q on the discriminator's trunk; maximising how well it
-does bounds the mutual information of c and G(z, c) from below (eq. 5):
+Chen et al. 2016, "InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial
+Nets", arXiv:1606.03657. A part c of the latents is recovered by a network Q on the discriminator's trunk. How well it
+does bounds the mutual information of c and G(z, c) from below (eq. 5), and is maximised:
 
     min_{G,Q} max_D  V(D, G) - lambda L_I(G, Q),        L_I = E log Q(c | G(z, c)) + H(c)
 """
@@ -46,7 +46,7 @@ class Recogniser(nn.Module):
         self.apply(dcgan.initialise)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps features to the category's logits `(N, categories)` and the continuous codes' means `(N, continuous)`."""
+        """Maps features to the category's logits `(N, categories)` and the codes' means `(N, continuous)`."""
         hidden = self.hidden(features)
         return self.category(hidden), self.mean(hidden)
 
@@ -132,7 +132,8 @@ class InfoGAN(Game):
         rows[:, self.latent - self.continuous + code] = torch.tensor(values, dtype=rows.dtype).repeat(len(seeds))
         with self.inferring():
             images = self.generate(rows.to(self.device), labels.repeat_interleave(len(values)).to(self.device))
-        return self.limit(images.float().cpu()).unflatten(0, (len(seeds), len(values)))
+        images = self.limit(images.float().cpu())
+        return images.reshape(len(seeds), len(values), *self.shape)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""
@@ -158,6 +159,8 @@ class InfoGAN(Game):
 
     def information(self, features: Tensor, category: Tensor, codes: Tensor) -> Tensor:
         """L_I (eq. 5), in nats, without the constants of the continuous codes' entropy and normal density."""
+        logits: Tensor
+        means: Tensor
         logits, means = self.recogniser(features)
         entropy = math.log(logits.shape[1])  # of the uniform category; the other codes' constants have no gradient
         categorical = entropy - F.cross_entropy(logits.float(), category)

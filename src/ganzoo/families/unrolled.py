@@ -1,8 +1,8 @@
 """Unrolled GAN: the generator looks ahead at how the discriminator will answer.
 
-Metz, Poole, Pfau and Sohl-Dickstein 2017, "Unrolled Generative Adversarial Networks", arXiv:1611.02163. The generator descends
-the game's value after K further updates of the discriminator, and differentiates through them (eq. 7 to 11). It is then not
-worth while to put all samples on one mode, because the discriminator would follow:
+Metz, Poole, Pfau and Sohl-Dickstein 2017, "Unrolled Generative Adversarial Networks", arXiv:1611.02163. The generator
+descends the game's value after K further updates of the discriminator, and differentiates through them (eq. 7 to 11).
+It is then not worth while to put all samples on one mode, because the discriminator would follow:
 
     theta_D^{k+1} = theta_D^k + eta df(theta_G, theta_D^k)/dtheta_D        min_G f(theta_G, theta_D^K(theta_G, theta_D))
 """

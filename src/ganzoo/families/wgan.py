@@ -1,7 +1,7 @@
 """WGAN: the critic estimates a distance between distributions, and the generator descends it.
 
-Arjovsky, Chintala and Bottou 2017, "Wasserstein GAN", arXiv:1701.07875, Algorithm 1. The critic is kept Lipschitz by clipping
-its weights, and trained close to its optimum before each update of the generator:
+Arjovsky, Chintala and Bottou 2017, "Wasserstein GAN", arXiv:1701.07875, Algorithm 1. The critic is kept Lipschitz by
+clipping its weights, and trained close to its optimum before each update of the generator:
 
     L_C = E C(G(z)) - E C(x),  weights in [-c, c]        L_G = -E C(G(z))        z ~ N(0, 1)
 """

@@ -1,7 +1,7 @@
 """WGAN-GP: a penalty on the critic's gradient takes the place of clipped weights.
 
-Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", arXiv:1704.00028, Algorithm 1. An optimal critic has gradients
-of norm 1 almost everywhere between data and model, so a norm other than 1 is penalised there:
+Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", arXiv:1704.00028, Algorithm 1. An optimal critic has
+gradients of norm 1 almost everywhere between data and model, so a norm other than 1 is penalised there:
 
     L_C = E C(G(z)) - E C(x) + lambda E (||grad C(x^)|| - 1)^2,   x^ between x and G(z)        L_G = -E C(G(z))
 """

@@ -1,12 +1,13 @@
 """The convolutional networks of DCGAN (Radford 2016, arXiv:1511.06434, section 3 and figure 1), at any size.
 
-Images of `start * 2^k` pixels, with `start` from 4 to 7: 16, 32, 64, 128, but also 28 (from 7) and 96 (from 6). Images of 8 and
-12 pixels start at 2 and 3, so that every network has at least two strided layers where the size allows.
+Images of `start * 2^k` pixels, with `start` from 4 to 7: 16, 32, 64, 128, but also 28 (from 7) and 96 (from 6). Images
+of 8 and 12 pixels start at 2 and 3, so that every network has at least two strided layers where the size allows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -30,7 +31,7 @@ def plan(size: int) -> tuple[int, int]:
 
 
 class Generator(nn.Module):
-    """Projects z and upsamples by fractionally strided convolutions, with batch normalization and ReLU; tanh at the end.
+    """Projects z and upsamples by fractionally strided convolutions, batch normalization and ReLU; tanh at the end.
 
     Args:
         latent: length of z.
@@ -45,7 +46,7 @@ class Generator(nn.Module):
         start, doublings = plan(size)
         widths = [width * 2**i for i in reversed(range(doublings))]
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent, widths[0], start, bias=False)]
-        for wide, narrow in zip(widths, widths[1:], strict=False):
+        for wide, narrow in pairwise(widths):
             layers += [nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
             layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)]
         layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]

@@ -36,8 +36,8 @@ class MLP(nn.Module):
         hidden: width of each hidden layer.
         activation: makes the module after each hidden layer.
         last: a module after the last affine map; None for none.
-        dropout: probability with which hidden features are dropped in training; inputs 0.4 times that, as in the code of
-            Goodfellow 2014.
+        dropout: probability with which hidden features are dropped in training; inputs 0.4 times that, as in
+            the code of Goodfellow 2014.
         pieces: above 1, hidden layers are maxout layers and `activation` is not used.
         scale: inputs are divided by it.
     """

@@ -117,7 +117,8 @@ class MovingAverage(nn.Module):
     @torch.no_grad()
     def update(self, live: nn.Module, beta: float) -> None:
         """Moves the average towards `live` by the share `1 - beta`."""
-        averages, currents = list(self.module.parameters()), [p.detach() for p in live.parameters()]
+        averages = [parameter.detach() for parameter in self.module.parameters()]
+        currents = [parameter.detach() for parameter in live.parameters()]
         torch._foreach_lerp_(averages, currents, 1.0 - beta)
         for average, current in zip(self.module.buffers(), live.buffers(), strict=True):
             average.copy_(current)

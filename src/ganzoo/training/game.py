@@ -1,9 +1,9 @@
 """The game: several players, one verb.
 
 A family subclasses `Game` and writes its paper's Algorithm 1 in `training_step` with `self.move(player, loss, batch)`.
-What is the same for every paper is here: whose parameters learn, backpropagation and its reduction over ranks, the guard
-against non-finite gradients, the step, the generator's moving average, the counters, and sampling by seed. What papers
-differ in (n_critic, lazy penalties, unrolling, balance) is not.
+What is the same for every paper is here: whose parameters learn, backpropagation and its reduction over ranks, the
+guard against non-finite gradients, the step, the generator's moving average, the counters, and sampling by seed. What
+papers differ in (n_critic, lazy penalties, unrolling, balance) is not.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Game(L.LightningModule, ABC):
     averages: ClassVar[tuple[str, ...]] = ("generator",)  # modules that have a moving average, when there is one
     average_half_life: ClassVar[float | None] = None  # in images, where the paper has a moving average
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
-    coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples, so that ranks differ from one joined batch
+    coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples: ranks then differ from a joined batch
 
     shape: tuple[int, ...]
     latent: int
@@ -284,7 +284,9 @@ class Game(L.LightningModule, ABC):
     def average_module(self, name: str) -> nn.Module:
         """The moving average of a module, or the module itself where there is none."""
         if name in self._averages:
-            return self._averages[name].module  # type: ignore[union-attr,return-value]
+            average = self._averages[name]
+            assert isinstance(average, MovingAverage)
+            return average.module
         return getattr(self, name)  # type: ignore[no-any-return]
 
     @property
@@ -296,7 +298,7 @@ class Game(L.LightningModule, ABC):
     def half_life(self) -> float | None:
         """Of the moving average, in images; None where there is none."""
         chosen = self.engine.average
-        return self.average_half_life if chosen == "paper" else chosen  # type: ignore[return-value]
+        return self.average_half_life if chosen == "paper" else chosen
 
     def start_averages(self) -> None:
         """Begins the moving averages, where there are any and they have not begun."""
@@ -313,7 +315,8 @@ class Game(L.LightningModule, ABC):
         images, self._averaged_at = self.images_seen - self._averaged_at, self.images_seen
         beta = 0.5 ** (images / max(half_life, 1e-8))
         for name, average in self._averages.items():
-            average.update(getattr(self, name), beta)  # type: ignore[operator]
+            assert isinstance(average, MovingAverage)
+            average.update(getattr(self, name), beta)
 
     # ---------------------------------------------------------------- Lightning's hooks
 
@@ -338,7 +341,7 @@ class Game(L.LightningModule, ABC):
         for mover in self._movers.values():
             make = mover.player.optimizer
             fused = {"fused": True} if "fused" in inspect.signature(make).parameters else {}
-            optimizer = make(mover.parameters, **fused)  # type: ignore[call-arg]
+            optimizer = make(mover.parameters, **fused)
             for group in optimizer.param_groups:
                 group["initial_lr"] = group["lr"]
             optimizers.append(optimizer)
@@ -371,7 +374,7 @@ class Game(L.LightningModule, ABC):
         if not names:
             return
         means = torch.stack([self._sums[name].to(self.device) / self._counts[name] for name in names])
-        means = self.trainer.strategy.reduce(means, reduce_op="mean")  # type: ignore[assignment]
+        means = self.trainer.strategy.reduce(means, reduce_op="mean")
         _, images, then = self._logged
         now = time.monotonic()
         self.latest = dict(zip(names, means.tolist(), strict=True))
@@ -513,11 +516,12 @@ class Game(L.LightningModule, ABC):
             raise BadArgument(f"{type(self).__name__} has no truncation; leave it out")
         z, drawn = self.draw(range(seed, seed + n), labels)
         step = batch_size or 64
+        dtype = next((p.dtype for name in self.inference for p in self.average_module(name).parameters()), None)
         images = []
         with self.inferring():
             for start in range(0, n, step):
                 y = None if drawn is None else drawn[start : start + step].to(self.device)
-                made = self.generate(z[start : start + step].to(self.device, self.dtype), y)
+                made = self.generate(z[start : start + step].to(device=self.device, dtype=dtype), y)
                 images.append(made.float().cpu())
         return self.limit(torch.cat(images))
 

@@ -77,4 +77,4 @@ def _show(trainer: L.Trainer, key: str, path: Path, step: int) -> None:
 
             with Image.open(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
-            logger.experiment.add_image(key, pixels, step, dataformats="HWC")  # type: ignore[union-attr]
+            logger.experiment.add_image(key, pixels, step, dataformats="HWC")  # type: ignore[attr-defined]

@@ -8,6 +8,24 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class NoSync(TorchDispatchMode):
+    """Fails where a value is read on the host: `.item()`, `float(...)`, `if tensor:`."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func is not torch.ops.aten._local_scalar_dense.default, "a value was read on the host"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def no_sync() -> NoSync:
+    """A context in which reading a tensor's value fails."""
+    return NoSync()
 
 
 @pytest.fixture(scope="session")
@@ -15,10 +33,10 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What two ranks found, by rank."""
     out = tmp_path_factory.mktemp("ranks")
     here = Path(__file__).parent
-    path = os.pathsep.join([str(here.parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(here), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
-        [*command, str(here / "ranks.py"), str(out)],
+        [*command, str(here / "training" / "ranks.py"), str(out)],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,

@@ -1,0 +1,125 @@
+"""`ganzoo evaluate`: scores, each named by its protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.cli import new_parser
+from ganzoo.types import BadArgument
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+    from ganzoo.metrics.measuring import Progress, Score
+
+HELP = "measure a model, or a folder of pictures"
+
+
+def parser() -> ArgumentParser:
+    """The command's options."""
+    made = new_parser(
+        prog="ganzoo evaluate",
+        description="Measures samples against real images. A score's key names all that changes its value.",
+        epilog=(
+            "examples:\n"
+            "  ganzoo evaluate dcgan-fashion-mnist\n"
+            "  ganzoo evaluate dcgan-digits --protocol fd10k_digits_cnn --protocol pr1k_digits_cnn_k3\n"
+            "  ganzoo evaluate runs/my-run --write\n"
+            "  ganzoo evaluate --generated pictures/ --data photos/ --protocol fd500_mobilenet_v2"
+        ),
+    )
+    made.add_argument("model", type=str, nargs="?", default=None, help="a name, hf://org/repo[@revision], or a folder")
+    made.add_argument("--protocol", type=str, action="append", default=None, help="such as fd10k_mobilenet_v2; repeat")
+    made.add_argument("--data", type=str, default=None, help="a data source or a folder of pictures")
+    made.add_argument("--generated", type=str, default=None, help="a folder of pictures instead of a model")
+    made.add_argument("--size", type=int, default=None, help="side of the pictures of --generated and --data")
+    made.add_argument("--json", action="store_true", help="print JSON")
+    made.add_argument("--out", type=str, default=None, help="write the scores to this JSON file")
+    made.add_argument("--write", action="store_true", help="write them into the model's folder and its card")
+    made.add_argument("--batch_size", type=int, default=None, help="images at a time")
+    made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
+    return made
+
+
+def run(arguments: Any) -> int:
+    """Measures, with a progress bar, and prints a table."""
+    if (arguments.model is None) == (arguments.generated is None):
+        raise BadArgument("name a model, or a folder with --generated; `ganzoo evaluate --help` shows examples")
+    if arguments.generated is not None and (arguments.data is None or arguments.write):
+        raise BadArgument("--generated needs --data to compare with, and has no card to --write")
+    from ganzoo import api
+    from ganzoo.cli.sample import best_device
+    from ganzoo.zoo.checkpoint import write_json
+
+    device = arguments.device or best_device()
+    with bar(quiet=arguments.json) as progress:
+        if arguments.generated is not None:
+            scores = api.measure_folder(
+                arguments.generated,
+                arguments.data,
+                arguments.protocol,
+                size=arguments.size,
+                device=device,
+                batch_size=arguments.batch_size,
+                progress=progress,
+            )
+        elif arguments.write:
+            scores = api.score(arguments.model, arguments.protocol, progress)
+        else:
+            scores = api.measure(
+                arguments.model,
+                arguments.data,
+                arguments.protocol,
+                device=device,
+                batch_size=arguments.batch_size,
+                progress=progress,
+            )
+    rows = [entry.to_dict() for entry in scores]
+    if arguments.out is not None:
+        write_json(Path(arguments.out), rows)
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        table(scores)
+    return 0
+
+
+@contextmanager
+def bar(quiet: bool = False) -> Iterator[Progress | None]:
+    """A progress bar for measuring, on the error stream."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield progress
+
+
+def table(scores: list[Score]) -> None:
+    """Prints value, spread, floor and ceiling, count and seconds of each score."""
+    from rich.console import Console
+    from rich.table import Table
+
+    made = Table(box=None, header_style="bold")
+    for column in ("protocol", "value", "±", "floor", "ceiling", "n", "seconds"):
+        made.add_column(column, justify="left" if column == "protocol" else "right", no_wrap=True)
+    for score in scores:
+        numbers = (score.value, score.spread, score.floor, score.ceiling)
+        cells = ["" if number is None else f"{number:.4g}" for number in numbers]
+        made.add_row(score.key, *cells, str(score.n), f"{score.seconds:.1f}")
+    Console().print(made)
