@@ -198,6 +198,18 @@ def test_autocast_is_off_inside(name: str) -> None:
     assert set(seen) == {torch.float32}
 
 
+class SmallCritic(nn.Module):
+    """A class of its own: torch 2.13 leaves a bare nn.Sequential uncompiled when it is compiled in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(SIZE, 16), nn.SiLU(), nn.Linear(16, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.layers(x)
+        return scores
+
+
 @every_penalty
 def test_compiled_critic(name: str) -> None:
     # double backward through compiled code raises (pytorch #91469): the penalty runs it eagerly, and only the penalty
@@ -213,7 +225,7 @@ def test_compiled_critic(name: str) -> None:
         return aot_eager(graph, inputs)
 
     torch.manual_seed(1)
-    critic = nn.Sequential(nn.Flatten(), nn.Linear(SIZE, 16), nn.SiLU(), nn.Linear(16, 1))
+    critic = SmallCritic()
     real, fake = samples(torch.float32)
 
     def gradients(function: penalties.Critic, with_main_loss: bool) -> list[Tensor]:
