@@ -10,29 +10,20 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from hub_server import Hub
 
 LARGE = bytes(range(256)) * (12 * 2**12)  # 12 MB
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with Hub(tmp_path / "hub") as running:
-        yield running
-
-
 def run(hub: Hub, cache: Path, what: str, *arguments: Any, token: str | None = None, **variables: str) -> str:
     """Runs one of the functions below in a fresh process and gives what it printed."""
     command = [sys.executable, __file__, what, *map(str, arguments)]
-    environment = {**os.environ, **hub.environment(cache, token), **variables}
+    path = str(Path(__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": path, **hub.environment(cache, token), **variables}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

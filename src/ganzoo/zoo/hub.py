@@ -67,7 +67,7 @@ class Damaged(BadModelFolder):
 
     def remove(self) -> None:
         """Removes the folder's files, and what they link to in the Hub's cache, so that they are fetched again."""
-        _Hashes(self.folder).forget()
+        _Hashes(self.folder).path.unlink(missing_ok=True)
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             target = path.resolve()
             path.unlink()
@@ -82,6 +82,7 @@ def locate(
     offline: bool | None = None,
     players: bool = False,
     convert: Convert | None = None,
+    newest: bool = False,
 ) -> tuple[ModelFolder, dict[str, Any]]:
     """Finds a model by its name or `hf://` address, fetching what is not there yet.
 
@@ -91,6 +92,7 @@ def locate(
         offline: True to use only what is there; None for what `HF_HUB_OFFLINE` says.
         players: whether the players' weights are needed too.
         convert: makes a model folder of an authors' file.
+        newest: whether an unreachable Hub is an error even where a branch or tag was fetched before.
 
     Returns:
         The folder, and where it came from: `from` (`shipped`, `hub` or `authors`) and what belongs to it.
@@ -105,13 +107,13 @@ def locate(
         repo, inside = parse_address(model)
         if inside and revision and inside != revision:
             raise BadArgument(f"{model} and revision={revision!r} say different things; give one of them")
-        return _from_hub(model, repo, inside or revision or "main", {}, players, offline)
+        return _from_hub(model, repo, inside or revision or "main", {}, players, offline, newest)
     entry = catalogue.find(model)
     if entry.status == "shipped" and entry.folder is not None:
         return ModelFolder(entry.folder), {"from": "shipped", "name": entry.name}
     if entry.status == "hosted":
         pinned = {} if revision else {name: file.sha256 for name, file in entry.files.items() if file.pinned}
-        return _from_hub(entry.name, entry.repo, revision or entry.revision, pinned, players, offline)
+        return _from_hub(entry.name, entry.repo, revision or entry.revision, pinned, players, offline, newest)
     if entry.status == "convert":
         return _from_authors(entry, convert, offline)
     raise BadArgument(_without_weights(entry))
@@ -133,11 +135,11 @@ def pull(model: str, *, revision: str | None = None, players: bool = False, conv
     """
 
     def once() -> Path:
-        folder, _ = locate(model, revision=revision, players=players, convert=convert)
+        folder, _ = locate(model, revision=revision, players=players, convert=convert, newest=True)
         if isinstance(folder, _Fetched):
-            folder.hash_anew()
-        for name in folder.hashes():
-            if (folder.path / name).exists():
+            folder.check_anew()
+        else:
+            for name in folder.hashes():
                 folder.check(name)
         return folder.path
 
@@ -180,10 +182,12 @@ class _Hashes:
 
     def __init__(self, folder: Path) -> None:
         self.path = _home() / "hashes" / folder.parent.parent.name / f"{folder.name}.json"
+        self.manifest = ""  # as it was when it was fetched; what all others must agree with
         self._known: dict[str, list[Any]] = {}
-        with contextlib.suppress(OSError, ValueError, RecursionError):  # no record, or a broken one: hash again
+        with contextlib.suppress(OSError, ValueError, RecursionError, TypeError, KeyError):  # none, or a broken one
             read = json.loads(self.path.read_text(encoding="utf-8"))
-            self._known = {name: stamp for name, stamp in read.items() if len(stamp) == 3}
+            self._known = {name: stamp for name, stamp in read["files"].items() if len(stamp) == 3}
+            self.manifest = str(read["manifest"])
 
     def __call__(self, path: Path) -> str:
         status = path.stat()
@@ -192,20 +196,26 @@ class _Hashes:
         if known is not None and known[:2] == stamp:
             return str(known[2])
         self._known[path.name] = [*stamp, checkpoint.sha256(path)]
-        with contextlib.suppress(OSError):  # a cache that cannot be written is hashed every time
-            checkpoint.write_json(self.path, self._known)
+        self._write()
         return str(self._known[path.name][2])
 
-    def recorded(self, name: str) -> str | None:
-        """The hash that a file had when it was last read."""
-        known = self._known.get(name)
-        return None if known is None else str(known[2])
+    def trust(self, folder: ModelFolder) -> None:
+        """Takes the folder as it is now for the one that was fetched; its files must have been checked."""
+        self.manifest = checkpoint.sha256(folder.path / MANIFEST)
+        for name, digest in {**folder.hashes(), MANIFEST: self.manifest}.items():
+            if (folder.path / name).is_file():
+                status = (folder.path / name).stat()
+                self._known[name] = [status.st_size, status.st_mtime_ns, digest]
+        self._write()
 
     def forget(self) -> None:
-        """Removes the record."""
+        """Hashes everything anew from now on."""
         self._known = {}
-        with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
+        self._write()
+
+    def _write(self) -> None:
+        with contextlib.suppress(OSError):  # beside a cache that cannot be written, files are hashed every time
+            checkpoint.write_json(self.path, {"manifest": self.manifest, "files": self._known})
 
 
 class _Fetched(ModelFolder):
@@ -218,15 +228,19 @@ class _Fetched(ModelFolder):
     """
 
     def __init__(self, path: Path, label: str, pinned: dict[str, str]) -> None:
-        self._label, self._hashes = label, _Hashes(path)
-        before = pinned.get(MANIFEST) or self._hashes.recorded(MANIFEST)
+        self.path, self._label, self._hashes = path, label, _Hashes(path)
+        wanted = pinned.get(MANIFEST) or self._hashes.manifest
         try:
-            if before is not None and (path / MANIFEST).is_file() and self._hashes(path / MANIFEST) != before:
+            if wanted and (path / MANIFEST).is_file() and self._hashes(path / MANIFEST) != wanted:
                 raise BadModelFolder(f"{path / MANIFEST}: damaged or replaced since it was fetched")
             super().__init__(path, pinned)
-            self._hashes(path / MANIFEST)
         except BadModelFolder as error:
             raise self._advised(error) from None
+        if not wanted:  # another program fetched it
+            for name in self.hashes():
+                if (path / name).is_file():
+                    self.check(name)
+            self._hashes.trust(self)
 
     def digest(self, path: Path) -> str:
         return self._hashes(path)
@@ -239,14 +253,15 @@ class _Fetched(ModelFolder):
                 raise
             raise self._advised(error) from None
 
-    def hash_anew(self) -> None:
-        """Forgets the hashes, except the manifest's, which says what the others must be."""
-        path = self.path / MANIFEST
-        before = self._hashes.recorded(MANIFEST)
+    def check_anew(self) -> None:
+        """Hashes every file that is there, whatever is remembered of it."""
         self._hashes.forget()
         self._checked.clear()
-        if before is not None and self._hashes(path) != before:
-            raise self._advised(BadModelFolder(f"{path}: damaged or replaced since it was fetched"))
+        if self._hashes(self.path / MANIFEST) != self._hashes.manifest:
+            raise self._advised(BadModelFolder(f"{self.path / MANIFEST}: damaged or replaced since it was fetched"))
+        for name in self.hashes():
+            if (self.path / name).exists():
+                self.check(name)
 
     def _advised(self, error: BadModelFolder) -> Damaged:
         if isinstance(error, Damaged):
@@ -258,12 +273,12 @@ class _Fetched(ModelFolder):
 
 
 def _from_hub(
-    label: str, repo: str, revision: str, pinned: dict[str, str], players: bool, offline: bool | None
+    label: str, repo: str, revision: str, pinned: dict[str, str], players: bool, offline: bool | None, newest: bool
 ) -> tuple[ModelFolder, dict[str, Any]]:
     offline = _offline() if offline is None else offline
     commit: str | None = revision
     if not _COMMIT.fullmatch(revision):
-        commit = _remembered_commit(repo, revision) if offline else _resolve(label, repo, revision)
+        commit = _remembered_commit(repo, revision) if offline else _resolve(label, repo, revision, newest)
     folder = None if commit is None else _snapshot(repo, commit)
     if commit is None or folder is None or not _complete(folder, players):
         if offline or commit is None or folder is None:
@@ -280,27 +295,29 @@ def _from_hub(
 
 
 def _complete(folder: Path, players: bool) -> bool:
-    """Whether the cache holds all that loading needs; whether it is sound turns out when it is opened."""
+    """Whether the cache holds all that the manifest lists; whether it is sound turns out when it is opened."""
     if not all((folder / name).is_file() for name in (MANIFEST, CONFIG, MODEL)):
         return False
-    if not players or (folder / PLAYERS).is_file():
-        return True
     try:
-        return not ModelFolder(folder).has(PLAYERS)
-    except BadModelFolder:
-        return True
+        listed = set(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return True  # there, and damaged
+    return all((folder / name).is_file() for name in LISTED if name in listed and (players or name != PLAYERS))
 
 
-def _resolve(label: str, repo: str, revision: str) -> str | None:
-    """The commit that a branch or tag stands for: the Hub's word, or the last one that is remembered without it."""
+def _resolve(label: str, repo: str, revision: str, newest: bool) -> str:
+    """The commit that a branch or tag stands for: the Hub's word, or without it what is remembered."""
     from huggingface_hub import HfApi
 
     try:
-        with _speaking(label):
-            return HfApi().model_info(repo, revision=revision, timeout=_PATIENCE).sha
+        with _speaking(label), _making_sense(label):
+            commit = HfApi().model_info(repo, revision=revision, timeout=_PATIENCE).sha
+            if commit is None or not _COMMIT.fullmatch(commit):
+                raise ValueError("no commit")
+            return commit
     except Unreachable as error:
         commit = _remembered_commit(repo, revision)
-        if commit is None:
+        if commit is None or newest:
             raise
         log.warning("%s; using the state of %s that was fetched last (%s)", error, label, commit[:12])
         return commit
@@ -312,7 +329,8 @@ def _download(label: str, repo: str, commit: str, players: bool) -> None:
     from huggingface_hub.hf_api import RepoFile
 
     asked = [MANIFEST, *LISTED]
-    found = HfApi().get_paths_info(repo, asked, revision=commit)
+    with _making_sense(label):
+        found = HfApi().get_paths_info(repo, asked, revision=commit)
     files = {file.path: file for file in found if isinstance(file, RepoFile) and file.path in asked}
     for name in (MANIFEST, CONFIG, MODEL):
         if name not in files:
@@ -322,10 +340,13 @@ def _download(label: str, repo: str, commit: str, players: bool) -> None:
         path = _fetch(label, repo, commit, files[name])
     folder = ModelFolder(path.parent)
     for name in sorted(folder.hashes()):
-        if name in files and (players or name != PLAYERS):
-            _fetch(label, repo, commit, files[name])
-            folder.check(name)
-    _Hashes(folder.path)(folder.path / MANIFEST)
+        if name == PLAYERS and not players:
+            continue
+        if name not in files:
+            raise HubError(f"{label}: {MANIFEST} lists {name}, but the repository has no such file at {commit[:12]}")
+        _fetch(label, repo, commit, files[name])
+        folder.check(name)
+    _Hashes(folder.path).trust(folder)
 
 
 def _fetch(label: str, repo: str, commit: str, file: RepoFile) -> Path:
@@ -446,7 +467,10 @@ def _convert(entry: Entry, convert: Convert, home: Path, folder: Path, origin: P
         hashes = {name: _fetch_authors(entry, name, file, fetched / name) for name, file in entry.files.items()}
         checkpoint.write_json(origin, hashes)
         convert(fetched / next(iter(entry.files)), entry, folder)
-        _Hashes(folder)(folder / MANIFEST)
+        converted = ModelFolder(folder)
+        for made in converted.hashes():
+            converted.check(made)
+        _Hashes(folder).trust(converted)
     finally:
         shutil.rmtree(fetched, ignore_errors=True)
 
@@ -627,14 +651,17 @@ def _upload(staged: Path, repo_id: str, private: bool, tag: str | None, message:
 
     api = HfApi()
     api.create_repo(repo_id, private=private, exist_ok=True)
-    info = api.model_info(repo_id, timeout=_PATIENCE)
+    known = [MANIFEST, CARD, *LISTED]
+    with _making_sense(repo_id):
+        info = api.model_info(repo_id, timeout=_PATIENCE)
+        tags = [] if tag is None else [other.name for other in api.list_repo_refs(repo_id).tags]
+        parent = str(info.sha)
+        found = api.get_paths_info(repo_id, known, revision=parent)
     if private and not info.private:
         raise HubError(f"{repo_id} exists and is public; make it private first, or push without --private")
-    if tag is not None and any(known.name == tag for known in api.list_repo_refs(repo_id).tags):
+    if tag in tags:
         raise HubError(f"{repo_id} has a tag {tag} already; choose another")
-    parent = str(info.sha)
-    known = [MANIFEST, CARD, *LISTED]
-    there = {f.path: f for f in api.get_paths_info(repo_id, known, revision=parent) if isinstance(f, RepoFile)}
+    there = {file.path: file for file in found if isinstance(file, RepoFile)}
     card = cards.render_card(
         staged, address=f"hf://{repo_id}", previous=_remote_card(repo_id, parent) if CARD in there else None
     )
@@ -645,7 +672,9 @@ def _upload(staged: Path, repo_id: str, private: bool, tag: str | None, message:
     config = json.loads((staged / CONFIG).read_text(encoding="utf-8"))
     title = message or f"{config.get('name') or config['family']}, after {config.get('images_seen', '?')} images"
     commit = str(api.create_commit(repo_id, operations, commit_message=title, parent_commit=parent).oid)
-    _compare(repo_id, commit, staged, api.get_paths_info(repo_id, files, revision=commit))
+    with _making_sense(repo_id):
+        found = api.get_paths_info(repo_id, files, revision=commit)
+    _compare(repo_id, commit, staged, found)
     if tag is not None:
         api.create_tag(repo_id, tag=tag, revision=commit)
     return {"commit": commit, "url": f"{api.endpoint}/{repo_id}/tree/{commit}"}
@@ -686,6 +715,19 @@ def _speaking(label: str) -> Iterator[None]:
         raise
     except (OSError, ValueError, RuntimeError, _network_error()) as error:
         raise _explained(label, error) from None
+
+
+@contextmanager
+def _making_sense(label: str) -> Iterator[None]:
+    """Around calls that parse an answer of the Hub."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        from huggingface_hub.errors import HfHubHTTPError
+
+        if isinstance(error, HfHubHTTPError):  # some of the client's refusals are values' errors too
+            raise
+        raise HubError(f"{label}: the Hub's answer makes no sense ({_first_line(error)}); try again later") from None
 
 
 def _explained(label: str, error: BaseException) -> HubError:
