@@ -9,40 +9,60 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ganzoo.metrics.checks import MeanAndStd
     from ganzoo.metrics.features import FeatureNetwork, feature_network
     from ganzoo.metrics.frechet import Moments, frechet_distance, frechet_distance_of_moments, moments
-    from ganzoo.metrics.kernel import KernelDistance, kernel_distance, kernel_distance_full
+    from ganzoo.metrics.kernel import kernel_distance, kernel_distance_full
     from ganzoo.metrics.measuring import Score, check_comparable, measure, measure_images
+    from ganzoo.metrics.memory import nearest_images, neighbours_picture
     from ganzoo.metrics.modes import ModeCoverage, mode_coverage
     from ganzoo.metrics.neighbours import (
-        DensityCoverage,
+        DensityAndCoverage,
         Neighbours,
-        PrecisionRecall,
+        PrecisionAndRecall,
         density_coverage,
         nearest_neighbours,
         precision_recall,
     )
     from ganzoo.metrics.networks import Description, describe
+    from ganzoo.metrics.path import PathLength, feature_distance, perceptual_path_length
     from ganzoo.metrics.protocol import METRICS, Protocol, protocols, protocols_for
-    from ganzoo.metrics.scores import InceptionScore, class_accuracy, inception_score
+    from ganzoo.metrics.scores import class_accuracy, inception_score
+    from ganzoo.metrics.states import (
+        DensityCoverage,
+        FrechetDistance,
+        InceptionScore,
+        KernelDistance,
+        ModesCovered,
+        NearestDistance,
+        PrecisionRecall,
+    )
 
 _HOME = {
     "METRICS": "protocol",
-    "DensityCoverage": "neighbours",
+    "DensityAndCoverage": "neighbours",
+    "DensityCoverage": "states",
     "Description": "networks",
     "FeatureNetwork": "features",
-    "InceptionScore": "scores",
-    "KernelDistance": "kernel",
+    "FrechetDistance": "states",
+    "InceptionScore": "states",
+    "KernelDistance": "states",
+    "MeanAndStd": "checks",
     "ModeCoverage": "modes",
+    "ModesCovered": "states",
     "Moments": "frechet",
+    "NearestDistance": "states",
     "Neighbours": "neighbours",
-    "PrecisionRecall": "neighbours",
+    "PathLength": "path",
+    "PrecisionAndRecall": "neighbours",
+    "PrecisionRecall": "states",
     "Protocol": "protocol",
     "Score": "measuring",
     "check_comparable": "measuring",
     "class_accuracy": "scores",
     "density_coverage": "neighbours",
     "describe": "networks",
+    "feature_distance": "path",
     "feature_network": "features",
     "frechet_distance": "frechet",
     "frechet_distance_of_moments": "frechet",
@@ -53,7 +73,10 @@ _HOME = {
     "measure_images": "measuring",
     "mode_coverage": "modes",
     "moments": "frechet",
+    "nearest_images": "memory",
     "nearest_neighbours": "neighbours",
+    "neighbours_picture": "memory",
+    "perceptual_path_length": "path",
     "precision_recall": "neighbours",
     "protocols": "protocol",
     "protocols_for": "protocol",
@@ -61,14 +84,21 @@ _HOME = {
 
 __all__ = [
     "METRICS",
+    "DensityAndCoverage",
     "DensityCoverage",
     "Description",
     "FeatureNetwork",
+    "FrechetDistance",
     "InceptionScore",
     "KernelDistance",
+    "MeanAndStd",
     "ModeCoverage",
+    "ModesCovered",
     "Moments",
+    "NearestDistance",
     "Neighbours",
+    "PathLength",
+    "PrecisionAndRecall",
     "PrecisionRecall",
     "Protocol",
     "Score",
@@ -76,6 +106,7 @@ __all__ = [
     "class_accuracy",
     "density_coverage",
     "describe",
+    "feature_distance",
     "feature_network",
     "frechet_distance",
     "frechet_distance_of_moments",
@@ -86,7 +117,10 @@ __all__ = [
     "measure_images",
     "mode_coverage",
     "moments",
+    "nearest_images",
     "nearest_neighbours",
+    "neighbours_picture",
+    "perceptual_path_length",
     "precision_recall",
     "protocols",
     "protocols_for",

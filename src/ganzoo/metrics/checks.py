@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from ganzoo.types import BadArgument, BadData
+
+
+class MeanAndStd(NamedTuple):
+    """A value and its (population) standard deviation, over subsets or splits."""
+
+    mean: float
+    std: float
 
 
 def check_features(*sets: Tensor, least: int = 1) -> None:

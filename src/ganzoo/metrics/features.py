@@ -6,6 +6,7 @@
 | `mobilenet_v2` | torchvision's, ImageNet | 3x96x96 | 1280 | 1000 |
 | `fashion_mnist_cnn` | trained here, in the package | 1x32x32 | 128 | 10 |
 | `digits_cnn` | trained here, in the package | 1x8x8 | 64 | 10 |
+| `vgg16_lpips` | torchvision's, ImageNet, fetched or given; LPIPS's heads; for path lengths alone | 3xHxW | | |
 | `points` | none: a point of the plane is its own feature | points | 2 | |
 
 Every file's sha256 is checked before it is parsed. BatchNorm is folded into the convolutions and the memory format is
@@ -34,6 +35,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ganzoo.metrics.classifiers import digits_cnn, fashion_mnist_cnn
 from ganzoo.metrics.inception import Inception
+from ganzoo.metrics.lpips import VggLpips
 from ganzoo.metrics.names import nearest
 from ganzoo.metrics.networks import Description, describe
 from ganzoo.metrics.precision import full_precision
@@ -89,6 +91,7 @@ _SOURCES: Final = {
     ),
     "fashion_mnist_cnn": _Source(fashion_mnist_cnn, "fashion_mnist_cnn.safetensors"),
     "digits_cnn": _Source(digits_cnn, "digits_cnn.safetensors"),
+    "vgg16_lpips": _Source(VggLpips, "vgg16-397923af.pth", "https://download.pytorch.org/models/vgg16-397923af.pth"),
     "points": _Source(nn.Identity),
 }
 

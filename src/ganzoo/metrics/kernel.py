@@ -7,27 +7,18 @@ negative.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.metrics.checks import check_features
+from ganzoo.metrics.checks import MeanAndStd, check_features
 from ganzoo.metrics.precision import full_precision
 from ganzoo.types import BadArgument
 
 
-class KernelDistance(NamedTuple):
-    """A kernel distance over subsets: mean and (population) standard deviation."""
-
-    mean: float
-    std: float
-
-
 def kernel_distance(
     real: Tensor, generated: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0
-) -> KernelDistance:
+) -> MeanAndStd:
     """The unbiased squared MMD over random subsets, as it is published; `kernel_distance_full` takes all samples.
 
     The subsets are drawn without replacement by numpy's `RandomState(seed)`, real and generated in turn, so that the
@@ -55,7 +46,7 @@ def kernel_distance(
     for _ in range(subsets):
         rows = [torch.from_numpy(random.choice(len(s), subset_size, replace=False)) for s in (real, generated)]
         values.append(kernel_distance_full(real[rows[0].to(real.device)], generated[rows[1].to(generated.device)]))
-    return KernelDistance(float(np.mean(values)), float(np.std(values)))
+    return MeanAndStd(float(np.mean(values)), float(np.std(values)))
 
 
 def kernel_distance_full(real: Tensor, generated: Tensor, block: int = 512) -> float:

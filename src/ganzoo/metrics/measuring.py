@@ -653,14 +653,8 @@ class _Run:
                 return [Value("density", density), Value("coverage", coverage)]
             case "nn":
                 distances = nearest_neighbours(b, a).distances
-                return [
-                    Value(
-                        "",
-                        float(distances.mean()),
-                        float(distances.std(correction=0)),
-                        {"least": float(distances.min())},
-                    )
-                ]
+                details = {"std": float(distances.std(correction=0)), "least": float(distances.min())}
+                return [Value("", float(distances.mean()), None, details)]
             case "is":
                 assert other.probabilities is not None
                 mean, std = inception_score(other.probabilities, min(p.splits, len(other)))

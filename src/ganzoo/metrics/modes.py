@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.metrics.checks import check_features
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, BadData
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,34 @@ def mode_coverage(points: Tensor, centres: Tensor, std: float, share: float = 0.
         BadArgument: for a `std`, `share` or `radius` that is not positive, or another dimension.
         BadData: for no samples, or values that are not finite.
     """
+    if not share > 0:
+        raise BadArgument(f"share={share}: give a positive share of the fair share, such as 0.1.")
+    return coverage_of_counts(count_modes(points, centres, std, radius), len(points), share)
+
+
+def count_modes(points: Tensor, centres: Tensor, std: float, radius: float = 3.0) -> Tensor:
+    """The number `(K,)` int64 of high-quality samples of each mode; arguments and errors as for `mode_coverage`."""
     check_features(points, centres)
-    if not (std > 0 and share > 0 and radius > 0):
-        raise BadArgument(f"std={std}, share={share}, radius={radius}: each must be positive.")
+    if not (std > 0 and radius > 0):
+        raise BadArgument(f"std={std}, radius={radius}: each must be positive.")
     distances, modes = torch.cdist(points.double(), centres.double()).min(dim=1)
-    counts = torch.bincount(modes[distances <= radius * std], minlength=len(centres))
+    return torch.bincount(modes[distances <= radius * std], minlength=len(centres))
+
+
+def coverage_of_counts(counts: Tensor, n: int, share: float = 0.1) -> ModeCoverage:
+    """What counts `(K,)` of high-quality samples among n samples show.
+
+    Raises:
+        BadData: for no samples.
+    """
+    if n < 1:
+        raise BadData("Mode coverage needs at least one sample.")
     good = int(counts.sum())
     weights = counts.double() / max(good, 1)
-    divergence = float(torch.xlogy(weights, weights * len(centres)).sum()) if good else None
     return ModeCoverage(
-        covered=int((counts >= share * len(points) / len(centres)).sum()),
+        covered=int((counts >= share * n / len(counts)).sum()),
         reached=int((counts >= 1).sum()),
-        quality=good / len(points),
-        divergence=divergence,
+        quality=good / n,
+        divergence=float(torch.xlogy(weights, weights * len(counts)).sum()) if good else None,
         counts=tuple(counts.tolist()),
     )

@@ -22,14 +22,14 @@ BLOCK: Final = 1024  # 4 MB of distances at a time: they stay in a core's cache 
 _SPARE: Final = 4  # neighbours kept beyond k, so that rounding errors cannot push out a true one
 
 
-class PrecisionRecall(NamedTuple):
+class PrecisionAndRecall(NamedTuple):
     """Improved precision and recall, each in [0, 1]."""
 
     precision: float
     recall: float
 
 
-class DensityCoverage(NamedTuple):
+class DensityAndCoverage(NamedTuple):
     """Density, at least 0 and about 1 for equal distributions, and coverage in [0, 1]."""
 
     density: float
@@ -37,13 +37,13 @@ class DensityCoverage(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """For each sample the nearest of another set: Euclidean distance `(n,)` float64 and row `(n,)` int64."""
+    """For each sample the nearest of another set: Euclidean distances `(n, k)` float64 and rows `(n, k)` int64."""
 
     distances: Tensor
     rows: Tensor
 
 
-def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> PrecisionRecall:
+def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> PrecisionAndRecall:
     """The shares of generated samples inside the real samples' manifold, and of real ones inside the generated's.
 
     Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", 2019 (arXiv
@@ -59,15 +59,16 @@ def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> PrecisionRe
         BadArgument: for a `k` that is too large or below 1, or different dimensions.
         BadData: for values that are not finite.
     """
+    generated = generated.to(real.device)
     _check(k, real, generated)
     x, y = _pair(real, generated)
     with full_precision(real.device):
-        x_radii, y_radii = _radii(x, k), _radii(y, k)
+        x_radii, y_radii = _radii(x, k), _radii(_own(generated), k)  # about its own centre: it may be far from x's
         found = _compare(x, y, x_radii, y_radii)
-    return PrecisionRecall(found.inside_x.double().mean().item(), found.inside_y.double().mean().item())
+    return PrecisionAndRecall(found.inside_x.double().mean().item(), found.inside_y.double().mean().item())
 
 
-def density_coverage(real: Tensor, generated: Tensor, k: int = 5) -> DensityCoverage:
+def density_coverage(real: Tensor, generated: Tensor, k: int = 5) -> DensityAndCoverage:
     """How many real samples' balls hold a generated sample, and the share of balls that hold any.
 
     Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models", 2020 (arXiv 2002.09797), equations
@@ -84,35 +85,40 @@ def density_coverage(real: Tensor, generated: Tensor, k: int = 5) -> DensityCove
         BadArgument: for a `k` that is too large or below 1, or different dimensions.
         BadData: for values that are not finite.
     """
-    _check(k, real)
     check_features(real, generated)
+    _check(k, real)
     x, y = _pair(real, generated)
     with full_precision(real.device):
         found = _count(x, y, _radii(x, k))
     density = float(found.balls.double().mean()) / k
-    return DensityCoverage(density, float(found.covered.double().mean()))
+    return DensityAndCoverage(density, float(found.covered.double().mean()))
 
 
-def nearest_neighbours(samples: Tensor, others: Tensor) -> Neighbours:
-    """The nearest of `others` for each sample, in Euclidean distance.
+def nearest_neighbours(samples: Tensor, others: Tensor, k: int = 1) -> Neighbours:
+    """The k nearest of `others` for each sample, in Euclidean distance, nearest first.
 
     Args:
         samples: features `(n, d)`, such as those of generated images.
-        others: features `(m, d)`, such as those of the training images; m >= 1.
+        others: features `(m, d)`, such as those of the training images.
+        k: how many, at most m.
 
     Raises:
-        BadArgument: for different dimensions.
+        BadArgument: for different dimensions, or a `k` above m or below 1.
         BadData: for empty sets or values that are not finite.
     """
-    check_features(samples, others, least=1)
+    check_features(samples, others)
+    if not 1 <= k <= len(others):
+        raise BadArgument(f"k={k}: give 1 to {len(others)}, the number of samples to search.")
     x, y = _pair(samples, others)
     with full_precision(samples.device):
-        nearest = _Smallest(len(x.values), 1 + _SPARE, samples.device)
+        nearest = _Smallest(len(x.values), k + _SPARE, samples.device)
         for i, j, squares in _blocks(x, y):
             nearest.offer(i, j, squares)
-        distances, rows = _exact(x, y, nearest)
-    order = distances.argmin(dim=1, keepdim=True)
-    return Neighbours(distances.gather(1, order)[:, 0], rows.gather(1, order)[:, 0])
+    found = torch.full(nearest.values.shape, torch.inf, dtype=torch.float64, device=samples.device)
+    rows, columns = nearest.values.isfinite().nonzero(as_tuple=True)
+    found[rows, columns] = x.distances(rows, y, nearest.columns[rows, columns])
+    distances, order = found.topk(k, dim=1, largest=False)
+    return Neighbours(distances, nearest.columns.gather(1, order))
 
 
 def _check(k: int, *sets: Tensor) -> None:
@@ -127,20 +133,30 @@ class _Cloud:
 
     def __init__(self, features: Tensor, centre: Tensor) -> None:
         self.features = features
-        self.values = (features.double() - centre).float()
+        # in float32 the difference is off by ε of itself at most, which the bound on errors allows for
+        self.values = (features - centre.to(features.dtype)).float()
         self.squares = self.values.square().sum(dim=1)
 
-    def distances(self, rows: Tensor, other: _Cloud) -> Tensor:
-        """Exact distances `(len(rows), m)` float64 to another cloud: differences, no cancellation."""
-        return torch.cdist(
-            self.features[rows].double(), other.features.double(), compute_mode="donot_use_mm_for_euclid_dist"
-        )
+    def distances(self, rows: Tensor, other: _Cloud, others: Tensor) -> Tensor:
+        """Exact distances `(p,)` float64 of pairs of rows: from differences, so nothing cancels.
+
+        All that is compared in float64 comes from here, so that equal distances are equal numbers.
+        """
+        parts = [
+            (self.features[i].double() - other.features[j].double()).square_().sum(dim=1).sqrt_()
+            for i, j in zip(rows.split(BLOCK), others.split(BLOCK), strict=True)
+        ]
+        return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64, device=self.values.device)
 
 
 def _pair(real: Tensor, generated: Tensor) -> tuple[_Cloud, _Cloud]:
     """Distances do not change with the centre; their rounding errors do."""
     centre = real.mean(dim=0, dtype=torch.float64)
     return _Cloud(real, centre), _Cloud(generated.to(real.device), centre)
+
+
+def _own(features: Tensor) -> _Cloud:
+    return _Cloud(features, features.mean(dim=0, dtype=torch.float64))
 
 
 def _error(x: _Cloud, y: _Cloud) -> Tensor:
@@ -166,34 +182,24 @@ def _blocks(x: _Cloud, y: _Cloud) -> Iterator[tuple[int, int, Tensor]]:
 
 
 class _Smallest:
-    """The smallest values seen of each row, with their columns."""
+    """The smallest values seen of each row, in ascending order, with their columns."""
 
-    def __init__(self, rows: int, count: int, device: torch.device) -> None:
-        self.values = torch.full((rows, count), torch.inf, device=device)
+    def __init__(self, rows: int, count: int, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        self.values = torch.full((rows, count), torch.inf, device=device, dtype=dtype)
         self.columns = torch.zeros((rows, count), dtype=torch.int64, device=device)
 
     def offer(self, i: int, j: int, squares: Tensor) -> None:
         """Takes in a block whose first row is i and first column j."""
+        # most rows of later blocks hold nothing new, and looking is cheaper than sorting
+        rows = (squares.amin(dim=1) < self.values[i : i + len(squares), -1]).nonzero()[:, 0]
+        if len(rows) < len(squares):
+            squares = squares[rows]
         best = squares.topk(min(self.values.shape[1], squares.shape[1]), dim=1, largest=False, sorted=False)
-        rows = slice(i, i + len(squares))
+        rows = rows + i
         values = torch.cat([self.values[rows], best.values], dim=1)
         columns = torch.cat([self.columns[rows], best.indices + j], dim=1)
         kept = values.topk(self.values.shape[1], dim=1, largest=False)
         self.values[rows], self.columns[rows] = kept.values, columns.gather(1, kept.indices)
-
-
-def _exact(x: _Cloud, y: _Cloud, smallest: _Smallest) -> tuple[Tensor, Tensor]:
-    """Exact distances `(n, count)` float64 of the candidates, infinite where there is none, and their rows in y."""
-    found = torch.full(smallest.values.shape, torch.inf, dtype=torch.float64, device=x.values.device)
-    for start in range(0, len(found), BLOCK):
-        rows = slice(start, start + BLOCK)
-        own = x.features[rows].double()
-        for column in range(found.shape[1]):
-            there = smallest.values[rows, column].isfinite()
-            difference = own - y.features[smallest.columns[rows, column]].double()
-            distance = torch.linalg.vector_norm(difference, dim=1)
-            found[rows, column] = torch.where(there, distance, torch.inf)
-    return found, smallest.columns
 
 
 def _radii(x: _Cloud, k: int) -> Tensor:
@@ -207,18 +213,39 @@ def _radii(x: _Cloud, k: int) -> Tensor:
             if i == j:
                 squares.fill_diagonal_(torch.inf)
             else:
-                smallest.offer(j, i, squares.T)
+                smallest.offer(j, i, squares.T.contiguous())
             smallest.offer(i, j, squares)
-    exact, _ = _exact(x, x, smallest)
+    # Candidates clearly nearer than the k-th in float32 only have to be counted, those clearly farther can be left out;
+    # what is within the error of it is computed exactly, mostly the one itself.
+    error = _error(x, x)[:, None]
+    edge = smallest.values[:, k - 1 : k]
+    exact = torch.where(smallest.values < edge - 2 * error, -torch.inf, torch.inf).double()
+    rows, columns = ((smallest.values - edge).abs() <= 2 * error).nonzero(as_tuple=True)
+    exact[rows, columns] = x.distances(rows, x, smallest.columns[rows, columns])
     radii = exact.kthvalue(k, dim=1).values
-    # a true neighbour may be missing where the last candidate kept is within the error of the k-th
-    unsure = smallest.values[:, -1] - _error(x, x) <= radii.square()
-    unsure &= (radii > 0) & smallest.values[:, -1].isfinite()
-    for at in _some(unsure):
-        distances = x.distances(at, x)
-        distances[torch.arange(len(at)), at] = torch.inf
-        radii[at] = distances.kthvalue(k, dim=1).values
+    # a true neighbour may be missing where even the last candidate kept is within the error of the k-th
+    unsure = (smallest.values[:, -1:] - edge <= 2 * error)[:, 0] & smallest.values[:, -1].isfinite() & (radii > 0)
+    for at in unsure.nonzero()[:, 0].split(BLOCK):
+        radii[at] = _radii_in_float64(x, at, k)
     return radii
+
+
+def _radii_in_float64(x: _Cloud, at: Tensor, k: int) -> Tensor:
+    """The radii of some rows, for sets of which some samples are so close that float32 cannot tell them apart."""
+    smallest = _Smallest(len(at), k + _SPARE, x.values.device, torch.float64)
+    rows = x.values[at].double()
+    for j in range(0, len(x.values), BLOCK):
+        columns = x.values[j : j + BLOCK].double()
+        squares = torch.addmm(columns.square().sum(dim=1), rows, columns.T, alpha=-2)
+        squares.add_(rows.square().sum(dim=1, keepdim=True))
+        own = ((at >= j) & (at < j + BLOCK)).nonzero()[:, 0]
+        squares[own, at[own] - j] = torch.inf
+        smallest.offer(0, j, squares)
+    exact = torch.full_like(smallest.values, torch.inf)
+    there, columns = smallest.values.isfinite().nonzero(as_tuple=True)
+    exact[there, columns] = x.distances(at[there], x, smallest.columns[there, columns])
+    found: Tensor = exact.kthvalue(k, dim=1).values
+    return found
 
 
 class _Inside(NamedTuple):
@@ -237,11 +264,20 @@ def _compare(x: _Cloud, y: _Cloud, x_radii: Tensor, y_radii: Tensor) -> _Inside:
         x_least[rows] = torch.minimum(x_least[rows], (squares - y_squares[columns]).amin(dim=1))
         y_least[columns] = torch.minimum(y_least[columns], squares.sub_(x_squares[rows, None]).amin(dim=0))
     inside_x, inside_y = y_least <= 0, x_least <= 0
-    for at in _unsure(y_least, _error(y, x) + _rounding(x_squares)):
-        inside_x[at] = (y.distances(at, x) <= x_radii).any(dim=1)
-    for at in _unsure(x_least, _error(x, y) + _rounding(y_squares)):
-        inside_y[at] = (x.distances(at, y) <= y_radii).any(dim=1)
+    for one, other, least, inside, radii in ((y, x, y_least, inside_x, x_radii), (x, y, x_least, inside_y, y_radii)):
+        error = _error(one, other) + _rounding(radii.square())
+        for row in (least.abs() <= error).nonzero():
+            inside[row] = _in_any(one, row, other, radii, error[row])
     return _Inside(inside_x, inside_y)
+
+
+def _in_any(x: _Cloud, row: Tensor, y: _Cloud, radii: Tensor, error: Tensor) -> bool:
+    """Whether a row of x, for which float32 could not tell, lies in any ball of y, boundaries included."""
+    margin = x.squares[row] + y.squares - 2 * (y.values @ x.values[row[0]]) - radii.square().float()
+    if bool((margin < -error).any()):
+        return True
+    near = (margin <= error).nonzero()[:, 0]
+    return bool((x.distances(row.expand(len(near)), y, near) <= radii[near]).any())
 
 
 class _Counts(NamedTuple):
@@ -252,35 +288,24 @@ class _Counts(NamedTuple):
 def _count(x: _Cloud, y: _Cloud, radii: Tensor) -> _Counts:
     """In how many balls of x the samples of y lie, and which balls hold one; boundaries excluded."""
     squared = radii.square().float()
-    error = _error(x, y) + _rounding(squared)
+    error = (_error(x, y) + _rounding(squared))[:, None]
     balls = torch.zeros(len(y.values), dtype=torch.int64, device=x.values.device)
-    doubtful = torch.zeros(len(y.values), dtype=torch.bool, device=x.values.device)
-    least = torch.full((len(x.values),), torch.inf, device=x.values.device)
+    covered = torch.zeros(len(x.values), dtype=torch.bool, device=x.values.device)
     for i, j, squares in _blocks(x, y):
         rows, columns = slice(i, i + BLOCK), slice(j, j + BLOCK)
         squares.sub_(squared[rows, None])
-        least[rows] = torch.minimum(least[rows], squares.amin(dim=1))
-        balls[columns] += (squares < 0).sum(dim=0)
-        doubtful[columns] |= (squares.abs_() <= error[rows, None]).any(dim=0)
-    for at in _some(doubtful):
-        balls[at] = (y.distances(at, x) < radii).sum(dim=1)
-    covered = least < 0
-    for at in _unsure(least, error):
-        covered[at] = (x.distances(at, y) < radii[at, None]).any(dim=1)
+        inside = squares < -error[rows]
+        balls[columns] += inside.sum(dim=0)
+        covered[rows] |= inside.any(dim=1)
+        at, of = (squares.abs_() <= error[rows]).nonzero(as_tuple=True)
+        if len(at):
+            at, of = at + i, of + j
+            within = x.distances(at, y, of) < radii[at]
+            balls.index_add_(0, of, within.long())
+            covered[at[within]] = True
     return _Counts(balls, covered)
 
 
 def _rounding(squares: Tensor) -> Tensor:
     """The rounding of squared radii to float32."""
-    return torch.finfo(torch.float32).eps * squares.max()
-
-
-def _unsure(least: Tensor, error: Tensor) -> tuple[Tensor, ...]:
-    """The rows whose sign rounding may have changed, a few at a time."""
-    return _some(least.abs() <= error)
-
-
-def _some(chosen: Tensor) -> tuple[Tensor, ...]:
-    """The rows where a mask is true, 64 at a time."""
-    rows: tuple[Tensor, ...] = chosen.nonzero()[:, 0].split(64)
-    return rows
+    return torch.finfo(torch.float32).eps * squares.max().float()

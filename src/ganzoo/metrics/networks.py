@@ -10,6 +10,8 @@ from ganzoo.types import UnknownName
 
 _IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)  # of values in [0, 1], as torchvision documents its weights
 _IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+_LPIPS_SHIFT: Final = (-0.030, -0.088, -0.188)  # of values in [-1, 1], in the authors' scaling layer
+_LPIPS_SCALE: Final = (0.458, 0.448, 0.450)
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Description:
     Args:
         name: in a protocol's key: small letters, digits and underscores.
         sha256: of the file of weights; empty where there are none.
-        dimension: length d of a feature vector.
+        dimension: length d of a feature vector; 0 where it depends on the images' size.
         size: height and width that images are brought to; 0 leaves them as they are.
         channels: colour channels that the network takes (grey images are repeated); 0 for points of the plane.
         resizer: the filter, see `ganzoo.metrics.resize`; empty where nothing is resized.
@@ -85,6 +87,16 @@ NETWORKS: Final[dict[str, Description]] = {
             offset=(127.5,),
             scale=(127.5,),
             classes=10,
+        ),
+        Description(
+            name="vgg16_lpips",
+            sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+            dimension=0,  # grows with the images
+            size=0,
+            channels=3,
+            resizer="",
+            offset=tuple(127.5 * (1 + shift) for shift in _LPIPS_SHIFT),
+            scale=tuple(127.5 * scale for scale in _LPIPS_SCALE),
         ),
         Description(
             name="points", sha256="", dimension=2, size=0, channels=0, resizer="", offset=(), scale=(), classes=0

@@ -128,6 +128,7 @@ class Protocol:
             (self.truncation is not None and not 0 <= self.truncation <= 1, f"truncation={self.truncation}: 0 to 1"),
             (not re.fullmatch(r"[a-z][a-z0-9_]*", self.network), f"network={self.network!r}: small letters, digits, _"),
             (bool(self.resizer) and self.resizer not in _RESIZERS, f"resizer={self.resizer!r}: {', '.join(_RESIZERS)}"),
+            (self.network == "vgg16_lpips" and self.metric != "ppl", f"{self.network}: for path lengths (ppl) alone"),
             ((self.metric == "modes") != (self.network in MIXTURES), f"{self.network}: modes are counted in a mixture"),
         ]
         for is_wrong, text in wrong:

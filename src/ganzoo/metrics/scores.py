@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from ganzoo.metrics.checks import check_features
+from ganzoo.metrics.checks import MeanAndStd, check_features
 from ganzoo.types import BadArgument, BadData
 
 
-class InceptionScore(NamedTuple):
-    """An Inception Score: mean and (population) standard deviation over the splits."""
-
-    mean: float
-    std: float
-
-
-def inception_score(probabilities: Tensor, splits: int = 10) -> InceptionScore:
+def inception_score(probabilities: Tensor, splits: int = 10) -> MeanAndStd:
     """The exponential of the mean KL divergence between each image's classes and all images' classes.
 
     Salimans et al., "Improved Techniques for Training GANs", 2016 (arXiv 1606.03498), section 4:
@@ -43,7 +34,7 @@ def inception_score(probabilities: Tensor, splits: int = 10) -> InceptionScore:
         divergence = (torch.xlogy(p, p) - torch.xlogy(p, p.mean(dim=0))).sum(dim=1)
         values.append(divergence.mean().exp())
     found = torch.stack(values)
-    return InceptionScore(float(found.mean()), float(found.std(correction=0)))
+    return MeanAndStd(float(found.mean()), float(found.std(correction=0)))
 
 
 def class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
