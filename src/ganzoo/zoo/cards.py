@@ -182,10 +182,22 @@ def _read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             values.append(json.loads(path.read_text(encoding="utf-8")) if path.is_file() or empty is None else empty)
         except (OSError, ValueError, RecursionError) as error:
             raise BadModelFolder(f"{path}: not readable as JSON: {error}") from None
-    config, results = values
+    try:
+        config, results = (_harmless(value) for value in values)
+    except RecursionError:
+        raise BadModelFolder(f"{folder}: {checkpoint.CONFIG} or {checkpoint.RESULTS} is nested too deeply") from None
     if not isinstance(config, dict) or not isinstance(results, list):
         raise BadModelFolder(f"{folder}: {checkpoint.CONFIG} is no table, or {checkpoint.RESULTS} is no list")
     return config, [score for score in results if isinstance(score, dict) and "key" in score and "value" in score]
+
+
+def _harmless(value: Any) -> Any:
+    """The same values with strings that cannot leave their line or end a comment: a folder may be anybody's."""
+    if isinstance(value, dict):
+        return {_harmless(key): _harmless(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_harmless(entry) for entry in value]
+    return " ".join(value.replace("<!--", "").replace("-->", "").split())[:400] if isinstance(value, str) else value
 
 
 def _metadata(name: str, config: dict[str, Any], results: list[dict[str, Any]]) -> ModelCardData:
@@ -425,8 +437,7 @@ def _count(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value of somebody's configuration as text that cannot leave its line."""
-    return "" if value is None else " ".join(str(value).split())[:400]
+    return "" if value is None else str(value)
 
 
 def _slug(text: str) -> str:

@@ -279,7 +279,8 @@ class ModelFolder:
         try:
             return load_file(str(path))
         except (SafetensorError, ValueError, OSError) as error:
-            raise BadModelFolder(f"{path}: not readable as safetensors: {error}") from None
+            reason = " ".join(str(error).split())[:200]
+            raise BadModelFolder(f"{path}: not readable as safetensors: {reason}") from None
 
 
 def _no_constant(name: str) -> Any:
@@ -307,7 +308,11 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     table: dict[str, tuple[int, ...]] = {}
     for key, entry in header.items():
         shape = entry.get("shape") if isinstance(entry, dict) else None
-        if not isinstance(shape, list) or not all(type(extent) is int and extent >= 0 for extent in shape):
+        if (
+            not isinstance(shape, list)
+            or len(shape) > 16
+            or not all(type(extent) is int and 0 <= extent < 2**48 for extent in shape)
+        ):
             raise BadModelFolder(f"{path}: tensor {key[:80]!r} has no proper shape in the header")
         table[key] = tuple(shape)
     return table

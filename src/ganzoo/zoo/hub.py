@@ -631,7 +631,10 @@ def _stage(model: ModelFolder, staged: Path, license: str) -> None:
             path = model.check(name)
             if name != CONFIG:
                 shutil.copyfile(path, fresh / name)
-        checkpoint.write_json(fresh / CONFIG, {**_without_paths(model.config), "licence": license})
+        try:
+            checkpoint.write_json(fresh / CONFIG, {**_without_paths(model.config), "licence": license})
+        except RecursionError:
+            raise BadModelFolder(f"{model.path / CONFIG}: nested too deeply") from None
 
 
 def _without_paths(value: Any) -> Any:

@@ -86,7 +86,7 @@ def family(name: str) -> Family:
     """
     if name not in _registered:
         if name not in families():
-            raise UnknownName(f"there is no family {name!r}{nearest(name, families())}")
+            raise UnknownName(f"there is no family {shorten(name)}{nearest(name, families())}")
         importlib.import_module(f"{_PACKAGE}.{name}")
     return _registered[name]
 
@@ -101,6 +101,12 @@ def family_of(cls: type) -> Family:
         if entry.cls is cls:
             return entry
     raise UnknownName(f"{cls.__name__} is not registered; put @register above the class")
+
+
+def shorten(value: object) -> str:
+    """A value as it stands in an error's text, which is one line even where the value is a book."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -138,21 +144,21 @@ def check_arguments(entry: Family, arguments: dict[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for name, value in arguments.items():
         if name not in adapters:
-            raise BadArgument(f"{entry.name} has no argument {name!r}{nearest(name, adapters)}")
+            raise BadArgument(f"{entry.name} has no argument {shorten(name)}{nearest(name, adapters)}")
         _check_size(entry.name, name, value)
         try:
             checked[name] = adapters[name].validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             first = error.errors()[0]
             raise BadArgument(
-                f"{entry.name}: {name} is {value!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
+                f"{entry.name}: {name} is {shorten(value)}; {first['msg'][0].lower()}{first['msg'][1:]}"
             ) from None
     return checked
 
 
 def _check_size(family: str, name: str, value: Any) -> None:
     if isinstance(value, (int, float)) and not abs(value) <= _LARGEST:  # also catches NaN
-        raise BadArgument(f"{family}: {name} is {value!r}; numbers up to {_LARGEST} make sense")
+        raise BadArgument(f"{family}: {name} is {shorten(value)}; numbers up to {_LARGEST} make sense")
     if isinstance(value, list):
         if len(value) > 1024:
             raise BadArgument(f"{family}: {name} has {len(value)} entries; lists up to 1024 make sense")
