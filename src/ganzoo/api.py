@@ -258,14 +258,14 @@ def verify(model: str | Path) -> dict[str, Any]:
     folder, _ = _locate(model, None, None, players=True)
     for name in folder.hashes():
         folder.check(name)
-    game = _build(folder, folder.has(folders.PLAYERS), None)
-    game.eval()
+    game = _build(folder, folder.has(folders.PLAYERS), None).eval().to("cpu")
     levels = None
     if folder.has(folders.GOLDEN):
         path = folder.check(folders.GOLDEN)
         with Image.open(path) as picture:
             kept = np.asarray(picture.convert("RGB"), dtype=np.int16)
-        columns = max(1, round(kept.shape[1] / game.shape[2]))
+        # one row of pictures, which may be magnified
+        columns = max(1, round(kept.shape[1] / kept.shape[0] * game.shape[1] / game.shape[2]))
         drawn = np.asarray(
             grid(game.sample(columns, seed=0), columns=columns, padding=0).convert("RGB"), dtype=np.int16
         )
@@ -618,7 +618,8 @@ def _write(game: Game, path: Path) -> None:
         folders.write_tensors(fresh / folders.MODEL, game.inference_tensors())
         if _whole(game):
             folders.write_tensors(fresh / folders.PLAYERS, game.player_tensors())
-        folders.write_json(fresh / folders.CONFIG, {**facts, **describe(game, {})})
+        config = {**describe(game, {}), **facts, "averaged": bool(game._averages)}
+        folders.write_json(fresh / folders.CONFIG, config)
         before = (game.provenance or {}).get("sha256", {}).get(folders.MODEL)
         scored = game.card is not None and folders.sha256(fresh / folders.MODEL) == before
         folders.write_json(fresh / folders.RESULTS, game.card.facts["results"] if scored and game.card else [])
