@@ -23,9 +23,11 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
+from ganzoo.objectives.penalties import eager
 from ganzoo.training import strategy as _strategy  # noqa: F401  # registers `ddp_game` with Lightning
 from ganzoo.training.engine import Engine, MovingAverage, Player, stream_seed
 from ganzoo.types import BadArgument, Batch, Card, TrainingStopped
+from ganzoo.zoo.checkpoint import check_strict
 
 _PATIENCE = 20  # moves of one player with non-finite gradients, in a row, after which a run stops
 
@@ -38,6 +40,7 @@ class _Mover:
     parameters: list[nn.Parameter]
     others: list[nn.Parameter]
     optimizer: Any = None  # Lightning's wrapper, set at the first move
+    begun: bool = False  # whether it has stepped since training began
     skipped: Tensor = field(default_factory=lambda: torch.zeros(()))  # moves with non-finite gradients, in all,
     streak: Tensor = field(default_factory=lambda: torch.zeros(()))  # in a row until now,
     worst: Tensor = field(default_factory=lambda: torch.zeros(()))  # and in the longest row
@@ -168,8 +171,12 @@ class Game(L.LightningModule, ABC):
 
     def _backward(self, loss: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
         """Backpropagates the loss of each slice, weighted by its share; gives the loss of the whole."""
-        length = next((len(a.images) if isinstance(a, Batch) else len(a) for a in args if _divisible(a)), 1)
-        slices = min(self.engine.accumulate, length)
+        lengths = [len(a.images) if isinstance(a, Batch) else len(a) for a in args if _divisible(a)] or [1]
+        length, slices = lengths[0], min(self.engine.accumulate, lengths[0])
+        if slices > 1 and len(set(lengths)) > 1:
+            raise BadArgument(
+                f"gradients cannot be accumulated over arguments of lengths {lengths}; give them one length"
+            )
         bounds = [round(i * length / slices) for i in range(slices + 1)]
         total = torch.zeros((), device=self.device)
         for start, stop in itertools.pairwise(bounds):
@@ -195,11 +202,12 @@ class Game(L.LightningModule, ABC):
         if scaler is not None and learning:
             scaler.step(optimizer)
             scaler.update()
-        elif optimizer.param_groups[0].get("fused"):
+        elif optimizer.param_groups[0].get("fused") and mover.begun:
             optimizer.found_inf = bad  # type: ignore[attr-defined]  # a fused step with this set changes nothing
             optimizer.step()
-        elif not bad:  # the host waits for the device here: an optimizer without a fused form has no other way
-            optimizer.step()
+        elif not bad:  # the host waits for the device here: an optimizer without a fused form has no other way, and
+            optimizer.step()  # a skipped first step would leave fused SGD's momentum uninitialised
+            mover.begun = True
         if leads:
             mover.optimizer._on_after_step()
         self._count_bad(mover, bad, scaler)
@@ -230,10 +238,10 @@ class Game(L.LightningModule, ABC):
             )
 
     def _statistics(self) -> Iterator[Tensor]:
-        """The floating-point buffers of the live networks, which a forward pass may change."""
+        """The buffers of the live networks, which a forward pass may change."""
         for name, module in self.named_children():
             if name != "_averages":
-                yield from (buffer for buffer in module.buffers() if buffer.is_floating_point())
+                yield from module.buffers()
 
     @torch.no_grad()
     def _undo(self, statistics: list[tuple[Tensor, Tensor]], bad: Tensor) -> None:
@@ -335,13 +343,15 @@ class Game(L.LightningModule, ABC):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One optimizer a player, in its fused form where there is one."""
+        skipped = {name: mover.skipped for name, mover in self._movers.items()}  # of a checkpoint restored already
         self._movers = {}
         self._seat()
         optimizers = []
-        for mover in self._movers.values():
+        for name, mover in self._movers.items():
+            mover.skipped = skipped.get(name, mover.skipped)
             make = mover.player.optimizer
-            fused = {"fused": True} if "fused" in inspect.signature(make).parameters else {}
-            optimizer = make(mover.parameters, **fused)
+            option = inspect.signature(make).parameters.get("fused")
+            optimizer = make(mover.parameters, **({"fused": True} if option and option.default is None else {}))
             for group in optimizer.param_groups:
                 group["initial_lr"] = group["lr"]
             optimizers.append(optimizer)
@@ -356,6 +366,14 @@ class Game(L.LightningModule, ABC):
                 if name != "_averages":
                     module.compile(**options)
 
+    def on_train_start(self) -> None:
+        """Lays restored optimizer states out like their parameters, because fused steps walk them side by side."""
+        for optimizer in self.trainer.optimizers:
+            for parameter, state in optimizer.state.items():
+                for key, value in state.items():
+                    if isinstance(value, Tensor) and value.shape == parameter.shape:
+                        state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Counts the batch and begins its random stream."""
         self.batches_seen += 1
@@ -364,14 +382,14 @@ class Game(L.LightningModule, ABC):
         torch.manual_seed(stream_seed(self.engine.seed, self.batches_seen, 0, self.global_rank))
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Writes a line of the log when the generator has made `log_every` updates since the last one."""
-        if self.global_step - self._logged[0] >= self.engine.log_every:
+        """Writes a line of the log at the multiples of `log_every` generator updates."""
+        if self.global_step // self.engine.log_every > self._logged[0] // self.engine.log_every:
             self.write_log()
 
     def write_log(self) -> None:
         """Writes the means of what was recorded since the last line to every logger."""
         names = sorted(self._sums)
-        if not names:
+        if not names or self.global_step == self._logged[0]:
             return
         means = torch.stack([self._sums[name].to(self.device) / self._counts[name] for name in names])
         means = self.trainer.strategy.reduce(means, reduce_op="mean")
@@ -411,6 +429,10 @@ class Game(L.LightningModule, ABC):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the counters back, and what this rank held where the number of ranks is the same."""
+        found, wanted = (
+            {k: tuple(v.shape) for k, v in t.items()} for t in (checkpoint["state_dict"], self.state_dict())
+        )
+        check_strict(found, wanted, "the checkpoint")
         saved = checkpoint["ganzoo"]
         self.images_seen, self.batches_seen = saved["images_seen"], saved["batches_seen"]
         self._averaged_at = saved["averaged_at"]
@@ -537,7 +559,8 @@ class Game(L.LightningModule, ABC):
         for module in modules:
             module.training = False
         try:
-            with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            # Eagerly: a compiled network would be compiled again for evaluation, and differ from a loaded one's pixels
+            with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False), eager():
                 yield
         finally:
             for module, mode in zip(modules, modes, strict=True):

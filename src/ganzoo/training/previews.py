@@ -39,7 +39,7 @@ class Previews(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Draws when it is time."""
-        if trainer.global_step - self._shown >= self.every:
+        if trainer.global_step // self.every > self._shown // self.every:
             self._preview(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

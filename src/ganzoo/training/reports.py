@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ganzoo.training.game import Game
+from ganzoo.zoo.checkpoint import atomic
 
 
 class JsonLines(Logger):
@@ -26,9 +27,15 @@ class JsonLines(Logger):
     def __init__(self, folder: Path, after: int | None = None) -> None:
         super().__init__()
         self.path = folder / "log.jsonl"
-        if after is not None and self.path.exists():
+        if after is not None:
+            self._cut(after)
+
+    @rank_zero_only
+    def _cut(self, after: int) -> None:
+        if self.path.exists():
             kept = [line for line in self.path.read_text().splitlines() if _step(line) <= after]
-            self.path.write_text("".join(line + "\n" for line in kept))
+            with atomic(self.path) as part:
+                part.write_text("".join(line + "\n" for line in kept))
 
     @property
     def name(self) -> str:

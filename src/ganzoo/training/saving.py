@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import signal
 import threading
 from pathlib import Path
@@ -15,6 +14,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from ganzoo.data.pictures import grid
 from ganzoo.training.game import Game
+from ganzoo.types import BadModelFolder, TrainingStopped
 from ganzoo.zoo import checkpoint as folders
 from ganzoo.zoo.registry import family_of
 
@@ -32,10 +32,25 @@ class AtomicIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Writes the checkpoint whole or not at all."""
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
         with folders.atomic(Path(path)) as part:
-            part.write_bytes(buffer.getbuffer())
+            torch.save(checkpoint, part)
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        """Reads tensors and plain values, and nothing that could run.
+
+        Raises:
+            BadModelFolder: for a file that is missing, cut, or no checkpoint of a game.
+        """
+        try:
+            checkpoint = super().load_checkpoint(path, map_location, weights_only=True)
+        except OSError as error:
+            raise BadModelFolder(f"{path}: {error.strerror or 'missing'}") from None
+        except Exception as error:  # torch.load raises whatever the bytes lead it to
+            reason = str(error).strip().split("\n")[0][:160]
+            raise BadModelFolder(f"{path}: not readable as a checkpoint, cut or damaged: {reason}") from None
+        if not isinstance(checkpoint, dict) or "ganzoo" not in checkpoint or "state_dict" not in checkpoint:
+            raise BadModelFolder(f"{path}: not a checkpoint that ganzoo wrote")
+        return checkpoint
 
 
 def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
@@ -107,9 +122,11 @@ class Saver(L.Callback):
         self._saved = 0
         self._handlers: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes over ctrl-C, where this is the main thread."""
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Takes over ctrl-C and SIGTERM, where this is the main thread; Lightning has taken SIGTERM by now."""
         self._saved = trainer.global_step
+        if trainer.is_global_zero:
+            folders.sweep(self.folder / LAST, self.folder / FOLDER)
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._interrupt)
@@ -122,8 +139,7 @@ class Saver(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Saves when it is time, and stops where a signal came on any rank."""
         assert isinstance(pl_module, Game)
-        moved = trainer.global_step - self._saved
-        if moved >= self.every:
+        if trainer.global_step // self.every > self._saved // self.every:
             self._save(trainer, pl_module)
         # Ranks must stop at the same batch. Agreeing takes a message, so several ranks agree only now and then.
         agree = trainer.world_size == 1 or pl_module.batches_seen % 10 == 0
@@ -132,19 +148,28 @@ class Saver(L.Callback):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Saves what the last cadence missed."""
+        """Saves what the last cadence missed, and gives the signals back."""
         assert isinstance(pl_module, Game)
         pl_module.write_log()
         if trainer.global_step != self._saved or not (self.folder / LAST).exists():
             self._save(trainer, pl_module)
+        self._release()
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Gives ctrl-C back."""
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Gives the signals back."""
+        self._release()
+
+    def _release(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()
 
     def _save(self, trainer: L.Trainer, game: Game) -> None:
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in game.parameters()):
+            raise TrainingStopped(
+                f"the weights are no longer finite at step {trainer.global_step}, so they were not saved; lower the "
+                "learning rate or set engine.clip, and go on from the last checkpoint"
+            )
         trainer.save_checkpoint(self.folder / LAST)
         facts = {**self.facts, "images_seen": game.images_seen, "steps": trainer.global_step}
         write_model(game, self.folder / FOLDER, facts)

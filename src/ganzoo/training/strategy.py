@@ -58,7 +58,8 @@ class GameDDP(DDPStrategy):
             if not missing:
                 parameter.grad.copy_(average.view_as(parameter))  # type: ignore[union-attr]
             elif count > 0:
-                parameter.grad = average.view_as(parameter).to(parameter.dtype).clone()
+                # Laid out like the parameter, because fused optimizers walk the two side by side in memory
+                parameter.grad = torch.empty_like(parameter).copy_(average.view_as(parameter))
 
 
 def register() -> None:

@@ -136,35 +136,65 @@ def write_manifest(folder: Path) -> None:
 def writing(folder: Path) -> Iterator[Path]:
     """Gives an empty folder beside `folder` to fill, and exchanges the two when all went well.
 
-    A kill leaves the old folder or the new one under the name; between the two renames the old one stands beside it
-    with the ending `.old`, from which `settle` restores it.
+    A kill leaves the old folder or the new one under the name; between the two renames the old one stands hidden beside
+    it, from where `settle` restores it. The exchange is made under a lock, so that neither a reader that settles nor
+    another writer comes between the renames.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
-    old = folder.with_name(folder.name + ".old")
+    old = _aside(folder)
     try:
         yield fresh
         write_manifest(fresh)
         fresh.chmod(0o777 & ~_umask())
-        settle(folder)
-        if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
-        _sync_folder(folder.parent)
-        _remove(old)
+        with _exchanging(folder):
+            if folder.exists():
+                _remove(old)  # what a kill left behind
+                folder.rename(old)
+            fresh.rename(folder)
+            _sync_folder(folder.parent)
+            _remove(old)
     finally:
         _remove(fresh)
 
 
 def settle(folder: Path) -> None:
-    """Finishes an exchange of folders that a kill cut: restores the old one, or removes it where the new one stands."""
-    old = folder.with_name(folder.name + ".old")
-    if not old.exists():
+    """Finishes an exchange of folders that a kill cut, and waits for one that is under way.
+
+    Where `folder` stands nothing is touched, so that reading a model never changes what lies beside it.
+    """
+    if folder.exists() or not folder.name or not _aside(folder).exists():
         return
-    if folder.exists():
-        _remove(old)
-    else:
-        old.rename(folder)
+    with _exchanging(folder):
+        if not folder.exists():
+            _aside(folder).rename(folder)
+
+
+def sweep(*paths: Path) -> None:
+    """Removes what killed writers of these files and folders left half-written beside them.
+
+    Nobody else may be writing them now.
+    """
+    for path in paths:
+        for part in path.parent.glob(f".{path.name}.*.part"):
+            if part.is_dir():
+                _remove(part)
+            else:
+                part.unlink(missing_ok=True)
+
+
+def _aside(folder: Path) -> Path:
+    """Where the old folder stands between the two renames."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+@contextmanager
+def _exchanging(folder: Path) -> Iterator[None]:
+    """Holds a lock that the system gives back when its holder dies."""
+    from filelock import FileLock
+
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        yield
 
 
 def _remove(folder: Path) -> None:
@@ -187,9 +217,9 @@ class ModelFolder:
 
     def __init__(self, path: Path, pinned: dict[str, str] | None = None) -> None:
         self.path = path
+        settle(path)
         if not path.is_dir():
             raise BadModelFolder(f"{path}: there is no such folder")
-        settle(path)
         manifest = self._parse(MANIFEST)
         if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
             raise BadModelFolder(f"{path / MANIFEST}: not a manifest; it has no table of files")
