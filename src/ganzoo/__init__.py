@@ -11,12 +11,11 @@ The public names are loaded when they are first used; importing the package does
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-from ganzoo.types import GanzooError
+TYPE_CHECKING = False  # typing's, whose import would be most of the time that importing this package takes
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ganzoo.api import create as create
     from ganzoo.api import evaluate as evaluate
     from ganzoo.api import families as families
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from ganzoo.api import verify as verify
     from ganzoo.data.pictures import save_grid as save_grid
     from ganzoo.data.pictures import to_pil as to_pil
+    from ganzoo.types import GanzooError as GanzooError
 
 __version__ = "0.1.0"
 
@@ -36,14 +36,17 @@ _PUBLIC = {
         ("create", "evaluate", "families", "info", "load", "models", "pull", "push", "verify"), "ganzoo.api"
     ),
     **dict.fromkeys(("save_grid", "to_pil"), "ganzoo.data.pictures"),
+    "GanzooError": "ganzoo.types",
 }
 
-__all__ = ["GanzooError", *sorted(_PUBLIC)]
+__all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'ganzoo' has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(_PUBLIC[name]), name)
 
 

@@ -40,12 +40,32 @@ def new_parser(**settings: Any) -> ArgumentParser:
 
     from jsonargparse import ArgumentParser
 
-    return ArgumentParser(exit_on_error=False, formatter_class=RawDescriptionHelpFormatter, **settings)
+    settings = {"exit_on_error": False, "allow_abbrev": False, **settings}
+    return ArgumentParser(formatter_class=RawDescriptionHelpFormatter, **settings)
+
+
+def import_own() -> list[str]:
+    """Imports the user's own modules, which GANZOO_IMPORT names, so that their families and data sources can be used.
+
+    Raises:
+        BadArgument: if one cannot be imported.
+    """
+    names = [name.strip() for name in os.environ.get("GANZOO_IMPORT", "").split(",") if name.strip()]
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            from ganzoo.types import BadArgument
+
+            advice = "is its folder in PYTHONPATH?"
+            raise BadArgument(f"GANZOO_IMPORT names {name!r}, which cannot be imported ({error}); {advice}") from None
+    return names
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and gives the exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Once its command was imported, `list` is that module here
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
         status = _run(given)
         sys.stdout.flush()
@@ -80,10 +100,30 @@ def _run(given: list[str]) -> int:
 
         hint = nearest(name, commands()).replace("`ganzoo list`", "`ganzoo --help`")
         raise UnknownName(f"there is no command {name!r}{hint}")
+    import_own()
     command = _command(name)
     if hasattr(command, "run_raw"):  # a command with a parser of its own
         return int(command.run_raw(rest) or 0)
-    return int(command.run(command.parser().parse_args(rest)) or 0)
+    return int(command.run(_parse(command.parser(), rest)) or 0)
+
+
+def _parse(parser: ArgumentParser, words: list[str]) -> Any:
+    """Parses a command's words.
+
+    Raises:
+        BadArgument: saying in one line what is wrong with them.
+    """
+    from argparse import ArgumentError
+
+    from ganzoo.cli import _wording
+    from ganzoo.types import BadArgument
+
+    try:
+        return parser.parse_args(words)
+    except ArgumentError as error:
+        options = [f"--{key}" for key in parser.get_defaults().keys()] + ["--help"]  # noqa: SIM118
+        complaint = _wording.of_option(error.message, options)
+        raise BadArgument(f"{complaint}; `{parser.prog} --help` shows examples") from None
 
 
 def _help() -> str:
@@ -93,14 +133,9 @@ def _help() -> str:
 
 
 def _report(error: Exception) -> int:
-    """Prints an error that a person can do something about as one line; anything else is a defect and is raised."""
-    from argparse import ArgumentError
-
+    """Prints an error as one line; where nobody foresaw it, with how to see the whole."""
     from ganzoo.types import BadArgument, GanzooError, UnknownName
 
-    if isinstance(error, ArgumentError):
-        print(f"ganzoo: {one_line(error.message)}", file=sys.stderr)
-        return 2
     if isinstance(error, GanzooError):
         print(f"ganzoo: {error}", file=sys.stderr)
         return 2 if isinstance(error, (UnknownName, BadArgument)) else 1
@@ -108,9 +143,6 @@ def _report(error: Exception) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"ganzoo: {where}{error.strerror or error}", file=sys.stderr)
         return 1
-    raise error
-
-
-def one_line(text: str) -> str:
-    """The parser's message on one line, without its advice on how to list all options."""
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    print(f"ganzoo: unexpected {text[:300]} (GANZOO_TRACEBACK=1 shows where; please report it)", file=sys.stderr)
+    return 1

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ganzoo.types import BadArgument, GanzooError, TrainingStopped
+from ganzoo.cli import _wording, import_own
+from ganzoo.types import BadArgument, TrainingStopped
 
 if TYPE_CHECKING:
     from ganzoo.training.game import Game
 
 HELP = "train a model from a recipe"
+
+# Whose classes a recipe may name
+_CLASSES = (
+    "ganzoo.families",
+    "ganzoo.data",
+    "ganzoo.training",
+    "lightning.pytorch.callbacks",
+    "lightning.pytorch.loggers",
+    "lightning.pytorch.profilers",
+    "lightning.pytorch.strategies",
+    "lightning.pytorch.plugins",
+)
 
 _USAGE = """usage: ganzoo train RECIPE [--dry-run] [--resume] [--SECTION.KEY VALUE ...]
 
@@ -125,38 +137,49 @@ class Session:
 
     def __init__(self, recipe: Path, overrides: list[str]) -> None:
         _quiet()
-        import importlib
         from argparse import ArgumentError
 
-        from lightning import LightningDataModule
+        from jsonargparse import set_parsing_settings
         from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
         from ganzoo import api, data
+        from ganzoo.data.batch import Data
         from ganzoo.training.engine import Engine
         from ganzoo.training.game import Game
         from ganzoo.training.strategy import NAME, parallel
+        from ganzoo.zoo import registry
 
         for family in api.families():
-            importlib.import_module(f"ganzoo.families.{family}")
+            registry.family(family)
         for source in data.sources():
             data.source(source)
+        # A recipe may come from somebody else: what it names is not imported unless it stands here
+        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*_CLASSES, *import_own()])
+        parsers: list[LightningArgumentParser] = []
 
         class _CLI(LightningCLI):
             def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+                parsers.append(parser)
                 parser.add_argument("--init_from", type=str | None, default=None, help="a model to start from")
                 parser.add_dataclass_arguments(Engine, "engine")
                 parser.add_dataclass_arguments(Run, "run")
 
             def before_instantiate_classes(self) -> None:
+                _check_model(self.config.model)
                 trainer = self.config.trainer
                 if trainer.strategy == "auto" and parallel(trainer.devices, trainer.accelerator, trainer.num_nodes):
                     trainer.strategy = NAME
 
+        def complain(message: str) -> BadArgument:
+            keys = parsers[0].get_defaults().keys() if parsers else ()
+            return BadArgument(f"{recipe}: {_wording.of_recipe(message, keys)}")
+
         self.recipe = recipe
+        check_readable(recipe)
         try:
             self.cli = _CLI(
                 Game,
-                LightningDataModule,
+                Data,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 auto_configure_optimizers=False,
@@ -164,7 +187,7 @@ class Session:
                 run=False,
                 seed_everything_default=0,
                 args=["--config", str(recipe), *overrides],
-                parser_kwargs={"exit_on_error": False},
+                parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "prog": "ganzoo train RECIPE"},
                 trainer_defaults={
                     "max_steps": 10_000,
                     "use_distributed_sampler": False,
@@ -176,17 +199,21 @@ class Session:
                 },
             )
         except ArgumentError as error:
-            raise BadArgument(f"{recipe}: {shorten(error.message)}") from None
-        except (GanzooError, SystemExit):
-            raise
-        except (TypeError, ValueError, OSError) as error:
-            raise BadArgument(f"{recipe}: {shorten(str(error))}") from None
+            raise complain(error.message) from None
+        except BadArgument as error:
+            raise BadArgument(f"{recipe}: {error}") from None
+        except (TypeError, ValueError, OSError, RuntimeError) as error:
+            raise complain(str(error)) from None
         config = self.cli.config_init
         self.config = self.cli.config
         self.game: Game = self.cli.model
         self.data: Any = self.cli.datamodule
         self.run: Run = config.run
         self.game.engine = config.engine
+        if self.game.engine.seed not in (0, int(self.config.seed_everything)):
+            raise BadArgument(f"{recipe}: engine.seed is {self.game.engine.seed}; set a run's seed by seed_everything")
+        if type(self.data).read is Data.read:
+            raise BadArgument(f"{recipe}: data is the base class; there are {', '.join(data.sources())}")
         self.game.engine.seed = int(self.config.seed_everything)
         self.name = self.run.name or f"{recipe.parent.name}-{recipe.stem}".replace("_", "-")
         self.folder = Path(self.run.folder or f"runs/{self.name}")
@@ -326,12 +353,42 @@ class Session:
         return []
 
 
-def shorten(message: str) -> str:
-    """The part of the parser's message that says which key, which value and what is expected, on one line."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    text = " ".join(line for line in lines if not line.startswith(("tip:", "usage:", "Given value type", "See ")))
-    text = re.sub(r"Parser key ", "", text)
-    return text if len(text) < 400 else text[:397] + "..."
+def check_readable(recipe: Path) -> None:
+    """Looks whether a file is a recipe at all.
+
+    Raises:
+        BadArgument: if it is no text, no YAML, or no table of keys.
+    """
+    import yaml
+
+    try:
+        value = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise BadArgument(f"{recipe}: not a text file; a recipe is YAML") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f"line {mark.line + 1}: "
+        problem = getattr(error, "problem", None) or str(error).split("\n")[0]
+        raise BadArgument(f"{recipe}: not YAML: {where}{problem}") from None
+    except RecursionError:
+        raise BadArgument(f"{recipe}: nested too deeply to be a recipe") from None
+    if not isinstance(value, dict) or not isinstance(value.get("model"), (dict, str)):
+        raise BadArgument(f"{recipe}: not a recipe; it has no key `model`, which says what to train")
+
+
+def _check_model(model: Any) -> None:
+    """Holds the model's arguments against its family's signature, as `create` and `load` do."""
+    from ganzoo.zoo import registry
+
+    title = model.class_path.rpartition(".")[2]
+    entries = [registry.family(name) for name in registry.families()]
+    entry = next((e for e in entries if f"{e.cls.__module__}.{e.cls.__qualname__}" == model.class_path), None)
+    if entry is None:
+        raise BadArgument(f"model is {title}, which is not registered; put @register above the class")
+    try:
+        registry.check_arguments(entry, _plain(model.init_args))
+    except BadArgument as error:
+        raise BadArgument(str(error).replace(f"{entry.name}: ", "model.", 1)) from None
 
 
 def _quiet() -> None:

@@ -20,6 +20,7 @@ from ganzoo.objectives import losses
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Positive, Share, Weight
 from ganzoo.zoo.registry import register
 
 
@@ -44,13 +45,13 @@ class DCGAN(Game):
 
     def __init__(
         self,
-        size: int = 64,
-        channels: int = 3,
-        latent: int = 100,
-        width: int = 128,
-        lr: float = 2e-4,
-        betas: tuple[float, float] = (0.5, 0.999),
-        smoothing: float = 0.0,
+        size: Positive = 64,
+        channels: Positive = 3,
+        latent: Positive = 100,
+        width: Positive = 128,
+        lr: Weight = 2e-4,
+        betas: tuple[Share, Share] = (0.5, 0.999),
+        smoothing: Share = 0.0,
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.smoothing = (channels, size, size), latent, smoothing

@@ -21,6 +21,7 @@ from ganzoo.objectives import losses
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Positive, Scale, Share, Weight
 from ganzoo.zoo.registry import register
 
 _GENERATOR_LOSSES = {
@@ -60,22 +61,22 @@ class GAN(Game):
 
     def __init__(
         self,
-        shape: tuple[int, ...] = (1, 28, 28),
-        latent: int = 100,
+        shape: tuple[Positive, ...] = (1, 28, 28),
+        latent: Positive = 100,
         noise: Literal["uniform", "normal"] = "uniform",
-        hidden: tuple[int, ...] = (1200, 1200),
-        discriminator_hidden: tuple[int, ...] = (240, 240),
-        maxout: int = 5,
-        dropout: float = 0.5,
+        hidden: tuple[Positive, ...] = (1200, 1200),
+        discriminator_hidden: tuple[Positive, ...] = (240, 240),
+        maxout: Positive = 5,
+        dropout: Share = 0.5,
         activation: Literal["relu", "tanh"] = "relu",
         loss: Literal["nonsaturating", "minimax", "maximum-likelihood"] = "nonsaturating",
-        scale: float = 1.0,
-        updates: int = 1,
+        scale: Scale = 1.0,
+        updates: Positive = 1,
         gain: float | None = None,
-        lr: float = 0.1,
-        discriminator_lr: float = 0.1,
-        momentum: float = 0.5,
-        betas: tuple[float, float] | None = None,
+        lr: Weight = 0.1,
+        discriminator_lr: Weight = 0.1,
+        momentum: Share = 0.5,
+        betas: tuple[Share, Share] | None = None,
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.uniform, self.updates = tuple(shape), latent, noise == "uniform", updates

@@ -24,6 +24,7 @@ from ganzoo.objectives import losses
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Count, Positive, Share, Weight
 from ganzoo.zoo.registry import register
 
 
@@ -78,16 +79,16 @@ class InfoGAN(Game):
 
     def __init__(
         self,
-        size: int = 28,
-        channels: int = 1,
-        incompressible: int = 62,
-        categories: int = 10,
-        continuous: int = 2,
-        width: int = 64,
-        weight: float = 1.0,
-        lr: float = 1e-3,
-        discriminator_lr: float = 2e-4,
-        betas: tuple[float, float] = (0.5, 0.999),
+        size: Positive = 28,
+        channels: Positive = 1,
+        incompressible: Count = 62,
+        categories: Positive = 10,
+        continuous: Count = 2,
+        width: Positive = 64,
+        weight: Weight = 1.0,
+        lr: Weight = 1e-3,
+        discriminator_lr: Weight = 2e-4,
+        betas: tuple[Share, Share] = (0.5, 0.999),
     ) -> None:
         super().__init__()
         self.shape, self.classes, self.weight = (channels, size, size), categories, weight

@@ -21,6 +21,7 @@ from ganzoo.objectives import losses, penalties
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
 from ganzoo.zoo.registry import register
 
 
@@ -53,17 +54,17 @@ class UnrolledGAN(Game):
 
     def __init__(
         self,
-        shape: tuple[int, ...] = (2,),
-        latent: int = 256,
-        unroll: int = 10,
-        hidden: tuple[int, ...] = (128, 128),
-        discriminator_hidden: tuple[int, ...] = (128,),
+        shape: tuple[Positive, ...] = (2,),
+        latent: Positive = 256,
+        unroll: Count = 10,
+        hidden: tuple[Positive, ...] = (128, 128),
+        discriminator_hidden: tuple[Positive, ...] = (128,),
         activation: Literal["relu", "tanh"] = "relu",
         gain: float = 0.8,
-        scale: float = 4.0,
-        lr: float = 1e-4,
-        discriminator_lr: float = 1e-4,
-        betas: tuple[float, float] = (0.5, 0.999),
+        scale: Scale = 4.0,
+        lr: Weight = 1e-4,
+        discriminator_lr: Weight = 1e-4,
+        betas: tuple[Share, Share] = (0.5, 0.999),
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.unroll = tuple(shape), latent, unroll

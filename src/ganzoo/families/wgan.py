@@ -19,6 +19,7 @@ from ganzoo.objectives import losses, penalties
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Positive, Weight
 from ganzoo.zoo.registry import register
 
 
@@ -42,13 +43,13 @@ class WGAN(Game):
 
     def __init__(
         self,
-        size: int = 64,
-        channels: int = 3,
-        latent: int = 100,
-        width: int = 64,
-        n_critic: int = 5,
-        clip: float = 0.01,
-        lr: float = 5e-5,
+        size: Positive = 64,
+        channels: Positive = 3,
+        latent: Positive = 100,
+        width: Positive = 64,
+        n_critic: Positive = 5,
+        clip: Weight = 0.01,
+        lr: Weight = 5e-5,
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.n_critic, self.clip = (channels, size, size), latent, n_critic, clip

@@ -19,6 +19,7 @@ from ganzoo.objectives import losses, penalties
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Positive, Share, Weight
 from ganzoo.zoo.registry import register
 
 
@@ -43,14 +44,14 @@ class WGANGP(Game):
 
     def __init__(
         self,
-        size: int = 64,
-        channels: int = 3,
-        latent: int = 128,
-        width: int = 64,
-        n_critic: int = 5,
-        penalty: float = 10.0,
-        lr: float = 1e-4,
-        betas: tuple[float, float] = (0.0, 0.9),
+        size: Positive = 64,
+        channels: Positive = 3,
+        latent: Positive = 128,
+        width: Positive = 64,
+        n_critic: Positive = 5,
+        penalty: Weight = 10.0,
+        lr: Weight = 1e-4,
+        betas: tuple[Share, Share] = (0.0, 0.9),
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.n_critic, self.penalty = (channels, size, size), latent, n_critic, penalty

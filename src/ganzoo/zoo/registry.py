@@ -63,6 +63,10 @@ def register(*, paper: str, year: int, url: str, task: str = "unconditional") ->
 
     def enter(cls: T) -> T:
         name = cls.__module__.rpartition(".")[2]
+        there = _registered.get(name)
+        taken = there is not None and (there.cls.__module__, there.title) != (cls.__module__, cls.__name__)
+        if taken or (cls.__module__ != f"{_PACKAGE}.{name}" and there is None and name in families()):
+            raise BadArgument(f"{cls.__module__}.{cls.__name__}: there is a family {name!r} already; rename the file")
         idea = (inspect.getdoc(cls) or "").strip().split("\n")[0]
         _registered[name] = Family(name, cls, cls.__name__, paper, year, url, task, idea)
         return cls
@@ -86,7 +90,8 @@ def family(name: str) -> Family:
     """
     if name not in _registered:
         if name not in families():
-            raise UnknownName(f"there is no family {shorten(name)}{nearest(name, families())}")
+            hint = nearest(name, families(), f"there are {', '.join(families())}")
+            raise UnknownName(f"there is no family {shorten(name)}{hint}")
         importlib.import_module(f"{_PACKAGE}.{name}")
     return _registered[name]
 
@@ -109,10 +114,10 @@ def shorten(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A clause for an error's end that names the known names nearest to `name`, or how to list them."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else "; `ganzoo list` shows what there is"
+def nearest(name: str, known: Iterable[str], otherwise: str = "`ganzoo list` shows what there is") -> str:
+    """A clause for an error's end that names the known names nearest to `name`, or says how to find them."""
+    close = difflib.get_close_matches(name[:200], list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else f"; {otherwise}"
 
 
 @functools.cache
@@ -144,16 +149,42 @@ def check_arguments(entry: Family, arguments: dict[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for name, value in arguments.items():
         if name not in adapters:
-            raise BadArgument(f"{entry.name} has no argument {shorten(name)}{nearest(name, adapters)}")
+            hint = nearest(name, adapters, f"it has {', '.join(adapters)}")
+            raise BadArgument(f"{entry.name} has no argument {shorten(name)}{hint}")
         _check_size(entry.name, name, value)
         try:
             checked[name] = adapters[name].validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise BadArgument(
-                f"{entry.name}: {name} is {shorten(value)}; {first['msg'][0].lower()}{first['msg'][1:]}"
-            ) from None
+            raise BadArgument(f"{entry.name}: {name} is {shorten(value)}; {_expected(error.errors()[0])}") from None
     return checked
+
+
+def _expected(error: Any) -> str:
+    """What a value should have been, from pydantic's error."""
+    context = error.get("ctx", {})
+    counts = {"too_long": "max_length", "too_short": "min_length"}
+    if error["type"] in counts:
+        return f"a list of {context[counts[error['type']]]} values is expected"
+    bounds = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    if error["type"] in bounds:
+        key = bounds[error["type"]]
+        return f"{words[key]} {context[key]:g} is expected"
+    kinds = {
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "string_type": "text",
+        "tuple_type": "a list",
+        "list_type": "a list",
+        "dict_type": "a table",
+        "missing": "a longer list",
+        "literal_error": context.get("expected", "").replace("'", ""),
+    }
+    if error["type"] in kinds:
+        return f"{kinds[error['type']]} is expected"
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 def _check_size(family: str, name: str, value: Any) -> None:
