@@ -67,13 +67,11 @@ class RealImages(typing.Protocol):
         ...
 
 
-class Sampler(typing.Protocol):
-    """A model's `sample`; `labels` and `truncation` are given only where a protocol has them."""
+Sampler = Callable[..., Tensor]
+"""A model's `sample(n, *, seed, batch_size, labels=, truncation=)`: `(n, C, H, W)` float32 in [-1, 1], or points.
 
-    def __call__(self, n: int, *, seed: int, batch_size: int, **named: Any) -> Tensor:
-        """Draws `(n, C, H, W)` float32 in [-1, 1], or points `(n, 2)`; sample i depends on `seed + i` alone."""
-        ...
-
+Sample i depends on `seed + i` (and its label) alone; `labels` and `truncation` are given where a protocol has them.
+"""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many images are done, and of how many."""
@@ -205,10 +203,13 @@ def to_uint8(images: Tensor) -> Tensor:
     """Floats in [-1, 1] as 8 bits: the nearest of the 256 levels, halves upwards, as NVIDIA's metrics round.
 
     Raises:
+        BadArgument: for another type.
         BadData: for values that are not finite or outside [-1, 1].
     """
     if images.dtype == torch.uint8:
         return images
+    if not images.is_floating_point():
+        raise BadArgument(f"Images are uint8, or floats in [-1, 1]; these are {images.dtype}.")
     check_range(images)
     return images.float().mul(127.5).add(128).clamp(0, 255).to(torch.uint8)
 

@@ -1,0 +1,298 @@
+"""Measuring: the numbers are those of the pure functions on the same features, in whatever batches they came."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from metrics import metric_ranks
+from torch import nn
+
+from ganzoo.data.batch import Images
+from ganzoo.data.digits import Digits
+from ganzoo.data.mixtures import Ring
+from ganzoo.metrics import (
+    Description,
+    Score,
+    check_comparable,
+    class_accuracy,
+    feature_network,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    measure,
+    measure_images,
+    nearest_neighbours,
+    precision_recall,
+    store,
+)
+from ganzoo.metrics.measuring import to_uint8
+from ganzoo.metrics.protocol import protocol
+from ganzoo.types import BadArgument, BadData, GanzooError
+
+pytestmark = pytest.mark.filterwarnings("ignore:The Fréchet distance of")
+
+
+@pytest.fixture(scope="module")
+def train() -> Images:
+    return Digits().open("train")
+
+
+@pytest.fixture(scope="module")
+def test() -> Images:
+    return Digits().open("test")
+
+
+def noisy(images: Images, n: int, strength: float = 0.3) -> torch.Tensor:
+    random = np.random.RandomState(0)
+    return torch.from_numpy(
+        np.clip(images.values[:n] / 127.5 - 1 + strength * random.randn(n, 1, 8, 8), -1, 1).astype(np.float32)
+    )
+
+
+def by_key(scores: list[Score]) -> dict[str, Score]:
+    return {score.key: score for score in scores}
+
+
+KEYS = ["fd200_digits_cnn", "kid200_digits_cnn_5x50", "pr200_digits_cnn_k3", "nn200_digits_cnn", "is200_digits_cnn"]
+
+
+def test_scores_are_the_pure_functions_of_the_same_features(train: Images, test: Images) -> None:
+    made = noisy(test, 200)
+    found = by_key(measure_images(made, train, KEYS, holdout=test))
+    network = feature_network("digits_cnn")
+    rows = np.random.RandomState(0).permutation(len(train))[:200]
+    real, seen = network(torch.from_numpy(train.values[rows])), network(to_uint8(made))
+    assert found["fd200_digits_cnn"].value == pytest.approx(frechet_distance(real, seen), rel=1e-6)
+    kernel = kernel_distance(real, seen, 5, 50, seed=0)
+    assert found["kid200_digits_cnn_5x50"].value == pytest.approx(kernel.mean, rel=1e-6)
+    assert found["kid200_digits_cnn_5x50"].spread == pytest.approx(kernel.std, rel=1e-6)
+    assert found["pr200_digits_cnn_k3/precision"].value == precision_recall(real, seen).precision
+    assert found["pr200_digits_cnn_k3/recall"].value == precision_recall(real, seen).recall
+    nearest = nearest_neighbours(seen, real).distances
+    assert found["nn200_digits_cnn"].value == pytest.approx(float(nearest.mean()), rel=1e-6)
+    score = inception_score(network.probabilities(to_uint8(made)))
+    assert found["is200_digits_cnn"].value == pytest.approx(score.mean, rel=1e-6)
+
+
+def test_floors_and_ceilings_stand_on_either_side(train: Images, test: Images) -> None:
+    keys = ["fd200_digits_cnn", "kid200_digits_cnn_5x50", "nn200_digits_cnn"]
+    for score in measure_images(noisy(test, 200, 0.5), train, keys, holdout=test):
+        assert score.floor is not None and score.ceiling is not None
+        assert score.floor < score.value < score.ceiling
+        assert score.floor_of == "200 images of the split test"
+        assert score.ceiling_of == "200 images of uniform noise"
+    halves = measure_images(noisy(test, 200), train, ["fd200_digits_cnn"])[0]
+    assert halves.floor_of == "two disjoint halves of 100 images"
+    without = measure_images(noisy(test, 200), train, ["fd200_digits_cnn"], floors=False)[0]
+    assert (without.floor, without.ceiling, without.floor_of, without.ceiling_of) == (None, None, None, None)
+    assert without.value == pytest.approx(halves.value, rel=1e-9)
+
+
+def test_a_score_says_all_that_it_depends_on_in_plain_json(train: Images, test: Images) -> None:
+    score = measure_images(noisy(test, 100), train, ["kid100_digits_cnn_3x200"], holdout=test)[0]
+    plain = json.loads(json.dumps(score.to_dict(), allow_nan=False))
+    assert plain["protocol"] == protocol("kid100_digits_cnn_3x200").to_dict()
+    assert plain["network_sha256"] == feature_network("digits_cnn").sha256
+    assert (plain["n"], plain["n_real"], plain["seed"]) == (100, 100, None)
+    assert (plain["data"], plain["split"], plain["data_digest"]) == ("digits", "train", train.digest)
+    assert (plain["resizer"], plain["size"]) == ("pil_bicubic", 8)
+    assert plain["details"] == {"subset_size": 50}  # there are no 200 images
+    assert plain["seconds"] > 0
+
+
+@pytest.mark.parametrize("batch", [7, 64, 1000])
+def test_the_batch_size_changes_nothing(train: Images, batch: int) -> None:
+    found = measure(metric_ranks.sample, train, ["fd60_digits_cnn"], floors=False, batch_size=batch)
+    assert found[0].value == pytest.approx(
+        measure(metric_ranks.sample, train, ["fd60_digits_cnn"], floors=False, batch_size=10)[0].value, rel=1e-5
+    )
+
+
+def test_images_are_drawn_once_for_all_metrics_and_image_i_has_seed_plus_i(train: Images) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def sample(n: int, *, seed: int, batch_size: int, **named: Any) -> torch.Tensor:
+        calls.append((seed, n))
+        assert not named  # an unconditional model without truncation is given neither
+        return metric_ranks.sample(n, seed=seed, batch_size=batch_size)
+
+    keys = ["fd50_digits_cnn", "pr40_digits_cnn_k3", "is50_digits_cnn", "fd30_digits_cnn_seed100"]
+    found = measure(sample, train, keys, floors=False, batch_size=20)
+    assert calls == [(0, 20), (20, 20), (40, 10), (100, 20), (120, 10)]
+    assert [score.seed for score in found] == [0, 0, 0, 0, 100]
+    images = metric_ranks.sample(40, seed=0, batch_size=40)
+    alone = measure_images(images, train, ["pr40_digits_cnn_k3"], floors=False)
+    assert [s.value for s in alone] == [s.value for s in found if s.key.startswith("pr40")]
+
+
+def test_conditional_models_are_given_the_labels_of_the_data_or_each_by_turns(train: Images) -> None:
+    given: list[torch.Tensor] = []
+
+    def sample(n: int, *, seed: int, batch_size: int, labels: torch.Tensor, **_: Any) -> torch.Tensor:
+        given.append(labels)
+        return metric_ranks.sample(n, seed=seed, batch_size=batch_size, labels=labels)
+
+    found = measure(sample, train, ["acc100_digits_cnn", "acc100_digits_cnn_uniform"], classes=10, batch_size=30)
+    asked = torch.cat(given).view(2, 100)
+    order = np.random.RandomState(0).permutation(len(train))
+    assert train.labels is not None
+    assert asked[0].tolist() == train.labels[order[:100]].tolist()
+    assert asked[1].tolist() == [i % 10 for i in range(100)]
+    images = metric_ranks.sample(100, seed=0, batch_size=100, labels=asked[0])
+    expected = class_accuracy(feature_network("digits_cnn").probabilities(to_uint8(images)), asked[0])
+    assert found[0].value == expected and found[0].floor is not None and found[0].floor > 0.97
+    assert measure_images(images, train, ["acc100_digits_cnn"], labels=asked[0])[0].value == expected
+
+
+def test_truncation_and_live_weights_reach_the_model(train: Images) -> None:
+    seen: list[Any] = []
+
+    def averaged(n: int, *, seed: int, batch_size: int, **named: Any) -> torch.Tensor:
+        seen.append(named)
+        return metric_ranks.sample(n, seed=seed, batch_size=batch_size)
+
+    def live(n: int, *, seed: int, batch_size: int, **named: Any) -> torch.Tensor:
+        return metric_ranks.sample(n, seed=seed, batch_size=batch_size) * 0
+
+    keys = ["fd50_digits_cnn_psi0.5", "fd50_digits_cnn_live"]
+    found = measure(averaged, train, keys, live=live, floors=False)
+    assert seen == [{"truncation": 0.5}]
+    assert found[1].value > 5 * found[0].value
+    with pytest.raises(BadArgument, match="live weights"):
+        measure(averaged, train, keys, floors=False)
+
+
+def test_rounding_resizer_flips_and_full_change_the_value(train: Images, test: Images) -> None:
+    made = noisy(test, 100)
+    keys = [f"fd100_digits_cnn{part}" for part in ("", "_float", "_full", "_flips", "_seed1")]
+    with pytest.raises(BadArgument, match="seed"):
+        measure_images(made, train, keys, floors=False)
+    found = measure_images(made, train, keys[:-1], floors=False)
+    assert len({score.value for score in found}) == 4
+    assert [score.n_real for score in found] == [100, 100, len(train), 200]
+    small = Images("small", np.ascontiguousarray(train.values[:, :, :6, :6]), split="train")
+    cut = made[:, :, :6, :6]
+    filters = measure_images(cut, small, ["fd100_digits_cnn", "fd100_digits_cnn_tf-bilinear"], floors=False)
+    assert filters[0].value != filters[1].value
+    assert [score.resizer for score in filters] == ["pil_bicubic", "tf_bilinear"]
+
+
+def test_real_features_are_kept_by_content_and_a_damaged_file_is_made_again(
+    train: Images, test: Images, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, keys = noisy(test, 100), ["fd100_digits_cnn", "is100_digits_cnn"]
+    told: list[str] = []
+
+    def run() -> list[float]:
+        told.clear()
+        found = measure_images(made, train, keys, holdout=test, progress=lambda what, done, n: told.append(what))
+        return [score.value for score in found]
+
+    first = run()
+    assert {"images of digits", "images of noise", "generated images"} == set(told)
+    kept = list(store.store_folder().glob("*.safetensors"))
+    assert len(kept) == 3
+    assert run() == first and set(told) == {"generated images"}
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:-7])
+    assert run() == first and "images of noise" in told
+    assert "is damaged" in caplog.text
+    assert train.labels is not None
+    other = Images("digits", train.values[::-1].copy(), train.labels[::-1].copy(), train.classes, "train")
+    measure_images(made, other, keys, holdout=test, floors=False)
+    assert len(list(store.store_folder().glob("*.safetensors"))) == 4
+
+
+def test_a_folder_that_cannot_be_written_costs_time_and_not_the_run(
+    train: Images, test: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "file"))
+    assert measure_images(noisy(test, 50), train, ["fd50_digits_cnn"], floors=False)[0].value > 0
+    assert "cannot be kept" in caplog.text
+
+
+def test_modes_of_a_mixture() -> None:
+    ring = Ring(n=4000).open("train")
+    half = torch.from_numpy(ring.values[np.asarray(ring.labels) < 4])
+    found = by_key(measure_images(half, ring, ["modes1k_ring", "fd1k_points"]))
+    assert found["modes1k_ring"].value == 4 and found["modes1k_ring"].floor == 8
+    assert found["modes1k_ring"].details["std"] == pytest.approx(0.02, rel=0.05)
+    assert found["modes1k_ring/quality"].value > 0.97 and (found["modes1k_ring/quality"].ceiling or 1) < 0.05
+    assert found["modes1k_ring/divergence"].value == pytest.approx(np.log(2), abs=0.02)
+    assert found["fd1k_points"].value > 10 * (found["fd1k_points"].floor or 1)
+
+
+def test_a_network_of_the_users_measures_too(train: Images, test: Images) -> None:
+    pixels = Description("pixels", "", 64, 8, 1, "torch_bilinear", (127.5,), (127.5,))
+    network = feature_network(nn.Flatten(), description=pixels)
+    score = measure_images(noisy(test, 100), train, ["fd100_pixels"], networks={"pixels": network}, floors=False)[0]
+    assert score.key == "fd100_pixels" and score.network_sha256 == network.sha256
+    real = train.values[np.random.RandomState(0).permutation(len(train))[:100]].reshape(100, -1) / 127.5 - 1
+    expected = frechet_distance(torch.from_numpy(real), to_uint8(noisy(test, 100)).flatten(1) / 127.5 - 1)
+    assert score.value == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "values, keys, says",
+    [
+        (torch.zeros(60, 1, 8, 8) + 3, ["fd50_digits_cnn"], "values from 3 to 3"),
+        (torch.full((60, 1, 8, 8), torch.nan), ["fd50_digits_cnn"], "Image 0 holds NaN"),
+        (torch.zeros(60, 1, 9, 8), ["fd50_digits_cnn"], "are 1x9x8, and those of digits 1x8x8"),
+        (torch.zeros(60, 1, 8, 8), ["fd70_digits_cnn"], "asks for 70 images and there are 60; say fd60_digits_cnn"),
+        (torch.zeros(60, 1, 8, 8), [], "at least one protocol"),
+        (torch.zeros(60, 1, 8, 8), ["fd50_digits_cnn_test"], "split test, and the real images are of train"),
+        (torch.zeros(60, 1, 8, 8), ["modes50_ring"], "not of 'digits'"),
+        (torch.zeros(60, 1, 8, 8), ["acc50_digits_cnn"], "needs the labels"),
+        (torch.zeros(60, 1, 8, 8), ["ppl50_digits_cnn_z"], "perceptual_path_length"),
+        (torch.zeros(60, 1, 8, 8, dtype=torch.int64), ["fd50_digits_cnn"], "int64"),
+    ],
+)
+def test_bad_input_is_one_clear_line(train: Images, values: torch.Tensor, keys: list[str], says: str) -> None:
+    with pytest.raises(GanzooError) as error:
+        measure_images(values, train, keys)
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_models_and_protocols_that_do_not_suit_are_refused(train: Images) -> None:
+    for keys, classes, says in (
+        (["acc50_digits_cnn"], None, "takes no labels"),
+        (["fd50_digits_cnn_uniform"], None, "takes no labels"),
+        (["fd50_digits_cnn"], 4, "the model has 4 classes"),
+    ):
+        with pytest.raises(BadArgument, match=says):
+            measure(metric_ranks.sample, train, keys, classes=classes)
+    nameless = Images("digits", train.values, split="train")
+    with pytest.raises(BadArgument, match="fd50_digits_cnn_uniform"):
+        measure(metric_ranks.sample, nameless, ["fd50_digits_cnn"], classes=10)
+    with pytest.raises(BadData, match="gave 3 samples where 10"):
+        measure(lambda n, **_: torch.zeros(3, 1, 8, 8), train, ["fd10_digits_cnn"])
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_an_empty_or_one_image_set_is_refused(train: Images, n: int) -> None:
+    few = Images("few", train.values[:n], split="train")
+    with pytest.raises(BadData, match=rf"few holds {n} real image"):
+        measure_images(torch.zeros(60, 1, 8, 8), few, ["fd50_digits_cnn"])
+
+
+def test_scores_of_different_protocols_are_never_put_under_one_key(train: Images, test: Images) -> None:
+    score = measure_images(noisy(test, 100), train, ["fd100_digits_cnn"], floors=False)[0]
+    check_comparable([score, score.to_dict(), replace(score, value=1.0, seconds=9.0)])
+    changes: dict[str, dict[str, Any]] = {
+        "network_sha256": {"network_sha256": "0" * 64},
+        "data_digest": {"data_digest": "0" * 64},
+        "resizer": {"protocol": {**score.protocol, "resizer": "tf_bilinear"}},
+    }
+    for name, change in changes.items():
+        with pytest.raises(BadArgument, match=f"fd100_digits_cnn differ in {name}"):
+            check_comparable([score, replace(score, **change)])
+
+
+def test_rounding_is_to_the_nearest_level_and_the_inverse_of_scaling() -> None:
+    levels = torch.arange(256)
+    assert torch.equal(to_uint8((levels / 127.5 - 1)[:, None, None, None]).flatten(), levels.to(torch.uint8))
+    assert to_uint8(torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1)).flatten().tolist() == [0, 128, 255]
