@@ -32,6 +32,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--labels", type=str, default=None, help="one class for all or one a seed, such as 3 or 0-9")
     made.add_argument("--truncation", type=float, default=None, help="where the family defines one")
     made.add_argument("--out", type=str, default="samples.png", help="a .png for a grid, else a folder of pictures")
+    made.add_argument("--columns", type=int, default=None, help="of the grid")
     made.add_argument("--batch_size", type=int, default=None, help="pictures made at a time")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
     return made
@@ -70,7 +71,7 @@ def run(arguments: Any) -> int:
         )
     images = torch.cat(pictures)
     if out.suffix.lower() == ".png" or images.dim() == 2:
-        save_grid(images, out)
+        save_grid(images, out, columns=arguments.columns)
     else:
         for seed, image in zip(seeds, images, strict=True):
             _save_one(image, out / f"{seed:06d}.png")

@@ -286,8 +286,11 @@ class Session:
         print(f"trained {trainer.global_step} steps on {self.game.images_seen} images; the model is in {model}")
         if self.run.protocols:
             from ganzoo import api
+            from ganzoo.cli.evaluate import bar, table
 
-            api.score(model, self.run.protocols)
+            with bar() as progress:
+                scores = api.score(model, self.run.protocols, progress)
+            table(scores)
         return 0
 
     def describe(self) -> None:
