@@ -67,6 +67,8 @@ class Run:
         preview_every: generator updates between two pictures of samples.
         save_every: generator updates between two saves.
         logger: besides log.jsonl, which is always written.
+        score: a protocol to measure while training, such as `fd2k_digits_cnn`; the best model by it is kept in `best`.
+        score_every: images between two measurements.
         protocols: scores to measure when training ends, such as `fd10k_mobilenet_v2`.
     """
 
@@ -76,11 +78,13 @@ class Run:
     preview_every: int = 500
     save_every: int = 1000
     logger: Literal["wandb", "tensorboard"] | None = None
+    score: str | None = None
+    score_every: int = 100_000
     protocols: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        for name in ("preview_every", "save_every"):
+        for name in ("preview_every", "save_every", "score_every"):
             if getattr(self, name) < 1:
                 raise BadArgument(f"run.{name} is {getattr(self, name)}; at least 1 is expected")
 
@@ -252,6 +256,7 @@ class Session:
         from ganzoo.training.previews import Previews
         from ganzoo.training.reports import Bar, JsonLines
         from ganzoo.training.saving import FOLDER, LAST, AtomicIO, Saver
+        from ganzoo.training.scores import BEST, Scores
         from ganzoo.zoo.checkpoint import atomic, settle
 
         last = self.folder / LAST
@@ -263,7 +268,11 @@ class Session:
         self.folder.mkdir(parents=True, exist_ok=True)
         trainer = self.cli.trainer
         saver = Saver(self.folder, self.run.save_every, self.facts)
-        trainer.callbacks += [Previews(self.folder, self.run.preview_every), saver, Bar()]  # type: ignore[attr-defined]
+        scores = []
+        if self.run.score is not None:
+            scores = [Scores(self.folder, self.run.score, self.run.score_every, self.facts)]
+        previews = Previews(self.folder, self.run.preview_every)
+        trainer.callbacks += [previews, *scores, saver, Bar()]  # type: ignore[attr-defined]
         after = _step_of(last) if resume else -1
         trainer.loggers = [JsonLines(self.folder, after), *self._loggers()]
         trainer.strategy.checkpoint_io = AtomicIO()
@@ -282,15 +291,15 @@ class Session:
         if saver.interrupted:
             print(f"\ninterrupted at step {trainer.global_step}, saved; go on with: {again}", flush=True)
             return 130
-        model = self.folder / FOLDER
+        model = self.folder / (BEST if scores else FOLDER)
         print(f"trained {trainer.global_step} steps on {self.game.images_seen} images; the model is in {model}")
         if self.run.protocols:
             from ganzoo import api
             from ganzoo.cli.evaluate import bar, table
 
             with bar() as progress:
-                scores = api.score(model, self.run.protocols, progress)
-            table(scores)
+                found = api.score(model, self.run.protocols, progress)
+            table(found)
         return 0
 
     def describe(self) -> None:

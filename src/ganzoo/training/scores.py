@@ -1,0 +1,93 @@
+"""Scores while training: a named protocol every so many images, its curve, and the best model by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from ganzoo.data.batch import Data
+from ganzoo.data.pictures import curve
+from ganzoo.metrics.measuring import measure
+from ganzoo.metrics.protocol import protocol
+from ganzoo.training.game import Game
+from ganzoo.training.saving import write_model
+from ganzoo.types import BadArgument
+
+BEST = "best"
+_LOWER = frozenset({"fd", "kid", "ppl"})
+_HIGHER = frozenset({"is", "pr", "dc", "acc", "modes"})
+
+
+class Scores(L.Callback):
+    """Measures the averaged generator, keeps the best model in `best`, and draws `scores.png`.
+
+    Args:
+        folder: of the run.
+        key: of the protocol, such as `fd2k_digits_cnn`; its first number decides what is best.
+        every: real images between two measurements.
+        facts: what `config.json` says of the run's data and licence.
+
+    Raises:
+        BadArgument: for a protocol of which it cannot be said whether more or less is better.
+    """
+
+    def __init__(self, folder: Path, key: str, every: int, facts: dict[str, Any]) -> None:
+        self.folder, self.every, self.facts = folder, every, facts
+        self.protocol = protocol(key)
+        if self.protocol.metric not in _LOWER | _HIGHER:
+            raise BadArgument(f"run.score is {key}; a score of which less or more is better is expected")
+        self.images: list[int] = []
+        self.values: list[float] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The curve so far."""
+        return {"images": list(self.images), "values": list(self.values)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the curve back."""
+        self.images, self.values = list(state_dict["images"]), list(state_dict["values"])
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        """Measures when it is time."""
+        assert isinstance(pl_module, Game)
+        if pl_module.images_seen - (self.images[-1] if self.images else 0) >= self.every:
+            self._measure(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Measures the last model."""
+        assert isinstance(pl_module, Game)
+        if not trainer.should_stop and (not self.images or self.images[-1] != pl_module.images_seen):
+            self._measure(trainer, pl_module)
+
+    def _measure(self, trainer: L.Trainer, game: Game) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, Data)
+        with game.synchronised():
+            found = measure(
+                game.sample,  # type: ignore[arg-type]  # it has the arguments that a sampler is called with
+                data.open(self.protocol.split),
+                [self.protocol],
+                classes=game.classes,
+                device=game.device,
+                floors=False,
+            )
+        value = found[0].value
+        sign = 1 if self.protocol.metric in _LOWER else -1
+        best = not self.values or sign * value < min(sign * other for other in self.values)
+        self.images.append(game.images_seen)
+        self.values.append(value)
+        for logger in trainer.loggers:
+            logger.log_metrics({score.key: score.value for score in found}, step=trainer.global_step)
+        if best:
+            facts = {**self.facts, "images_seen": game.images_seen, "steps": trainer.global_step}
+            write_model(game, self.folder / BEST, facts)
+        if trainer.is_global_zero:
+            print(
+                f"step {trainer.global_step}: {found[0].key} {value:.4g}{', the best so far' if best else ''}",
+                flush=True,
+            )
+            if len(self.values) > 1:
+                series = {found[0].key: (self.images, self.values)}
+                curve(series, self.folder / "scores.png", x_label="images seen", y_label=found[0].key)
