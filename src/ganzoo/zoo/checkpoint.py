@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,9 +137,9 @@ def write_manifest(folder: Path) -> None:
 def writing(folder: Path) -> Iterator[Path]:
     """Gives an empty folder beside `folder` to fill, and exchanges the two when all went well.
 
-    A kill leaves the old folder or the new one under the name; between the two renames the old one stands hidden beside
-    it, from where `settle` restores it. The exchange is made under a lock, so that neither a reader that settles nor
-    another writer comes between the renames.
+    A kill leaves the old folder or the new one under the name. Where the system cannot exchange two names in one step,
+    the old folder stands hidden beside the name between two renames, from where `settle` restores it. The exchange is
+    made under a lock, so that neither a reader that settles nor another writer comes between.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
@@ -148,10 +149,12 @@ def writing(folder: Path) -> Iterator[Path]:
         write_manifest(fresh)
         fresh.chmod(0o777 & ~_umask())
         with _exchanging(folder):
-            if folder.exists():
+            if not folder.exists():
+                fresh.rename(folder)
+            elif not _swap(fresh, folder):
                 _remove(old)  # what a kill left behind
                 folder.rename(old)
-            fresh.rename(folder)
+                fresh.rename(folder)
             _sync_folder(folder.parent)
             _remove(old)
     finally:
@@ -168,6 +171,15 @@ def settle(folder: Path) -> None:
     with _exchanging(folder):
         if not folder.exists():
             _aside(folder).rename(folder)
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Exchanges two names in one step, so that a reader never finds nothing; False where the system cannot."""
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 def sweep(*paths: Path) -> None:

@@ -1,0 +1,149 @@
+"""A game small enough for closed forms, and callbacks that spoil or watch its moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import lightning as L
+import torch
+from helpers import tensors
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from ganzoo.training.engine import Engine, Player
+from ganzoo.training.game import Game
+from ganzoo.types import Batch
+
+SGD = partial(torch.optim.SGD, lr=1.0)
+
+
+class Scale(nn.Module):
+    """Multiplies by a vector."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+class Toy(Game):
+    """Both players minimise `weight * mean(x)` on points: the gradient is the batch's mean, whatever the weight.
+
+    Args:
+        n_critic: critic's moves to one of the generator.
+        lazy: batches between two moves of the critic that do not count; 0 for none.
+        optimizer: of both players.
+        schedule: of the generator's learning rate.
+    """
+
+    average_half_life = None
+
+    def __init__(
+        self,
+        n_critic: int = 1,
+        lazy: int = 0,
+        optimizer: Callable[..., torch.optim.Optimizer] = SGD,
+        schedule: Callable[[int], float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent, self.n_critic, self.lazy = (2,), 2, n_critic, lazy
+        self.generator, self.critic = Scale(2), Scale(2)
+        self.optimizer_of, self.schedule = optimizer, schedule
+        self.pool = torch.zeros(3)
+        self.engine = Engine(log_every=1, average=None)
+        self.noise: list[tuple[float, ...]] = []  # what each move drew
+        self.means: list[Tensor] = []  # of each batch
+        self.weights: list[Tensor] = []  # of the generator, after each of its moves
+
+    def players(self) -> dict[str, Player]:
+        return {
+            "critic": Player(self.critic, self.optimizer_of),
+            "generator": Player(self.generator, self.optimizer_of, self.schedule),
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        self.means.append(batch.images.mean(0))
+        self.noise.append(tuple(torch.rand(2).tolist()))
+        self.move("critic", self.critic_loss, batch)
+        if self.lazy and self.turn(every=self.lazy):
+            self.move("critic", self.penalty_loss, batch, counts=False)
+            self.move("generator", self.generator_penalty_loss, batch, counts=False)
+        if self.turn(every=self.n_critic):
+            self.move("generator", self.generator_loss, batch)
+            self.weights.append(self.generator.weight.detach().clone())
+        self.pool = torch.rand(3)
+
+    def critic_loss(self, batch: Batch) -> Tensor:
+        self.noise.append(tuple(torch.rand(2).tolist()))
+        return self.critic(batch.images).sum(1).mean()  # type: ignore[no-any-return]
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        self.noise.append(tuple(torch.rand(2).tolist()))
+        return self.generator(batch.images).sum(1).mean()  # type: ignore[no-any-return]
+
+    def penalty_loss(self, batch: Batch) -> Tensor:
+        return self.critic.weight.square().sum() * 1e-3
+
+    def generator_penalty_loss(self, batch: Batch) -> Tensor:
+        return self.generator.weight.square().sum() * 1e-3
+
+    def rank_state(self) -> dict[str, Tensor]:
+        return {"pool": self.pool}
+
+    def load_rank_state(self, state: dict[str, Tensor]) -> None:
+        self.pool = state["pool"]
+
+
+class Watch(Callback):
+    """Keeps what each move changed.
+
+    Attributes:
+        changed: for each move its player and the names of what differs after it.
+    """
+
+    def __init__(self) -> None:
+        self.changed: list[tuple[str, list[str]]] = []
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, Game)
+        move = pl_module.move
+
+        def watched(player: str, loss: Any, *args: Any, counts: bool = True) -> None:
+            before = tensors(pl_module)
+            move(player, loss, *args, counts=counts)
+            after = tensors(pl_module)
+            names = before.keys() | after.keys()
+            self.changed.append(
+                (player, [n for n in names if n not in before or not torch.equal(before[n], after[n])])
+            )
+
+        pl_module.move = watched  # type: ignore[method-assign]
+
+
+class Spoil(Callback):
+    """Makes the gradients of chosen moves not a number.
+
+    Args:
+        batches: in which every move, or only those of `player`, are spoiled.
+        player: whose moves.
+    """
+
+    def __init__(self, batches: range | set[int], player: str | None = None) -> None:
+        self.batches, self.player = batches, player
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, Game)
+        move = pl_module.move
+
+        def spoiled(player: str, loss: Any, *args: Any, counts: bool = True) -> None:
+            def bad(*parts: Any) -> Tensor:
+                return loss(*parts) * float("nan")  # type: ignore[no-any-return]
+
+            chosen = pl_module.batches_seen in self.batches and self.player in (None, player)
+            move(player, bad if chosen else loss, *args, counts=counts)
+
+        pl_module.move = spoiled  # type: ignore[method-assign]
