@@ -15,9 +15,11 @@ from ganzoo.data.digits import Digits
 from ganzoo.data.mixtures import Ring
 from ganzoo.metrics import (
     Description,
+    Paths,
     Score,
     check_comparable,
     class_accuracy,
+    feature_distance,
     feature_network,
     frechet_distance,
     inception_score,
@@ -25,6 +27,7 @@ from ganzoo.metrics import (
     measure,
     measure_images,
     nearest_neighbours,
+    perceptual_path_length,
     precision_recall,
     store,
 )
@@ -32,7 +35,10 @@ from ganzoo.metrics.measuring import to_uint8
 from ganzoo.metrics.protocol import protocol
 from ganzoo.types import BadArgument, BadData, GanzooError
 
-pytestmark = pytest.mark.filterwarnings("ignore:The Fréchet distance of")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The Fréchet distance of"),
+    pytest.mark.filterwarnings("ignore:No value of the generated images"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +77,8 @@ def test_scores_are_the_pure_functions_of_the_same_features(train: Images, test:
     assert found["kid200_digits_cnn_5x50"].spread == pytest.approx(kernel.std, rel=1e-6)
     assert found["pr200_digits_cnn_k3/precision"].value == precision_recall(real, seen).precision
     assert found["pr200_digits_cnn_k3/recall"].value == precision_recall(real, seen).recall
-    nearest = nearest_neighbours(seen, real).distances
+    # a copy may be of any training image: all of them are looked at
+    nearest = nearest_neighbours(seen, network(torch.from_numpy(train.values))).distances
     assert found["nn200_digits_cnn"].value == pytest.approx(float(nearest.mean()), rel=1e-6)
     score = inception_score(network.probabilities(to_uint8(made)))
     assert found["is200_digits_cnn"].value == pytest.approx(score.mean, rel=1e-6)
@@ -226,6 +233,30 @@ def test_modes_of_a_mixture() -> None:
     assert found["fd1k_points"].value > 10 * (found["fd1k_points"].floor or 1)
 
 
+def test_the_path_length_of_a_model_is_measured_where_it_has_latents(train: Images) -> None:
+    def latents(n: int, seed: int) -> torch.Tensor:
+        return torch.from_numpy(np.stack([np.random.RandomState(seed + i).randn(64) for i in range(n)])).float()
+
+    def synthesize(z: torch.Tensor) -> torch.Tensor:
+        return (0.3 * z).tanh().view(-1, 1, 8, 8)
+
+    paths = Paths(latents, synthesize, mapping=lambda z: 2 * z, synthesize_w=lambda w: synthesize(w / 2))
+    keys = ["ppl40_digits_cnn_z_eps0.01", "ppl40_digits_cnn_w_ends_eps0.01"]
+    found = measure(metric_ranks.sample, train, keys, paths=paths)
+    distance = feature_distance(feature_network("digits_cnn"))
+    expected = perceptual_path_length(synthesize, latents, distance, n=40, epsilon=0.01)
+    assert found[0].value == pytest.approx(expected.mean, rel=1e-4)
+    assert found[0].details == {"paths": expected.n} and found[0].spread == pytest.approx(expected.std, rel=1e-4)
+    assert found[1].value != found[0].value > 0
+    with pytest.raises(BadArgument, match="no latents w"):
+        measure(metric_ranks.sample, train, keys, paths=Paths(latents, synthesize))
+
+
+def test_images_in_zero_to_one_are_suspected(train: Images, test: Images) -> None:
+    with pytest.warns(UserWarning, match=r"look like \[0, 1\]"):
+        measure_images(noisy(test, 50) / 2 + 0.5, train, ["fd50_digits_cnn"], floors=False)
+
+
 def test_a_network_of_the_users_measures_too(train: Images, test: Images) -> None:
     pixels = Description("pixels", "", 64, 8, 1, "torch_bilinear", (127.5,), (127.5,))
     network = feature_network(nn.Flatten(), description=pixels)
@@ -247,7 +278,7 @@ def test_a_network_of_the_users_measures_too(train: Images, test: Images) -> Non
         (torch.zeros(60, 1, 8, 8), ["fd50_digits_cnn_test"], "split test, and the real images are of train"),
         (torch.zeros(60, 1, 8, 8), ["modes50_ring"], "not of 'digits'"),
         (torch.zeros(60, 1, 8, 8), ["acc50_digits_cnn"], "needs the labels"),
-        (torch.zeros(60, 1, 8, 8), ["ppl50_digits_cnn_z"], "perceptual_path_length"),
+        (torch.zeros(60, 1, 8, 8), ["ppl50_digits_cnn_z"], "no latents z to follow"),
         (torch.zeros(60, 1, 8, 8, dtype=torch.int64), ["fd50_digits_cnn"], "int64"),
     ],
 )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         precision_recall,
     )
     from ganzoo.metrics.networks import Description, describe
-    from ganzoo.metrics.path import PathLength, feature_distance, perceptual_path_length
+    from ganzoo.metrics.path import PathLength, Paths, feature_distance, perceptual_path_length
     from ganzoo.metrics.protocol import METRICS, Protocol, protocols, protocols_for
     from ganzoo.metrics.scores import class_accuracy, inception_score
     from ganzoo.metrics.states import (
@@ -54,6 +54,7 @@ _HOME = {
     "NearestDistance": "states",
     "Neighbours": "neighbours",
     "PathLength": "path",
+    "Paths": "path",
     "PrecisionAndRecall": "neighbours",
     "PrecisionRecall": "states",
     "Protocol": "protocol",
@@ -98,6 +99,7 @@ __all__ = [
     "NearestDistance",
     "Neighbours",
     "PathLength",
+    "Paths",
     "PrecisionAndRecall",
     "PrecisionRecall",
     "Protocol",

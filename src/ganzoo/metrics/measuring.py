@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganzoo.metrics import store
 from ganzoo.metrics.features import FeatureNetwork, check_range, feature_network
@@ -25,6 +25,7 @@ from ganzoo.metrics.frechet import Moments, frechet_distance, frechet_distance_o
 from ganzoo.metrics.kernel import kernel_distance
 from ganzoo.metrics.modes import mode_coverage
 from ganzoo.metrics.neighbours import density_coverage, nearest_neighbours, precision_recall
+from ganzoo.metrics.path import Paths, feature_distance, perceptual_path_length
 from ganzoo.metrics.protocol import Protocol, protocol
 from ganzoo.metrics.scores import class_accuracy, inception_score
 from ganzoo.metrics.shards import chunks, from_first, join, rank_and_world, together
@@ -225,7 +226,8 @@ def measure(
     device: torch.device | str = "cpu",
     batch_size: int | None = None,
     floors: bool = True,
-    networks: Mapping[str, FeatureNetwork | nn.Module] | None = None,
+    networks: Mapping[str, FeatureNetwork] | None = None,
+    paths: Paths | None = None,
     progress: Progress | None = None,
 ) -> list[Score]:
     """The scores of a model, by named protocols. Collective: all ranks call it and get the same scores.
@@ -241,6 +243,7 @@ def measure(
         batch_size: images at a time; by default 64 on a CPU and 256 elsewhere.
         floors: whether to measure real images and noise too.
         networks: feature networks beside ganzoo's own, by the names that the protocols use.
+        paths: the model's latents and generator, for path lengths (`ppl`).
         progress: told how far it is, on rank 0.
 
     Raises:
@@ -248,7 +251,7 @@ def measure(
         BadArgument: for a protocol that does not suit the data or the model.
         BadData: for samples with values outside [-1, 1], NaN, another shape than the real images', or too few of them.
     """
-    wanted = _wanted(protocols, real, networks)
+    wanted = _wanted(protocols, real, networks, paths)
     _check_labels(wanted, real, classes)
 
     def draw(stream: _Stream, labels: Tensor | None, rows: range) -> Tensor:
@@ -267,15 +270,16 @@ def measure(
 
     run = _Run(wanted, real, holdout, torch.device(device), batch_size, networks or {}, progress)
     found: dict[tuple[_Stream, _View], _Sample] = {}
-    for stream in dict.fromkeys(_Stream.of(p) for p in wanted):
-        own = [p for p in wanted if _Stream.of(p) == stream]
+    drawn = [p for p in wanted if p.metric != "ppl"]
+    for stream in dict.fromkeys(_Stream.of(p) for p in drawn):
+        own = [p for p in drawn if _Stream.of(p) == stream]
         n = max(p.n for p in own)
         labels = None if classes is None else _labels(stream, n, real, classes)
         seen = run.see("generated images", n, partial(draw, stream, labels), {_View.of(p) for p in own})
         for view, features in seen.items():
             features.labels = labels
             found[stream, view] = features
-    return run.scores(wanted, lambda p: found[_Stream.of(p), _View.of(p)].part(0, p.n), floors, given=False)
+    return run.scores(wanted, lambda p: found[_Stream.of(p), _View.of(p)].part(0, p.n), floors, paths=paths)
 
 
 def measure_images(
@@ -288,7 +292,7 @@ def measure_images(
     device: torch.device | str = "cpu",
     batch_size: int | None = None,
     floors: bool = True,
-    networks: Mapping[str, FeatureNetwork | nn.Module] | None = None,
+    networks: Mapping[str, FeatureNetwork] | None = None,
     progress: Progress | None = None,
 ) -> list[Score]:
     """The scores of images that are already there, such as a folder of another program's.
@@ -310,7 +314,7 @@ def measure_images(
         BadArgument: for a protocol that asks for more images than there are, or of which images cannot tell.
         BadData: see `measure`.
     """
-    wanted = _wanted(protocols, real, networks)
+    wanted = _wanted(protocols, real, networks, None)
     images = torch.as_tensor(generated)
     for p in wanted:
         if p.n > len(images):
@@ -350,26 +354,33 @@ def check_comparable(scores: Sequence[Score | Mapping[str, Any]]) -> None:
 
 
 def _wanted(
-    protocols: Iterable[str | Protocol], real: RealImages, networks: Mapping[str, Any] | None
+    protocols: Iterable[str | Protocol], real: RealImages, networks: Mapping[str, Any] | None, paths: Paths | None
 ) -> list[Protocol]:
     wanted = list(dict.fromkeys(protocol(key, networks or ()) for key in protocols))
     if not wanted:
         raise BadArgument("Name at least one protocol, such as fd10k_mobilenet_v2.")
     points = real.values.ndim == 2
     for p in wanted:
-        if p.split != real.split:
+        if p.metric == "ppl":
+            _check_path(p, paths)
+        elif p.split != real.split:
             raise BadArgument(f"{p.key} is of the split {p.split}, and the real images are of {real.split}.")
         if p.metric == "modes" and (not points or real.labels is None or not real.name.startswith(p.network)):
             raise BadArgument(f"{p.key} counts the modes of a labelled mixture {p.network!r}, not of {real.name!r}.")
         if points and p.metric != "modes" and p.network != "points":
             raise BadArgument(f"{p.key}: {real.name} holds points, which only the network 'points' takes.")
-        if p.metric == "ppl":
-            raise BadArgument(f"{p.key}: the path length needs a model's latents; call perceptual_path_length.")
     if len(real.values) < 2:
         raise BadData(
             f"{real.name} holds {len(real.values)} real image(s) in its split {real.split}; metrics need more."
         )
     return wanted
+
+
+def _check_path(p: Protocol, paths: Paths | None) -> None:
+    if paths is None or (p.space == "w" and (paths.mapping is None or paths.synthesize_w is None)):
+        raise BadArgument(f"{p.key}: what is measured has no latents {p.space} to follow a path in.")
+    if p.truncation is not None or p.weights != "averaged":
+        raise BadArgument(f"{p.key}: path lengths are measured without truncation, with the averaged weights.")
 
 
 def _check_labels(wanted: Iterable[Protocol], real: RealImages, classes: int | None) -> None:
@@ -401,12 +412,12 @@ class _Run:
 
     def __init__(
         self,
-        wanted: Iterable[Protocol],
+        wanted: Sequence[Protocol],
         real: RealImages,
         holdout: RealImages | None,
         device: torch.device,
         batch_size: int | None,
-        networks: Mapping[str, FeatureNetwork | nn.Module],
+        networks: Mapping[str, FeatureNetwork],
         progress: Progress | None,
     ) -> None:
         # whether class probabilities are kept: settled once, so that no image is seen again for their sake
@@ -423,15 +434,15 @@ class _Run:
         self.shape = tuple(real.values.shape[1:])
         self._networks: dict[tuple[str, str], FeatureNetwork] = {}
         self._kept: dict[str, _Sample] = {}
+        with together():  # weights that one rank cannot find stop all of them
+            for p in wanted:
+                self.network(_View.of(p))
 
     def network(self, view: _View) -> FeatureNetwork:
         """The network of a view, with the resizer that a protocol asks for."""
         key = (view.network, view.resizer)
         if key not in self._networks:
-            given = self.own.get(view.network, view.network)
-            if isinstance(given, nn.Module):
-                raise BadArgument(f"{view.network}: wrap the module with feature_network(module, description=...).")
-            network = feature_network(given, self.device) if isinstance(given, str) else given
+            network = self.own.get(view.network) or feature_network(view.network, self.device)
             if view.resizer and view.resizer != network.resizer:
                 network = network.with_resizer(view.resizer)
             self._networks[key] = network
@@ -449,10 +460,12 @@ class _Run:
         started = time.perf_counter()
         features: dict[_View, list[Tensor]] = {view: [] for view in views}
         classes: dict[_View, list[Tensor]] = {view: [] for view in features}
+        least = -1.0 if len(self.shape) == 1 else torch.inf
         with together():
             for rows in chunks(n, self.batch_size, self.rank, self.world):
                 images = fetch(rows).to(self.device)
                 self._check(what, images, rows)
+                least = min(least, float(images.min())) if images.is_floating_point() else -1.0
                 rounded = to_uint8(images) if images.ndim == 4 else images
                 for view in features:
                     seen, probabilities = self.network(view).both(rounded if view.rounding else images)
@@ -461,6 +474,10 @@ class _Run:
                         classes[view].append(probabilities)
                 if self.progress and self.rank == 0:
                     self.progress(what, min(n, rows.start + len(rows) * self.world), n)
+        if 0 <= least < torch.inf:
+            warnings.warn(
+                f"No value of the {what} is below 0: they look like [0, 1] where [-1, 1] is expected.", stacklevel=4
+            )
         found = {}
         for view in features:
             network = self.network(view)
@@ -505,11 +522,9 @@ class _Run:
         def fetch(part: range) -> Tensor:
             at = np.arange(part.start, part.stop)
             found = torch.from_numpy(np.asarray(images.values[rows[at % count]]))
-            return (
-                torch.where(torch.from_numpy(at >= count)[:, None, None, None], found.flip(-1), found)
-                if p.flips
-                else found
-            )
+            mirrored = torch.from_numpy(at >= count)
+            found[mirrored] = found[mirrored].flip(-1)
+            return found
 
         sample = self._stored(f"images of {images.name}", count * (2 if p.flips else 1), fetch, view, facts)
         sample.labels = labels.repeat(2) if labels is not None and p.flips else labels
@@ -559,12 +574,20 @@ class _Run:
         return self._kept[path.name]
 
     def scores(
-        self, wanted: list[Protocol], generated: Callable[[Protocol], _Sample], floors: bool, given: bool
+        self,
+        wanted: Sequence[Protocol],
+        generated: Callable[[Protocol], _Sample],
+        floors: bool,
+        given: bool = False,
+        paths: Paths | None = None,
     ) -> list[Score]:
         """The scores of each protocol in turn; metrics are computed on rank 0, which tells the others."""
         found: list[Score] = []
         for p in wanted:
-            reference = self._of_images(self.real, p, None if p.full or p.metric == "modes" else p.n)
+            if paths is not None and p.metric == "ppl":
+                found.append(self._path(p, paths))
+                continue
+            reference = self._of_images(self.real, p, None if p.full or p.metric in {"modes", "nn"} else p.n)
             floor, floor_of = self._floor(p, reference) if floors else (None, None)
             noise = self._of_noise(p) if floors and p.metric != "acc" else None
             scores: Any = None
@@ -575,6 +598,24 @@ class _Run:
                     scores = error
             found += from_first(scores)
         return found
+
+    def _path(self, p: Protocol, paths: Paths) -> Score:
+        """A path length, which every rank has a part in."""
+        network = self.network(_View.of(p))
+        started = time.perf_counter()
+        length = perceptual_path_length(
+            paths.synthesize if p.space == "z" else paths.synthesize_w or paths.synthesize,
+            paths.latents,
+            feature_distance(network),
+            n=p.n,
+            mapping=paths.mapping if p.space == "w" else None,
+            ends=p.ends,
+            epsilon=p.epsilon,
+            seed=p.seed,
+            batch_size=max(1, self.batch_size // 2),
+        )
+        seconds = from_first(time.perf_counter() - started)
+        return self._named(p, Value("", length.mean, length.std, {"paths": length.n}), p.n, 0, seconds, p.seed)
 
     def _floor(self, p: Protocol, reference: _Sample) -> tuple[tuple[_Sample, _Sample], str]:
         """Two disjoint sets of real images, and which they are."""
@@ -601,32 +642,41 @@ class _Run:
             warnings.simplefilter("ignore")  # what is to be said of the numbers was said of the score itself
             low = {v.part: v.value for v in self._metric(p, *floor)} if floor and len(floor[0]) > 2 else {}
             high = {v.part: v.value for v in self._metric(p, reference, noise)} if noise else {}
+        scores = []
+        for v in values:
+            score = self._named(p, v, len(generated), len(reference), seconds, None if given else p.seed)
+            if v.part in low:
+                score = replace(score, floor=low[v.part], floor_of=floor_of)
+            if noise and v.part in high:
+                score = replace(score, ceiling=high[v.part], ceiling_of=f"{len(noise)} images of uniform noise")
+            scores.append(score)
+        return scores
+
+    def _named(self, p: Protocol, v: Value, n: int, n_real: int, seconds: float, seed: int | None) -> Score:
+        """A number with all that it depends on."""
         network = self.network(_View.of(p))
-        return [
-            Score(
-                key=p.key + (f"/{v.part}" if v.part else ""),
-                value=v.value,
-                spread=v.spread,
-                n=len(generated),
-                n_real=len(reference),
-                seed=None if given else p.seed,
-                network=network.name,
-                network_sha256=network.sha256,
-                size=network.size,
-                resizer=network.resizer,
-                data=self.real.name,
-                data_digest=self.real.digest,
-                split=self.real.split,
-                floor=low.get(v.part),
-                floor_of=floor_of if v.part in low else None,
-                ceiling=high.get(v.part),
-                ceiling_of=f"{len(noise)} images of uniform noise" if noise and v.part in high else None,
-                seconds=round(seconds, 3),
-                protocol=p.to_dict(),
-                details=dict(v.details),
-            )
-            for v in values
-        ]
+        return Score(
+            key=p.key + (f"/{v.part}" if v.part else ""),
+            value=v.value,
+            spread=v.spread,
+            n=n,
+            n_real=n_real,
+            seed=seed,
+            network=network.name,
+            network_sha256=network.sha256,
+            size=network.size,
+            resizer=network.resizer,
+            data=self.real.name,
+            data_digest=self.real.digest,
+            split=self.real.split,
+            floor=None,
+            floor_of=None,
+            ceiling=None,
+            ceiling_of=None,
+            seconds=round(seconds, 3),
+            protocol=p.to_dict(),
+            details=dict(v.details),
+        )
 
     def _metric(self, p: Protocol, real: _Sample, other: _Sample) -> list[Value]:
         """The numbers of one metric, of real images and others."""
@@ -634,14 +684,9 @@ class _Run:
         match p.metric:
             case "fd":
                 full_rank = min(len(real), len(other)) > a.shape[1]
-                return [
-                    Value(
-                        "",
-                        frechet_distance_of_moments(real.moments, other.moments)
-                        if full_rank
-                        else frechet_distance(a, b),
-                    )
-                ]
+                if full_rank:
+                    return [Value("", frechet_distance_of_moments(real.moments, other.moments))]
+                return [Value("", frechet_distance(a, b))]
             case "kid":
                 size = max(2, min(p.subset_size, min(len(a), len(b)) // 2))  # or all subsets are the same
                 mean, std = kernel_distance(a, b, p.subsets, size, p.seed)

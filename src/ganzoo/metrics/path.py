@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,23 @@ class PathLength(NamedTuple):
     mean: float
     std: float
     n: int
+
+
+@dataclass(frozen=True)
+class Paths:
+    """What a model offers for its path length to be measured.
+
+    Args:
+        latents: `latents(m, s)` gives z `(m, d)` for the seeds s up to s + m.
+        synthesize: images from z.
+        mapping: w from z, where the model has such a space.
+        synthesize_w: images from w.
+    """
+
+    latents: Callable[[int, int], Tensor]
+    synthesize: Callable[[Tensor], Tensor]
+    mapping: Callable[[Tensor], Tensor] | None = None
+    synthesize_w: Callable[[Tensor], Tensor] | None = None
 
 
 def perceptual_path_length(

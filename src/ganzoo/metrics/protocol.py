@@ -7,7 +7,7 @@ A key is `<metric><n>_<network>` and then, each after an underscore, whatever de
 | `fd` `fid` `kid` `is` `pr` `dc` `acc` `nn` `ppl` `modes` | the metric, see `METRICS`; `fid` is `fd` in `inception` | |
 | `10k` | generated images; as many real ones, or all where there are fewer | |
 | `mobilenet_v2` | the feature network; for `modes` the mixture, `ring` or `grid` | |
-| `full` | all real images of the split | n of them |
+| `full` | all real images of the split, as always for `nn` | n of them |
 | `test` `all` | split of the real images | `train` |
 | `uniform` | labels of conditional models by turns | the real images' labels |
 | `flips` | real images and their mirror images | as they are |
@@ -44,7 +44,7 @@ METRICS: Final[dict[str, str]] = {
     "pr": "improved precision and recall (Kynkäänniemi 2019)",
     "dc": "density and coverage (Naeem 2020)",
     "acc": "class accuracy of conditional samples (GAN-test, Shmelkov 2018)",
-    "nn": "distance to the nearest training image (memorisation)",
+    "nn": "distance to the nearest of all real images of the split (memorisation)",
     "ppl": "perceptual path length (Karras 2019)",
     "modes": "modes of a mixture that are covered",
 }
@@ -137,12 +137,11 @@ class Protocol:
         parts = self.network.split("_")[1:] if self.network not in NETWORKS else []
         if any(re.fullmatch(option.pattern, part) for part in parts for option in _OPTIONS):
             raise BadArgument(f"The network name {self.network!r} reads like a protocol's option; give it another one.")
-        for name in _LEFT_ALONE[self.metric]:
+        for name in _LEFT_ALONE[self.metric] | (_PICTURES if self.network == "points" else frozenset()):
             default = _DEFAULTS[name]
             if getattr(self, name) != default:
-                raise BadArgument(
-                    f"A protocol with {name}={getattr(self, name)!r}: {self.metric} does not depend on it."
-                )
+                found = f"{name}={getattr(self, name)!r}"
+                raise BadArgument(f"A protocol with {found}: {self.metric} in {self.network} does not depend on it.")
         classes = NETWORKS[self.network].classes if self.network in NETWORKS else 1
         if self.metric in {"is", "acc"} and not classes:
             raise BadArgument(f"{self.metric} needs class probabilities, and {self.network} gives none.")
@@ -163,6 +162,7 @@ _DEFAULTS: Final = {field.name: field.default for field in fields(Protocol)}
 
 # What a metric does not depend on: such a setting would make two keys for one protocol.
 _REAL: Final = frozenset({"full", "flips"})
+_PICTURES: Final = frozenset({"flips", "rounding", "resizer"})  # points of the plane have none of these
 _SUBSETS: Final = frozenset({"subsets", "subset_size"})
 _PATH: Final = frozenset({"space", "ends", "epsilon"})
 _ALL: Final = frozenset({"k", "splits", "share"}) | _SUBSETS | _PATH
@@ -173,9 +173,9 @@ _LEFT_ALONE: Final[dict[str, frozenset[str]]] = {
     "pr": _ALL - {"k"},
     "dc": _ALL - {"k"},
     "acc": _ALL | _REAL,
-    "nn": _ALL,
-    "ppl": (_ALL - _PATH) | _REAL,
-    "modes": (_ALL - {"share"}) | {"flips", "rounding", "resizer"},
+    "nn": _ALL | {"full"},  # a copy may be of any training image, so all are looked at
+    "ppl": (_ALL - _PATH) | _REAL | {"split", "labels", "rounding"},
+    "modes": (_ALL - {"share"}) | _PICTURES | {"full"},
 }
 
 
