@@ -66,7 +66,7 @@ class Scores(L.Callback):
         assert isinstance(data, Data)
         with game.synchronised():
             found = measure(
-                game.sample,  # type: ignore[arg-type]  # it has the arguments that a sampler is called with
+                game.sample,
                 data.open(self.protocol.split),
                 [self.protocol],
                 classes=game.classes,
