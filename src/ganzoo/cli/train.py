@@ -70,6 +70,7 @@ class Run:
         score: a protocol to measure while training, such as `fd2k_digits_cnn`; the best model by it is kept in `best`.
         score_every: images between two measurements.
         protocols: scores to measure when training ends, such as `fd10k_mobilenet_v2`.
+        push: where on the Hub the best model goes when training ends: `org/name[@tag]`; needs a licence.
     """
 
     folder: str | None = None
@@ -81,9 +82,12 @@ class Run:
     score: str | None = None
     score_every: int = 100_000
     protocols: list[str] = field(default_factory=list)
+    push: str | None = None
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
+        if self.push is not None and not self.licence:
+            raise BadArgument(f"run.push is {self.push!r} and run.licence is not given; say under which licence")
         for name in ("preview_every", "save_every", "score_every"):
             if getattr(self, name) < 1:
                 raise BadArgument(f"run.{name} is {getattr(self, name)}; at least 1 is expected")
@@ -150,7 +154,7 @@ class Session:
         from ganzoo.data.batch import Data
         from ganzoo.training.engine import Engine
         from ganzoo.training.game import Game
-        from ganzoo.training.strategy import NAME, parallel
+        from ganzoo.training.strategy import NAME, launched, parallel
         from ganzoo.zoo import registry
 
         for family in api.families():
@@ -171,6 +175,9 @@ class Session:
             def before_instantiate_classes(self) -> None:
                 _check_model(self.config.model)
                 trainer = self.config.trainer
+                started = launched()
+                if trainer.devices == "auto" and started is not None:
+                    trainer.devices, trainer.num_nodes = started
                 if trainer.strategy == "auto" and parallel(trainer.devices, trainer.accelerator, trainer.num_nodes):
                     trainer.strategy = NAME
 
@@ -253,6 +260,8 @@ class Session:
 
     def train(self, resume: bool) -> int:
         """Trains, saves and scores; 130 when a person interrupted."""
+        import torch
+
         from ganzoo.training.previews import Previews
         from ganzoo.training.reports import Bar, JsonLines
         from ganzoo.training.saving import FOLDER, LAST, AtomicIO, Saver
@@ -285,6 +294,10 @@ class Session:
             trainer.fit(self.game, self.data, ckpt_path=last if resume else None, weights_only=True)
         except TrainingStopped as stopped:
             raise TrainingStopped(f"{stopped} ({last if last.exists() else 'there is none yet'})") from None
+        if (
+            torch.distributed.is_initialized()
+        ):  # what follows is one process's work, and measuring asks all ranks there are
+            torch.distributed.destroy_process_group()
         if not trainer.is_global_zero:
             return 0
         again = f"ganzoo train {self.recipe} --resume --run.folder {self.folder}"
@@ -300,7 +313,19 @@ class Session:
             with bar() as progress:
                 found = api.score(model, self.run.protocols, progress)
             table(found)
+        if self.run.push is not None:
+            self._push(self.run.push)
         return 0
+
+    def _push(self, where: str) -> None:
+        from functools import partial
+
+        from ganzoo import api
+        from ganzoo.training.pushing import push_best
+
+        repo, _, tag = where.partition("@")
+        done: Any = push_best(self.folder, partial(api.push, repo_id=repo, license=self.run.licence, tag=tag or None))
+        print(f"pushed to {done['url']}")
 
     def describe(self) -> None:
         """Prints the resolved recipe, the networks' sizes and an estimate of the time."""

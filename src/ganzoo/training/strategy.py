@@ -90,4 +90,17 @@ def parallel(devices: object, accelerator: object, nodes: int) -> bool:
     return text.isdecimal() and int(text) > 1
 
 
+def launched() -> tuple[int, int] | None:
+    """Processes a machine and number of machines that torchrun or SLURM started; None where neither did."""
+    import os
+
+    def number(name: str) -> int:
+        text = os.environ.get(name, "")
+        return int(text) if text.isdecimal() else 0
+
+    here = number("LOCAL_WORLD_SIZE") or number("SLURM_NTASKS_PER_NODE")
+    whole = number("WORLD_SIZE") or number("SLURM_NTASKS")
+    return (here, whole // here) if here and whole > 1 and whole % here == 0 else None
+
+
 register()
