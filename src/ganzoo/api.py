@@ -154,6 +154,8 @@ def _build(folder: folders.ModelFolder, players: bool, dtype: torch.dtype | None
         reason = str(error).split("\n")[0]
         raise BadModelFolder(f"{folder.path / folders.CONFIG}: the arguments make no {entry.name}: {reason}") from None
 
+    if players and not folder.has(folders.PLAYERS):
+        raise BadModelFolder(f"{folder.path}: holds no {folders.PLAYERS}, from which training could go on")
     inference = {name: getattr(game, name) for name in game.inference}
     _fill(inference, folder, folders.MODEL, dtype)
     if players:
@@ -184,6 +186,10 @@ def _fill(
     tensors = folder.tensors(name)
     for m, module in modules.items():
         state = {key: tensors[f"{m}.{key}"] for key in module.state_dict()}
+        for key, own in module.state_dict().items():
+            given = state[key].dtype
+            if not (given == own.dtype or (given.is_floating_point and own.is_floating_point())):
+                raise BadModelFolder(f"{path}: tensor {m}.{key} is {given} where the family has {own.dtype}")
         floats = {key: v.to(dtype or torch.float32) if v.is_floating_point() else v for key, v in state.items()}
         module.load_state_dict(floats, strict=True, assign=True)
 
@@ -224,7 +230,7 @@ def initialise(game: Game, model: Model) -> None:
         )
     wanted = {f"{n}.{k}": v for n in game.networks() for k, v in getattr(game, n).state_dict().items()}
     given = {f"{n}.{k}": v for n in source.networks() for k, v in getattr(source, n).state_dict().items()}
-    for key in wanted.keys() | given.keys():
+    for key in dict.fromkeys([*wanted, *given]):
         if key not in given or key not in wanted:
             raise BadArgument(f"init_from: {key} is only in {'the recipe' if key in wanted else model}'s networks")
         if wanted[key].shape != given[key].shape:
@@ -250,33 +256,43 @@ def verify(model: str | Path) -> dict[str, Any]:
     Raises:
         BadModelFolder: for the first thing that is wrong.
     """
+    folder, _ = _locate(model, None, None, players=True)
+    for name in folder.hashes():
+        folder.check(name)
+    game = _build(folder, folder.has(folders.PLAYERS), None).eval().to("cpu")
+    levels = _compare_golden(game, folder.check(folders.GOLDEN)) if folder.has(folders.GOLDEN) else None
+    return {"files": folder.hashes(), "tensors": len(game.state_dict()), "golden": levels}
+
+
+def _compare_golden(game: Game, path: Path) -> int:
+    """The largest difference in 8-bit levels between a row of samples in a picture, and the model's own.
+
+    Raises:
+        BadModelFolder: if there is no picture in the file, or one of other samples.
+    """
     import numpy as np
     from PIL import Image
 
     from ganzoo.data.pictures import grid
 
-    folder, _ = _locate(model, None, None, players=True)
-    for name in folder.hashes():
-        folder.check(name)
-    game = _build(folder, folder.has(folders.PLAYERS), None).eval().to("cpu")
-    levels = None
-    if folder.has(folders.GOLDEN):
-        path = folder.check(folders.GOLDEN)
-        with Image.open(path) as picture:
+    if len(game.shape) != 3:
+        raise BadModelFolder(f"{path}: a picture, where the model makes no pictures")
+    _, height, width = game.shape
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            columns = round(picture.width / picture.height * height / width)  # one row, which may be magnified
+            if not 1 <= columns <= 64:
+                raise BadModelFolder(f"{path}: {picture.width}x{picture.height} pixels are no row of samples")
             kept = np.asarray(picture.convert("RGB"), dtype=np.int16)
-        # one row of pictures, which may be magnified
-        columns = max(1, round(kept.shape[1] / kept.shape[0] * game.shape[1] / game.shape[2]))
-        drawn = np.asarray(
-            grid(game.sample(columns, seed=0), columns=columns, padding=0).convert("RGB"), dtype=np.int16
-        )
-        if drawn.shape != kept.shape:
-            raise BadModelFolder(f"{path}: {kept.shape[1]}x{kept.shape[0]} pixels where the model draws {drawn.shape}")
-        levels = int(np.abs(drawn - kept).max())
-        if levels > 2:
-            raise BadModelFolder(
-                f"{path}: the model draws other pictures than the golden ones, by {levels} levels of 255"
-            )
-    return {"files": folder.hashes(), "tensors": len(game.state_dict()), "golden": levels}
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's, for a bad file
+        raise BadModelFolder(f"{path}: no readable picture: {error}") from None
+    drawn = np.asarray(grid(game.sample(columns, seed=0), columns=columns, padding=0).convert("RGB"), dtype=np.int16)
+    if drawn.shape != kept.shape:
+        raise BadModelFolder(f"{path}: {kept.shape[1]}x{kept.shape[0]} pixels where the model draws {drawn.shape}")
+    levels = int(np.abs(drawn - kept).max())
+    if levels > 2:
+        raise BadModelFolder(f"{path}: the model draws other pictures than the golden ones, by {levels} levels of 255")
+    return levels
 
 
 def evaluate(
@@ -341,7 +357,7 @@ def measure(
     if tuple(real.shape) != tuple(game.shape):
         raise BadArgument(f"{real.name} has samples of shape {tuple(real.shape)}, and the model's are {game.shape}")
     return measuring.measure(
-        game.sample,  # type: ignore[arg-type]  # it has the arguments that a sampler is called with
+        game.sample,
         real,
         chosen,
         holdout=source.open("test") if split == "train" and len(source.open("test")) > 1 else None,
@@ -611,11 +627,17 @@ def push(
 
 def _write(game: Game, path: Path) -> None:
     """Writes a loaded model as a folder, with its scores where its weights are still those that were scored."""
-    from ganzoo.training.saving import describe, draw_pictures
+    import torch
+
+    from ganzoo.training.saving import describe, draw_pictures, narrowed
 
     facts = {} if game.card is None else {key: v for key, v in game.card.facts.items() if key != "results"}
+    own = game.inference_tensors()
+    kept = narrowed(own, facts)
+    if not all(torch.equal(kept[name].to(value.dtype), value) for name, value in own.items()):
+        kept, facts["storage"] = own, "float32"  # the weights have moved on since they were stored in 16 bits
     with folders.writing(path) as fresh:
-        folders.write_tensors(fresh / folders.MODEL, game.inference_tensors())
+        folders.write_tensors(fresh / folders.MODEL, kept)
         if _whole(game):
             folders.write_tensors(fresh / folders.PLAYERS, game.player_tensors())
         config = {**describe(game, {}), **facts, "averaged": bool(game._averages)}
