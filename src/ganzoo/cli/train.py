@@ -67,6 +67,7 @@ class Run:
         preview_every: generator updates between two pictures of samples.
         save_every: generator updates between two saves.
         logger: besides log.jsonl, which is always written.
+        storage: float16 stores what inference needs in 16 bits; the players stay as they are.
         score: a protocol to measure while training, such as `fd2k_digits_cnn`; the best model by it is kept in `best`.
         score_every: images between two measurements.
         protocols: scores to measure when training ends, such as `fd10k_mobilenet_v2`.
@@ -79,6 +80,7 @@ class Run:
     preview_every: int = 500
     save_every: int = 1000
     logger: Literal["wandb", "tensorboard"] | None = None
+    storage: Literal["float32", "float16"] = "float32"
     score: str | None = None
     score_every: int = 100_000
     protocols: list[str] = field(default_factory=list)
@@ -239,6 +241,7 @@ class Session:
         self.facts = {
             "name": self.name,
             "licence": self.run.licence,
+            "storage": self.run.storage,
             "data": {
                 "source": self.config.data.class_path.rpartition(".")[2],
                 "arguments": _plain(self.config.data.init_args),
@@ -294,9 +297,7 @@ class Session:
             trainer.fit(self.game, self.data, ckpt_path=last if resume else None, weights_only=True)
         except TrainingStopped as stopped:
             raise TrainingStopped(f"{stopped} ({last if last.exists() else 'there is none yet'})") from None
-        if (
-            torch.distributed.is_initialized()
-        ):  # what follows is one process's work, and measuring asks all ranks there are
+        if torch.distributed.is_initialized():  # what follows is one process's work; measuring asks all ranks
             torch.distributed.destroy_process_group()
         if not trainer.is_global_zero:
             return 0

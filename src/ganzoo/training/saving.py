@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -79,18 +81,45 @@ def write_model(game: Game, folder: Path, facts: dict[str, Any], results: list[d
     Args:
         game: the model.
         folder: where to; what stands there is exchanged as a whole.
-        facts: what `config.json` says beside what the family knows: `licence`, `data`, `images_seen`, `steps`.
+        facts: what `config.json` says beside what the family knows: `licence`, `data`, `images_seen`, `steps`; with
+            `storage` being `float16`, what inference needs is stored in 16 bits, and the pictures are drawn with that.
         results: the table of `results.json`; none yet where None.
     """
     with game.synchronised():
         if game.global_rank != 0:
             return
         with folders.writing(folder) as fresh:
-            folders.write_tensors(fresh / folders.MODEL, game.inference_tensors())
+            kept = narrowed(game.inference_tensors(), facts)
+            folders.write_tensors(fresh / folders.MODEL, kept)
             folders.write_tensors(fresh / folders.PLAYERS, game.player_tensors())
             folders.write_json(fresh / folders.CONFIG, describe(game, facts))
             folders.write_json(fresh / folders.RESULTS, results or [])
-            draw_pictures(game, fresh)
+            with _holding(game, kept):
+                draw_pictures(game, fresh)
+
+
+def narrowed(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Tensors in the type that `facts` names as `storage`; as they are where it names none."""
+    if facts.get("storage") != "float16":
+        return tensors
+    return {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+@contextmanager
+def _holding(game: Game, tensors: dict[str, torch.Tensor]) -> Iterator[None]:
+    """Puts stored tensors in the place of those that inference uses, for a while."""
+    own = {name: value.clone() for name, value in game.inference_tensors().items()}
+    try:
+        _put(game, tensors)
+        yield
+    finally:
+        _put(game, own)
+
+
+@torch.no_grad()
+def _put(game: Game, tensors: dict[str, torch.Tensor]) -> None:
+    for name, value in game.inference_tensors().items():
+        value.copy_(tensors[name])
 
 
 def draw_pictures(game: Game, folder: Path) -> None:
