@@ -26,10 +26,8 @@ def client_first(root: str) -> None:
 
     import ganzoo
 
-    model = train(Path(root) / "first", 20)
-    done = ganzoo.push(model, "alice/digits", license="apache-2.0", tag="v1")
+    model = train(Path(root) / "first", 20, "--run.push", "alice/digits@v1")
     torch.save(ganzoo.load(model).sample(8, seed=3), Path(root) / "drawn.pt")
-    print("commit", done["commit"])
 
 
 def client_second(root: str, commit: str) -> None:
@@ -61,9 +59,8 @@ def client_second(root: str, commit: str) -> None:
 
 
 def test_train_push_pull_sample_tune_push_load(hub: Hub, tmp_path: Path) -> None:
-    said = fresh(__file__, "client_first", tmp_path, hub=hub, cache=tmp_path / "a", token="hf_alice")
-    commit = said.splitlines()[-1].removeprefix("commit ")
-    assert hub.repos["alice/digits"].tags == {"v1": commit}
+    fresh(__file__, "client_first", tmp_path, hub=hub, cache=tmp_path / "a", token="hf_alice")
+    commit = hub.repos["alice/digits"].tags["v1"]
     fresh(__file__, "client_second", tmp_path, commit, hub=hub, cache=tmp_path / "b", token="hf_alice")
     repo = hub.repos["alice/digits"]
     assert set(repo.tags) == {"v1", "v2"} and len(repo.commits) == 3, "one commit a push"
@@ -93,6 +90,28 @@ def test_pull_imports_no_torch(hub: Hub, tmp_path: Path) -> None:
     hub.put("alice/gan", model_files())
     said = fresh(__file__, "client_pull_without_torch", "hf://alice/gan", hub=hub, cache=tmp_path / "cache")
     assert said.splitlines()[-1] == "0 False"
+
+
+def client_release(org: str) -> None:
+    """Pushes the shipped models as a release does, without sending anything."""
+    from ganzoo.cli import main
+    from ganzoo.zoo import checkpoint
+
+    for name, folder in checkpoint.shipped_folders().items():
+        license = checkpoint.ModelFolder(folder).config["licence"]
+        assert license == "apache-2.0", f"{name} is under {license}: a release takes one command for all"
+    assert main(["push", "--shipped", org, "--license", "apache-2.0", "--tag", "v0", "--dry-run"]) == 0
+    assert main(["push", "--shipped", org, "gan-digits", "me/x", "--license", "mit"]) == 2
+    assert main(["push", "gan-digits", "--license", "mit"]) == 2
+
+
+def test_a_release_pushes_every_shipped_model(tmp_path: Path) -> None:
+    from ganzoo.zoo import checkpoint
+
+    said = fresh(__file__, "client_release", "ganzoo-org", cache=tmp_path)
+    assert [line.split()[4] for line in said.splitlines() if "would be pushed" in line] == [
+        f"ganzoo-org/{name}" for name in checkpoint.shipped_folders()
+    ]
 
 
 if __name__ == "__main__":

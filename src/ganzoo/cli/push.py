@@ -20,10 +20,12 @@ def parser() -> ArgumentParser:
         "`hf auth login`, or set HF_TOKEN.",
         epilog="examples:\n  ganzoo push runs/my-run/last me/my-gan --license apache-2.0\n"
         "  ganzoo push dcgan-digits me/dcgan-digits --license apache-2.0 --tag v1 --private\n"
-        "  ganzoo push runs/my-run/last me/my-gan --license mit --dry-run",
+        "  ganzoo push runs/my-run/last me/my-gan --license mit --dry-run\n"
+        "  ganzoo push --shipped my-org --license apache-2.0 --tag v0.1.0",
     )
-    made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
-    made.add_argument("repo", type=str, help="org/name on the Hub; made when it does not exist")
+    made.add_argument("model", type=str, nargs="?", help="a name, hf://org/repo[@revision], or a folder")
+    made.add_argument("repo", type=str, nargs="?", help="org/name on the Hub; made when it does not exist")
+    made.add_argument("--shipped", type=str, metavar="ORG", help="push every shipped model to ORG/<its name> instead")
     made.add_argument("--license", type=str, help="of the weights, such as apache-2.0; always to be given")
     made.add_argument("--private", action="store_true", help="make a new repository private")
     made.add_argument("--tag", type=str, help="a new name for the commit, such as v1")
@@ -35,16 +37,29 @@ def parser() -> ArgumentParser:
 def run(arguments: Any) -> int:
     """Prints the files, and where they are now."""
     from ganzoo import api
+    from ganzoo.types import BadArgument
 
-    done = api.push(
-        arguments.model,
-        arguments.repo,
-        license=arguments.license,
-        private=arguments.private,
-        tag=arguments.tag,
-        message=arguments.message,
-        dry_run=arguments.dry_run,
-    )
+    if (arguments.shipped is None) != (arguments.model is not None and arguments.repo is not None):
+        raise BadArgument("give a model and a repository, or --shipped ORG; `ganzoo push --help` shows examples")
+    pairs = [(arguments.model, arguments.repo)]
+    if arguments.shipped is not None:
+        shipped = [entry["name"] for entry in api.models() if entry["status"] == "shipped"]
+        pairs = [(name, f"{arguments.shipped}/{name}") for name in shipped]
+    for model, repo in pairs:
+        done = api.push(
+            model,
+            repo,
+            license=arguments.license,
+            private=arguments.private,
+            tag=arguments.tag,
+            message=arguments.message,
+            dry_run=arguments.dry_run,
+        )
+        _print(done)
+    return 0
+
+
+def _print(done: dict[str, Any]) -> None:
     for name, size in done["files"].items():
         print(f"{size:>12,}  {name}")
     tag = f" as {done['tag']}" if done["tag"] else ""
@@ -53,4 +68,3 @@ def run(arguments: Any) -> int:
         print(f'load it: ganzoo.load("hf://{done["repo"]}@{done["tag"] or done["commit"]}")')
     else:
         print(f"would be pushed to {done['repo']}{tag}, licence {done['license']}, with a card; nothing was sent")
-    return 0

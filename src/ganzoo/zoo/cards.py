@@ -215,7 +215,7 @@ def _metadata(name: str, config: dict[str, Any], results: list[dict[str, Any]]) 
             metric_type=str(score["key"]),
             metric_name=str(score["key"]),
             metric_value=score["value"],
-            metric_args={key: score[key] for key in _PROTOCOL if score.get(key) is not None},
+            metric_args={key: score[key] for key in _PROTOCOL if score.get(key) not in (None, "")},
         )
         for score in results
     ]
@@ -285,7 +285,7 @@ def _what(config: dict[str, Any]) -> Iterable[str]:
 def _call(config: dict[str, Any]) -> Sequence[str]:
     if config.get("task") in _PIPELINES:
         return ("translated = model.translate(images)  # (N, C, H, W) in [-1, 1]",)
-    if len(config.get("shape") or [0, 0, 0]) != 3:
+    if not _images(config):
         return ("points = model.sample(1000, seed=0)  # (1000, 2)",)
     return ("images = model.sample(16, seed=0)  # (16, C, H, W) in [-1, 1]", 'ganzoo.save_grid(images, "grid.png")')
 
@@ -310,7 +310,10 @@ def _training(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable
     parameters = config.get("parameters")
     rows: list[tuple[str, Any]] = [
         ("Family", config.get("family")),
-        ("Images", "x".join(map(str, config["shape"])) if isinstance(config.get("shape"), list) else None),
+        (
+            "Images" if _images(config) else "Points",
+            "x".join(map(str, config["shape"])) if isinstance(config.get("shape"), list) else None,
+        ),
         ("Latent", config.get("latent")),
         (
             "Parameters",
@@ -337,8 +340,7 @@ def _measured(results: list[dict[str, Any]]) -> Iterable[str]:
         yield "None yet."
         return
     yield (
-        "The key names the protocol. *Floor* is the same score of real images against real images, *ceiling* that of "
-        "noise."
+        "The key names the protocol. *Floor* is the same score of real data against real data, *ceiling* that of noise."
     )
     yield ""
     yield from _table(
@@ -376,12 +378,13 @@ def _published(name: str) -> list[str]:
 
 def _limits(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable[str]:
     data, shape = _data(config), config.get("shape")
-    if isinstance(shape, list) and len(shape) == 3:
+    what = _text(data.get("name")) or "its training data"
+    if isinstance(shape, list) and _images(config):
         kind = {1: "grey", 3: "colour"}.get(shape[0], f"{shape[0]}-channel")
-        what = _text(data.get("name")) or "its training data"
         yield f"- It makes {kind} pictures of {shape[2]} x {shape[1]} pixels that resemble {what}, and nothing else."
-    yield "- What is rare or missing in the training data is rare or missing in its pictures."
-    if results and not any("inception" in str(score["key"]) for score in results):
+    yield f"- What is rare or missing in {what} is rare or missing in what it makes."
+    networks = {_text(score.get("network")) for score in results} - {"", "points"}
+    if networks and not any("inception" in network for network in networks):
         yield "- Its scores are in other features than the FID's, so they cannot be held against published FIDs."
     for line in config.get("limits") or []:
         yield f"- {_text(line)}"
@@ -442,6 +445,12 @@ def _text(value: Any) -> str:
 
 def _slug(text: str) -> str:
     return "-".join("".join(letter if letter.isalnum() or letter in ".-" else " " for letter in text.lower()).split())
+
+
+def _images(config: dict[str, Any]) -> bool:
+    """Whether the model makes images, rather than points."""
+    shape = config.get("shape")
+    return not isinstance(shape, list) or len(shape) == 3
 
 
 def _data(config: dict[str, Any]) -> dict[str, Any]:

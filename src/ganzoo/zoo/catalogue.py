@@ -279,7 +279,7 @@ def _from_folder(name: str, folder: Path) -> Entry:
         family=config["family"],
         status="shipped",
         task=config.get("task", "unconditional"),
-        data=str(data.get("source", "")),
+        data=str(data.get("name") or data.get("source") or ""),
         resolution=_resolution(config),
         terms=_terms_of(config),
         paper=Paper(paper["title"], paper["year"], paper["url"]) if paper else None,
