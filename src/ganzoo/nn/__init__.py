@@ -1,1 +1,1 @@
-"""nn."""
+"""Floor 1: layers, and networks that three or more families share."""
