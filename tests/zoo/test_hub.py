@@ -201,6 +201,51 @@ def wait_for(condition: Any, seconds: float = 30.0) -> None:
         time.sleep(0.01)
 
 
+def client_hosted(folder: str) -> None:
+    """A model of the catalogue: fetched by its pinned commit, held against its pinned hashes, asked for once."""
+    hub = own_hub(folder)
+    from ganzoo.zoo import catalogue
+    from ganzoo.zoo import hub as client
+
+    def entry(pins: dict[str, str]) -> Any:
+        files = {name: catalogue.File(sha256) for name, sha256 in pins.items()}
+        return lambda _: catalogue.Entry(
+            "gan-x", "dcgan", "hosted", "unconditional", "x", files=files, repo="alice/gan", revision=commit
+        )
+
+    files = model_files()
+    commit = hub.put("alice/gan", files)
+    later = hub.put("alice/gan", model_files(2))
+    pins = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    catalogue.find = entry(pins)
+    model, where = client.locate("gan-x")
+    assert where["commit"] == commit and model.check(checkpoint.MODEL).read_bytes() == files[checkpoint.MODEL]
+    hub.clear()
+    client.locate("gan-x")[0].check(checkpoint.MODEL)
+    assert hub.requests == []
+    for name in (checkpoint.MODEL, checkpoint.CONFIG, checkpoint.MANIFEST):
+        catalogue.find = entry({**pins, name: "0" * 64})
+        said = refusal(lambda: client.locate("gan-x")[0].check(checkpoint.MODEL))
+        assert name in said and "ganzoo pull gan-x" in said
+    assert client.locate("gan-x", revision="main")[1]["commit"] == later, "asked for another, the pins do not apply"
+
+
+def test_a_hosted_model_is_held_against_the_catalogue(tmp_path: Path) -> None:
+    fresh(__file__, "client_hosted", tmp_path, cache=tmp_path)
+
+
+def test_a_model_without_weights_says_what_there_is_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ganzoo.zoo import catalogue, hub
+
+    with pytest.raises(BadArgument, match=r"does not read its authors' file \(https://api\.ngc\.nvidia\.com/.*pkl\)"):
+        hub.locate("stylegan2-ffhq")
+    recipe = tmp_path / "recipes" / "wgan_gp" / "x.yaml"
+    found = catalogue.Entry("wgan-gp-x", "wgan_gp", "recipe", "unconditional", "x", recipe=recipe)
+    monkeypatch.setattr(catalogue, "find", lambda name: found)
+    with pytest.raises(BadArgument, match=r"`ganzoo train recipes/wgan_gp/x\.yaml` trains it"):
+        hub.locate("wgan-gp-x")
+
+
 # ------------------------------------------------------------------------------------------------- cuts and flips
 
 
