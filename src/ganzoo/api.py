@@ -94,6 +94,7 @@ def load(
 
     Raises:
         UnknownName: if there is no model of this name; the text names the nearest.
+        BadArgument: if there is no such device.
         BadModelFolder: if a file is missing, damaged or does not fit the family; nothing is half-loaded.
     """
     import torch
@@ -107,8 +108,12 @@ def load(
     game.provenance = {**provenance, "sha256": folder.hashes()}
     game.card = _card(folder)
     game.eval()
-    # Lightning took the meta device, on which the family was made, for the module's own
-    return game.to(device or "cpu", dtype or torch.float32)
+    try:
+        # Lightning took the meta device, on which the family was made, for the module's own
+        return game.to(torch.device(device or "cpu"), dtype or torch.float32)
+    except (RuntimeError, AssertionError) as error:  # torch's, for a device that is none or not there
+        reason = str(error).split("\n")[0]
+        raise BadArgument(f"device is {device}; cpu, cuda or mps is expected, where there is one ({reason})") from None
 
 
 def _locate(

@@ -7,6 +7,7 @@ person for what they did: errors that ganzoo raises on purpose are one line. `GA
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import pkgutil
 import sys
@@ -66,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and gives the exit status."""
     # Once its command was imported, `list` is that module here
     given = [*(sys.argv[1:] if arguments is None else arguments)]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where the terminal has no such letter as ±
     try:
         status = _run(given)
         sys.stdout.flush()

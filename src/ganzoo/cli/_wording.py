@@ -63,12 +63,12 @@ def _explain(text: str, key: str, path: str, keys: list[str]) -> str:
     within = re.match(r"Problem with given class_path '([^']+)':\s*", text)
     if within:
         return _explain(_dedented(text[within.end() :]), key, within[1], keys)
-    foreign = re.match(r"Importing '([\w.]+)' is not allowed", text)
-    if foreign:
-        return _unknown_class(foreign[1], key, foreign=True)
     union = re.search(r"^Errors:\n(.*?)(?:^Given value type:.*?^Given value: (.*)|\Z)", text, re.DOTALL | re.MULTILINE)
     if union:
         return _of_union(union[1], union[2] or "", key, path, keys)
+    foreign = re.search(r"Importing '([\w.]+)' is not allowed", text)
+    if foreign:
+        return _unknown_class(foreign[1], key, foreign=True)
     wrong = re.search(r"Expected an? (.+?)\. Got value: (.*)", text, re.DOTALL)
     if wrong:
         return f"{key} is {_short(wrong[2])}; {_type(wrong[1])} is expected"
@@ -163,7 +163,8 @@ def _near_key(name: str, keys: list[str]) -> str:
 def _near(name: str, known: Iterable[str]) -> str:
     """A clause with the known names nearest to a name, whatever their case; all of them where they are few."""
     table = {_plain(each): each for each in known}
-    close = difflib.get_close_matches(_plain(name), table, n=3, cutoff=0.6)
+    same = [_plain(name)] if _plain(name) in table else None
+    close = same or difflib.get_close_matches(_plain(name), table, n=3, cutoff=0.6)
     if close:
         return f"; did you mean {' or '.join(table[each] for each in close)}?"
     return f"; there are {', '.join(sorted(table.values()))}" if 0 < len(table) <= 16 else ""

@@ -111,7 +111,8 @@ def bar(quiet: bool = False) -> Iterator[Progress | None]:
     try:
         yield progress
     finally:
-        bars.stop()
+        if tasks:
+            bars.stop()
 
 
 def table(scores: list[Score]) -> None:

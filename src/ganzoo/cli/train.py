@@ -51,6 +51,9 @@ examples:
   ganzoo train dcgan/finetune-folder --data.init_args.root photos/
   torchrun --nproc-per-node 8 -m ganzoo train wgan_gp/fashion-mnist
 
+A recipe can name the classes of ganzoo, and Lightning's callbacks, loggers and their like; nothing else is imported,
+unless GANZOO_IMPORT names your own modules: their families and data sources can then be used as well.
+
 A run writes into its folder: last.ckpt to go on from, the model folder last, log.jsonl, previews/, reals.png,
 recipe.yaml.
 ctrl-C lets the batch finish, saves, and says how to go on."""
@@ -146,6 +149,7 @@ class Session:
     """
 
     def __init__(self, recipe: Path, overrides: list[str]) -> None:
+        check_readable(recipe)  # before the imports that take seconds
         _quiet()
         from argparse import ArgumentError
 
@@ -188,7 +192,6 @@ class Session:
             return BadArgument(f"{recipe}: {_wording.of_recipe(message, keys)}")
 
         self.recipe = recipe
-        check_readable(recipe)
         try:
             self.cli = _CLI(
                 Game,

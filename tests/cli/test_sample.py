@@ -1,0 +1,126 @@
+"""`ganzoo sample`, `verify` and `evaluate` on a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import tiny
+from PIL import Image
+
+from ganzoo import cli
+from ganzoo.cli.sample import _runs, numbers
+from ganzoo.training.saving import write_model
+from ganzoo.types import BadArgument
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("models") / "info"
+    write_model(tiny("infogan"), folder, {"name": "info"})
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("models") / "plain"
+    write_model(tiny("dcgan"), folder, {"name": "plain"})
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("0-3", [0, 1, 2, 3]),
+        ("7", [7]),
+        ("0-2,20,5-6", [0, 1, 2, 20, 5, 6]),
+        (" 1 , 2-3 ", [1, 2, 3]),
+        ("4-4", [4]),
+        ("3,3", [3, 3]),
+    ],
+)
+def test_numbers(text: str, found: list[int]) -> None:
+    assert numbers(text, "--seeds") == found
+
+
+@pytest.mark.parametrize("text", ["", "a", "-1", "1-", "1--2", "1,,2", "1.5", "0x3", "²", "1-2-3", "1;2"])
+def test_what_are_no_numbers(text: str) -> None:
+    with pytest.raises(BadArgument, match=r"--seeds is .*such as 0-15,20"):
+        numbers(text, "--seeds")
+
+
+def test_seeds_are_drawn_in_runs() -> None:
+    assert _runs([0, 1, 2, 9, 10, 4]) == [[(0, 0), (1, 1), (2, 2)], [(3, 9), (4, 10)], [(5, 4)]]
+
+
+def drawn(model: str, out: Path, *words: str) -> None:
+    assert cli.main(["sample", model, "--out", str(out), "--device", "cpu", *words]) == 0
+
+
+def test_a_folder_of_pictures_and_each_alone(plain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn(plain, tmp_path / "all", "--seeds", "3-5,20", "--batch_size", "2")
+    assert f"4 samples of {plain} in {tmp_path / 'all'}" in capsys.readouterr().out
+    files = sorted(path.name for path in (tmp_path / "all").iterdir())
+    assert files == ["000003.png", "000004.png", "000005.png", "000020.png"]
+    for seed in (4, 20):
+        drawn(plain, tmp_path / "one", "--seeds", str(seed))
+        alone, among = (np.asarray(Image.open(tmp_path / f / f"{seed:06d}.png")).astype(int) for f in ("one", "all"))
+        assert alone.shape == (8, 8) and np.abs(alone - among).max() <= 1
+
+
+def test_a_grid(plain: str, tmp_path: Path) -> None:
+    drawn(plain, tmp_path / "new" / "grid.png", "--seeds", "0-8")
+    width, height = Image.open(tmp_path / "new" / "grid.png").size
+    assert width == height > 3 * 64
+
+
+def test_labels(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn(model, tmp_path / "all", "--seeds", "0-2", "--labels", "0-2")
+    drawn(model, tmp_path / "two", "--seeds", "0-2", "--labels", "2")
+    same = [(tmp_path / "all" / f"00000{i}.png").read_bytes() == (tmp_path / "two" / f"00000{i}.png").read_bytes()
+            for i in range(3)]  # fmt: skip
+    assert same == [False, False, True]
+    capsys.readouterr()
+    for labels, said in (("3", "label 3 is out of range; classes run from 0 to 2"), ("0-1", "2 classes for 3 seeds")):
+        assert cli.main(["sample", model, "--seeds", "0-2", "--labels", labels, "--device", "cpu"]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_what_the_family_lacks(plain: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (["--labels", "1"], "DCGAN has no classes"),
+        (["--truncation", "0.7"], "DCGAN has no truncation"),
+        (["--seeds", "4294967296"], "seed 4294967296 is out of range"),
+        (["--batch_size", "0"], "batch size is 0"),
+        (["--device", "tpu9"], "tpu9"),
+    ):
+        status = cli.main(["sample", plain, *(words if "--device" in words else [*words, "--device", "cpu"])])
+        err = capsys.readouterr().err
+        assert status == 2 and said in err and err.count("\n") == 1 and "unexpected" not in err, err
+
+
+def test_where_nothing_can_be_written(plain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file" / "x", tmp_path / "file" / "grid.png", tmp_path / "file"):
+        assert cli.main(["sample", plain, "--out", str(out), "--device", "cpu", "--seeds", "0"]) in (1, 2)
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and "unexpected" not in err and str(tmp_path / "file") in err, err
+
+
+def test_verify_says_what_it_saw(plain: str, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["verify", plain, model]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all("golden picture within 0 levels" in line for line in lines)
+    (Path(model).parent / "info").joinpath("config.json").touch()
+
+
+def test_evaluate_refuses_in_one_line(plain: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (["--protocol", "fid"], "'fid' is no protocol"),
+        (["--data", "Fashion"], "no data source 'Fashion'"),
+        ([], "does not say what it was trained on; name the data"),
+    ):
+        assert cli.main(["evaluate", plain, "--device", "cpu", *words]) == 2
+        err = capsys.readouterr().err
+        assert said in err and err.count("\n") == 1 and "unexpected" not in err, err

@@ -1,0 +1,223 @@
+"""The Python functions: load, create, fine-tuning, verify. Evaluation is tested with the metrics."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import fit, tiny
+from PIL import Image
+
+import ganzoo
+from ganzoo import api, cli
+from ganzoo.training.engine import Engine
+from ganzoo.training.saving import write_model
+from ganzoo.types import BadArgument, BadModelFolder, Samples, UnknownName
+from ganzoo.zoo import checkpoint
+
+SHIPPED = checkpoint.shipped_folders()
+
+
+# --------------------------------------------------------------------------------------------------------------- load
+
+
+def test_a_loaded_model_is_handed_through() -> None:
+    game = tiny("dcgan")
+    assert ganzoo.load(game) is game
+    assert isinstance(game, Samples)
+
+
+def test_a_runs_folder_holds_its_models(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for name, width in (("last", 4), ("best", 5)):
+        write_model(tiny("dcgan", width=width), run / name, {"name": name})
+        loaded = ganzoo.load(run)
+        assert loaded.card is not None and loaded.card.name == name, "the best where there is one"
+    assert ganzoo.load(str(run / "last")).arguments["width"] == 4
+    assert ganzoo.load(run / "last").provenance == {
+        "from": "folder",
+        "path": str(run / "last"),
+        "sha256": ganzoo.verify(run / "last")["files"],
+    }
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions(dtype: torch.dtype, tmp_path: Path) -> None:
+    write_model(tiny("dcgan"), tmp_path / "m", {})
+    game: Any = ganzoo.load(tmp_path / "m", dtype=dtype)
+    plain = ganzoo.load(tmp_path / "m")
+    assert {p.dtype for p in game.generator.parameters()} == {dtype}
+    images = game.sample(3)
+    assert images.dtype == torch.float32 and torch.allclose(images, plain.sample(3), atol=0.02)
+
+
+def test_a_device_that_is_none(tmp_path: Path) -> None:
+    write_model(tiny("dcgan"), tmp_path / "m", {})
+    with pytest.raises(BadArgument, match=r"device is tpu9; cpu, cuda or mps is expected"):
+        ganzoo.load(tmp_path / "m", device="tpu9")
+    with pytest.raises(BadArgument, match=r"device is cuda:99; "):
+        ganzoo.load(tmp_path / "m", device="cuda:99")
+    assert ganzoo.load(tmp_path / "m", device=torch.device("cpu")).device.type == "cpu"
+
+
+def test_names_that_are_not_there() -> None:
+    with pytest.raises(UnknownName, match=r"no model 'dcgan-fashion-mnits'; did you mean dcgan-fashion-mnist"):
+        ganzoo.load("dcgan-fashion-mnits")
+    with pytest.raises(UnknownName, match=r"no family 'wgan_pg'; did you mean wgan_gp or wgan"):
+        ganzoo.create("wgan_pg")
+    with pytest.raises(UnknownName, match=r"no family 'quux'; there are dcgan, gan, "):
+        ganzoo.create("quux")
+    with pytest.raises(UnknownName):
+        ganzoo.info("quux")
+    assert ganzoo.models("quux") == []
+
+
+def test_create_takes_the_name_with_hyphens_and_tuples() -> None:
+    game = ganzoo.create("wgan-gp", size=8, channels=1, width=2, betas=(0.1, 0.9))
+    assert type(game).__name__ == "WGANGP" and game.arguments["betas"] == [0.1, 0.9]
+    assert not torch.equal(game.sample(1), ganzoo.create("wgan-gp", size=8, channels=1, width=2).sample(1))
+
+
+def test_a_model_whose_weights_nobody_published_says_which_recipe_trains_it() -> None:
+    recipes = [entry["name"] for entry in ganzoo.models() if entry["status"] == "recipe"]
+    for name in recipes[:3]:
+        with pytest.raises(ganzoo.GanzooError, match=r"ganzoo train "):
+            ganzoo.load(name)
+
+
+# ------------------------------------------------------------------------------------------------------ shipped models
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_is_whole_and_draws_its_golden_pictures(name: str) -> None:
+    found = ganzoo.verify(name)
+    config = json.loads((SHIPPED[name] / checkpoint.CONFIG).read_text())
+    assert config["name"] == name and config["licence"]
+    assert {"model.safetensors", "players.safetensors", "config.json", "results.json", "samples.png"} <= set(
+        found["files"]
+    )
+    assert (found["golden"] is not None) == (len(config["shape"]) == 3)
+    assert sum(path.stat().st_size for path in SHIPPED[name].iterdir()) <= 4_000_000
+    entry: dict[str, Any] = ganzoo.info(name)
+    assert (entry["status"], entry["family"]) == ("shipped", config["family"])
+    game = ganzoo.load(name)
+    images = game.sample(4, seed=10)
+    assert torch.equal(images, game.sample(4, seed=10)) and images.std() > 0.1
+    assert game.provenance is not None and game.provenance["from"] == "shipped"
+
+
+# --------------------------------------------------------------------------------------------------------- fine-tuning
+
+
+def player_tensors(game: Any) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in game.player_tensors().items()}
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+@pytest.mark.parametrize("average", [None, 20.0])
+def test_fine_tuning_starts_every_player(averaged: bool, average: float | None, tmp_path: Path) -> None:
+    trained = tiny("infogan")
+    trained.engine = Engine(average=10.0 if averaged else None)
+    fit(trained, 3)
+    write_model(trained, tmp_path / "m", {})
+
+    fresh = tiny("infogan", lr=5e-4)
+    fresh.engine = Engine(average=average)
+    before = player_tensors(fresh)
+    api.initialise(fresh, tmp_path / "m")
+    for key, value in trained.player_tensors().items():
+        assert torch.equal(fresh.player_tensors()[key], value)
+    assert any(not torch.equal(before[key], value) for key, value in fresh.player_tensors().items())
+    assert bool(fresh._averages) == (average is not None)
+    if average is not None:  # samples begin as those of the model to start from
+        assert torch.equal(fresh.sample(2), ganzoo.load(tmp_path / "m").sample(2))
+    assert fresh.arguments["lr"] == 5e-4 and fresh.batches_seen == 0
+    fit(fresh, 2)
+    assert all(value.isfinite().all() for value in fresh.player_tensors().values())
+
+
+def test_what_cannot_be_started_from_changes_nothing(tmp_path: Path) -> None:
+    for name, arguments in (("wgan", {}), ("dcgan", {"width": 5}), ("dcgan", {"channels": 3})):
+        write_model(tiny(name, **arguments), tmp_path / f"{name}{len(arguments)}{arguments.get('width', '')}", {})
+    cases = [
+        ("wgan0", r"wgan0 is a WGAN, and the recipe trains a DCGAN"),
+        ("dcgan15", r"generator\.main\.0\.weight has shape \(6, 10, 2, 2\) in .* and \(6, 8, 2, 2\) in the recipe"),
+        ("dcgan1", r"generator\.main\.3\.weight has shape \(8, 3, 4, 4\)|generator\.main\.\d+\.weight has shape"),
+    ]
+    for folder, said in cases:
+        game = tiny("dcgan")
+        before = player_tensors(game)
+        with pytest.raises(BadArgument, match="init_from: .*" + said):
+            api.initialise(game, tmp_path / folder)
+        assert all(torch.equal(before[key], value) for key, value in game.player_tensors().items())
+    (tmp_path / "wgan0" / checkpoint.PLAYERS).unlink()
+    checkpoint.write_manifest(tmp_path / "wgan0")
+    with pytest.raises(BadModelFolder, match=r"holds no players\.safetensors"):
+        api.initialise(tiny("wgan"), tmp_path / "wgan0")
+
+
+@pytest.mark.skipif("dcgan-fashion-mnist" not in SHIPPED, reason="the model to start from is not in checkpoints/")
+def test_the_recipe_that_fine_tunes_on_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """50 pictures of discs in all sizes and modes, and one that is no picture: a few steps from the shipped model."""
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    rng = np.random.RandomState(0)
+    (tmp_path / "photos").mkdir()
+    for i in range(50):
+        side = int(rng.randint(30, 90))
+        y, x = np.mgrid[:side, : side + 10]
+        disc = (np.hypot(y - side / 2, x - side / 2) < rng.uniform(0.2, 0.5) * side) * 255
+        picture = Image.fromarray(disc.astype(np.uint8)).convert(("L", "RGB", "RGBA", "P")[i % 4])
+        picture.save(tmp_path / "photos" / f"{i}.png")
+    (tmp_path / "photos" / "broken.png").write_bytes(b"no picture")
+    words = ["--trainer.accelerator", "cpu", "--trainer.max_steps", "3", "--run.folder", str(tmp_path / "run")]
+    recipe = ["train", "dcgan/finetune-folder", "--data.init_args.root", str(tmp_path / "photos"), *words]
+    assert cli.main(recipe) == 0
+    tuned, start = ganzoo.load(tmp_path / "run", players=True), ganzoo.load("dcgan-fashion-mnist", players=True)
+    assert tuned.card is not None and tuned.card.facts["training"]["init_from"] == "dcgan-fashion-mnist"
+    near = [(tuned.player_tensors()[key] - value).abs().max().item()
+            for key, value in start.player_tensors().items() if key.endswith(".weight")]  # fmt: skip
+    assert 0 < max(near) < 0.05, "three steps of 1e-4 away from where it started"
+    assert np.abs(tuned.sample(4).numpy() - start.sample(4).numpy()).mean() < 0.2
+
+    capsys.readouterr()
+    assert cli.main([*recipe[:4], "--model.init_args.width", "16", *words[:-1], str(tmp_path / "other")]) == 2
+    err = capsys.readouterr().err
+    assert "init_from: generator.main.0.weight has shape" in err and err.count("\n") == 1
+    assert cli.main(["train", "dcgan/finetune-folder", "--trainer.accelerator", "cpu"]) == 2
+    err = capsys.readouterr().err
+    assert "root" in err and err.count("\n") == 1 and "unexpected" not in err, err
+    shutil.rmtree(tmp_path / "cache")
+
+
+# -------------------------------------------------------------------------------------------------------------- verify
+
+
+def test_verify_counts(tmp_path: Path) -> None:
+    game = tiny("dcgan")
+    write_model(game, tmp_path / "m", {})
+    found = ganzoo.verify(tmp_path / "m")
+    assert found["tensors"] == len(game.state_dict()) and found["golden"] == 0
+    assert set(found["files"]) == set(checkpoint.LISTED)
+    points = tmp_path / "points"
+    write_model(tiny("unrolled"), points, {})
+    assert ganzoo.verify(points)["golden"] is None
+
+
+def test_verify_notices_other_weights_behind_the_same_picture(tmp_path: Path) -> None:
+    game: Any = tiny("dcgan")
+    write_model(game, tmp_path / "m", {})
+    with torch.no_grad():
+        for parameter in game.generator.parameters():
+            parameter.mul_(3)
+    write_model(game, tmp_path / "other", {})
+    shutil.copy(tmp_path / "m" / checkpoint.GOLDEN, tmp_path / "other" / checkpoint.GOLDEN)
+    checkpoint.write_manifest(tmp_path / "other")
+    with pytest.raises(BadModelFolder, match=r"golden\.png: the model draws other pictures"):
+        ganzoo.verify(tmp_path / "other")
