@@ -40,8 +40,9 @@ STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 KNOWN = 5  # classes of the reference where modes are invented
 
 # metric: (title, whether a worse image moves it up, for noise, blur, dropping and invention; 0 where it may do either)
+# (plain letters: the charts' font has no accents)
 METRICS = {
-    "fd": ("Fréchet distance", (1, 1, 1, 1)),
+    "fd": ("Frechet distance", (1, 1, 1, 1)),
     "kid": ("kernel distance", (1, 1, 1, 1)),
     "precision": ("precision", (-1, -1, 0, -1)),
     "recall": ("recall", (-1, -1, -1, 0)),

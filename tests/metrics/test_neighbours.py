@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganzoo.metrics import density_coverage, nearest_neighbours, neighbours, precision_recall
 from ganzoo.types import BadArgument, BadData
@@ -45,6 +46,18 @@ def test_counts_are_exactly_those_of_prdc(n: int, m: int, d: int, k: int) -> Non
     assert density == pytest.approx(expected["density"], rel=1e-12)  # a sum in another order
     assert coverage == expected["coverage"]
     assert found.precision > 0 and coverage > 0  # the comparison says something
+
+
+@pytest.mark.parametrize("factor", [1, 300, 3000, 30_000])
+def test_counts_stay_exact_however_little_float32_is_trusted(monkeypatch: pytest.MonkeyPatch, factor: int) -> None:
+    bound = neighbours._error
+    monkeypatch.setattr(neighbours, "_error", lambda x, y: factor * bound(x, y))
+    monkeypatch.setattr(neighbours, "BLOCK", 100)
+    for seed in range(3):
+        x, y = pair(400, 300, 16, seed)
+        expected = by_prdc(x, y, 3)
+        assert tuple(precision_recall(x, y, 3)) == (expected["precision"], expected["recall"])
+        assert density_coverage(x, y, 3).density == pytest.approx(expected["density"], rel=1e-12)
 
 
 def test_precision_and_recall_are_those_of_torch_fidelity() -> None:
@@ -122,3 +135,28 @@ def test_broken_features_are_refused() -> None:
         precision_recall(x, y * torch.inf)
     with pytest.raises(BadArgument, match="3 and of 2"):
         density_coverage(x, y[:, :2], k=3)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the largest tensor that is made."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for each in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(each, torch.Tensor):
+                self.numbers = max(self.numbers, each.numel())
+        return made
+
+
+def test_no_tensor_is_larger_than_a_block_or_the_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "BLOCK", 128)
+    x, y = pair(1500, 1400, 16)  # a whole matrix of distances would hold two million numbers
+    with Largest() as largest:
+        precision_recall(x, y)
+        density_coverage(x, y)
+        nearest_neighbours(y, x, k=3)
+    assert 128 * 128 <= largest.numbers <= 1500 * 16 * 2

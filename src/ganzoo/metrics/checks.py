@@ -41,3 +41,11 @@ def check_features(*sets: Tensor, least: int = 1) -> None:
         if not bool(torch.isfinite(features.sum(dim=1)).all()):
             row = int((~torch.isfinite(features).all(dim=1)).nonzero()[0]) if len(features) else 0
             raise BadData(f"The features of sample {row} hold NaN or infinite values; its image is broken.")
+
+
+def mean_of(features: Tensor) -> Tensor:
+    """The mean `(d,)` float64 of features `(n, d)`, in blocks: torch would copy all to float64."""
+    total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
+    for part in features.split(1024):
+        total += part.sum(dim=0, dtype=torch.float64)
+    return total / len(features)

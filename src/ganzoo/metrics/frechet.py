@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganzoo.metrics.checks import check_features
+from ganzoo.metrics.checks import check_features, mean_of
 from ganzoo.types import BadArgument
 
 
@@ -45,7 +45,7 @@ def moments(features: Tensor) -> Moments:
     """
     check_features(features, least=2)
     n, d = features.shape
-    mean = features.mean(dim=0, dtype=torch.float64)
+    mean = mean_of(features)
     covariance = torch.zeros(d, d, dtype=torch.float64, device=features.device)
     for part in features.split(4096):  # in blocks: float64 copies of all features would double the memory twice
         centred = part.double() - mean
@@ -68,10 +68,10 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     few, many = (real, generated) if len(real) <= len(generated) else (generated, real)
     if len(few) > few.shape[1]:
         return _distance(moments(real), moments(generated))
-    mean, n = few.mean(dim=0, dtype=torch.float64), len(few)
+    mean, n = mean_of(few), len(few)
     a = (few.double() - mean) / (n - 1) ** 0.5
     if len(many) <= many.shape[1]:
-        other_mean = many.mean(dim=0, dtype=torch.float64)
+        other_mean = mean_of(many)
         b = (many.double() - other_mean) / (len(many) - 1) ** 0.5
         # the eigenvalues of A(BᵀB)Aᵀ are the squared singular values of ABᵀ
         root = torch.linalg.svdvals(a @ b.T).sum()

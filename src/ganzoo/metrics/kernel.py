@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.metrics.checks import MeanAndStd, check_features
+from ganzoo.metrics.checks import MeanAndStd, check_features, mean_of
 from ganzoo.metrics.precision import full_precision
 from ganzoo.types import BadArgument
 
@@ -66,7 +66,7 @@ def kernel_distance_full(real: Tensor, generated: Tensor, block: int = 512) -> f
     check_features(real, generated, least=2)
     # The distance is a small difference of large sums. Products are taken of centred features in float32, and what the
     # centre contributes, and all sums, in float64: x·y = x'·y' + c·x + c·y - c·c with x' = x - c.
-    centre = torch.cat([real, generated]).mean(dim=0, dtype=torch.float64)
+    centre = (mean_of(real) + mean_of(generated)) / 2
     x, y = _Centred(real, centre), _Centred(generated, centre)
     n, m = len(real), len(generated)
     with full_precision(real.device):
@@ -82,10 +82,9 @@ class _Centred:
 
     def __init__(self, features: Tensor, centre: Tensor) -> None:
         d = features.shape[1]
-        exact = features.double()
-        centred = (exact - centre) / d**0.5
-        self.features = centred if features.dtype == torch.float64 else centred.float()
-        self.shift = (exact @ centre - centre @ centre / 2) / d + 0.5
+        self.features = (features - centre.to(features.dtype)) / d**0.5
+        inner = torch.cat([part.double() @ centre for part in features.split(1024)])
+        self.shift = (inner - centre @ centre / 2) / d + 0.5
 
 
 def _kernel(x: _Centred, y: _Centred, i: int, j: int, block: int) -> Tensor:
