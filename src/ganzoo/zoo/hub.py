@@ -68,9 +68,10 @@ class Damaged(BadModelFolder):
     def remove(self) -> None:
         """Removes the folder's files, and what they link to in the Hub's cache, so that they are fetched again."""
         _Hashes(self.folder).path.unlink(missing_ok=True)
-        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+        for name in (MANIFEST, *LISTED):
+            path = self.folder / name
             target = path.resolve()
-            path.unlink()
+            path.unlink(missing_ok=True)
             if target.parent == self.folder.parent.parent.resolve() / "blobs":
                 target.unlink(missing_ok=True)
 
