@@ -9,7 +9,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ganzoo.metrics import density_coverage, nearest_neighbours, neighbours, precision_recall
+from ganzoo.metrics import (
+    density_coverage,
+    frechet_distance,
+    kernel_distance_full,
+    nearest_neighbours,
+    neighbours,
+    precision_recall,
+)
 from ganzoo.types import BadArgument, BadData
 
 prdc = pytest.importorskip("prdc")
@@ -127,6 +134,14 @@ def test_impossible_numbers_of_neighbours_are_refused(k: int) -> None:
         precision_recall(x, y, k)
     with pytest.raises(BadArgument, match="k="):
         nearest_neighbours(y, x, k=6 * (k > 0))
+
+
+def test_half_precision_features_are_taken_as_they_are() -> None:
+    x, y = (v.half() for v in pair(60, 50, 16))
+    assert precision_recall(x, y) == precision_recall(x.float(), y.float())
+    assert density_coverage(x, y) == density_coverage(x.double(), y.double())
+    assert kernel_distance_full(x, y) == pytest.approx(kernel_distance_full(x.double(), y.double()), rel=1e-5)
+    assert frechet_distance(x, y) == pytest.approx(frechet_distance(x.double(), y.double()), rel=1e-9)
 
 
 def test_broken_features_are_refused() -> None:

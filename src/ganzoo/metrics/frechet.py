@@ -64,6 +64,7 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
         BadData: for fewer than 2 samples in a set, or values that are not finite.
     """
     check_features(real, generated, least=2)
+    generated = generated.to(real.device)
     _warn_of_rank(min(len(real), len(generated)), real.shape[1])
     few, many = (real, generated) if len(real) <= len(generated) else (generated, real)
     if len(few) > few.shape[1]:

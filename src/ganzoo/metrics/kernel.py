@@ -45,7 +45,8 @@ def kernel_distance(
     values = []
     for _ in range(subsets):
         rows = [torch.from_numpy(random.choice(len(s), subset_size, replace=False)) for s in (real, generated)]
-        values.append(kernel_distance_full(real[rows[0].to(real.device)], generated[rows[1].to(generated.device)]))
+        one, two = (s[at.to(s.device)] for s, at in zip((real, generated), rows, strict=True))
+        values.append(kernel_distance_full(one, two))
     return MeanAndStd(float(np.mean(values)), float(np.std(values)))
 
 
@@ -64,6 +65,7 @@ def kernel_distance_full(real: Tensor, generated: Tensor, block: int = 512) -> f
         BadData: for fewer than 2 samples in a set, or values that are not finite.
     """
     check_features(real, generated, least=2)
+    generated = generated.to(real.device)
     # The distance is a small difference of large sums. Products are taken of centred features in float32, and what the
     # centre contributes, and all sums, in float64: x·y = x'·y' + c·x + c·y - c·c with x' = x - c.
     centre = (mean_of(real) + mean_of(generated)) / 2
@@ -82,6 +84,7 @@ class _Centred:
 
     def __init__(self, features: Tensor, centre: Tensor) -> None:
         d = features.shape[1]
+        features = features if features.dtype == torch.float64 else features.float()
         self.features = (features - centre.to(features.dtype)) / d**0.5
         inner = torch.cat([part.double() @ centre for part in features.split(1024)])
         self.shift = (inner - centre @ centre / 2) / d + 0.5

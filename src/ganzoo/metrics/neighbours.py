@@ -88,6 +88,7 @@ def density_coverage(real: Tensor, generated: Tensor, k: int = 5) -> DensityAndC
         BadData: for values that are not finite.
     """
     check_features(real, generated)
+    generated = generated.to(real.device)
     _check(k, real)
     x, y = _pair(real, generated)
     with full_precision(real.device):
@@ -111,7 +112,7 @@ def nearest_neighbours(samples: Tensor, others: Tensor, k: int = 1) -> Neighbour
     check_features(samples, others)
     if not 1 <= k <= len(others):
         raise BadArgument(f"k={k}: give 1 to {len(others)}, the number of samples to search.")
-    x, y = _pair(samples, others)
+    x, y = _pair(samples, others.to(samples.device))
     with full_precision(samples.device):
         nearest = _Smallest(len(x.values), k + _SPARE, samples.device)
         for i, j, squares in _blocks(x, y):
@@ -134,6 +135,7 @@ class _Cloud:
     """Features less their common centre, in float32, with squared norms; and as they came, for exact distances."""
 
     def __init__(self, features: Tensor, centre: Tensor) -> None:
+        features = features if features.dtype == torch.float64 else features.float()
         self.features = features
         # in float32 the difference is off by ε of itself at most, which the bound on errors allows for
         self.values = (features - centre.to(features.dtype)).float()
@@ -154,7 +156,7 @@ class _Cloud:
 def _pair(real: Tensor, generated: Tensor) -> tuple[_Cloud, _Cloud]:
     """Distances do not change with the centre; their rounding errors do."""
     centre = mean_of(real)
-    return _Cloud(real, centre), _Cloud(generated.to(real.device), centre)
+    return _Cloud(real, centre), _Cloud(generated, centre)
 
 
 def _own(features: Tensor) -> _Cloud:
