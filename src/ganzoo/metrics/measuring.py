@@ -427,6 +427,8 @@ class _Run:
         self.real = real
         self.holdout = holdout
         self.device = device
+        # metrics compute in float64, which Apple's GPUs do not have
+        self.home = torch.device("cpu") if device.type == "mps" else device
         self.batch_size = batch_size or (64 if device.type == "cpu" else 256)
         self.own = networks
         self.progress = progress
@@ -469,9 +471,9 @@ class _Run:
                 rounded = to_uint8(images) if images.ndim == 4 else images
                 for view in features:
                     seen, probabilities = self.network(view).both(rounded if view.rounding else images)
-                    features[view].append(seen)
+                    features[view].append(seen.to(self.home))
                     if view in self.with_classes and probabilities is not None:
-                        classes[view].append(probabilities)
+                        classes[view].append(probabilities.to(self.home))
                 if self.progress and self.rank == 0:
                     self.progress(what, min(n, rows.start + len(rows) * self.world), n)
         if 0 <= least < torch.inf:
@@ -489,7 +491,7 @@ class _Run:
         return found
 
     def _join(self, parts: list[Tensor], width: int, n: int) -> Tensor:
-        local = torch.cat(parts) if parts else torch.empty(0, width, device=self.device)
+        local = torch.cat(parts) if parts else torch.empty(0, width, device=self.home)
         return join(local, n, self.batch_size)
 
     def _check(self, what: str, images: Tensor, rows: range) -> None:
@@ -537,7 +539,7 @@ class _Run:
         if len(self.shape) == 1:
             low, high = self.real.values.min(axis=0), self.real.values.max(axis=0)
             points = np.random.RandomState(p.seed).uniform(low, high, (n, *self.shape)).astype(np.float32)
-            return _Sample(torch.from_numpy(points).to(self.device))
+            return _Sample(torch.from_numpy(points).to(self.home))
         facts = {
             "format": 1,
             "noise": self.shape,
@@ -562,8 +564,8 @@ class _Run:
             tensors = store.read(path, n) if self.rank == 0 and view.network != "points" else None
             if from_first(tensors is not None):
                 held = tensors or {"features": torch.empty(0, self.network(view).dimension)}
-                sample = _Sample(held["features"].to(self.device))
-                sample.probabilities = held["classes"].to(self.device) if "classes" in held else None
+                sample = _Sample(held["features"].to(self.home))
+                sample.probabilities = held["classes"].to(self.home) if "classes" in held else None
             else:
                 sample = self.see(what, n, fetch, [view])[view]
                 if self.rank == 0 and view.network != "points":

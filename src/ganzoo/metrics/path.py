@@ -113,8 +113,10 @@ def feature_distance(network: FeatureNetwork) -> Distance:
     """
 
     def distance(one: Tensor, two: Tensor) -> Tensor:
-        difference = network(one).double() - network(two).double()
-        return difference.square().sum(dim=1)
+        here, there = network(one), network(two)
+        if here.device.type == "mps":  # which has no float64
+            here, there = here.cpu(), there.cpu()
+        return (here.double() - there.double()).square().sum(dim=1)
 
     return distance
 
