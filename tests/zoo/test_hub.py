@@ -45,6 +45,7 @@ def refusal(function: Any, *arguments: Any, **options: Any) -> str:
 def client_pull(model: str, players: str = "") -> None:
     from ganzoo.zoo import hub
 
+    begin = time.monotonic()
     try:
         folder, where = hub.locate(model, players=bool(players))
         for name in folder.hashes():
@@ -53,7 +54,8 @@ def client_pull(model: str, players: str = "") -> None:
         names = sorted(path.name for path in folder.path.iterdir())
         print(json.dumps({"path": str(folder.path), "files": names, **where}))
     except GanzooError as error:
-        print(json.dumps({"error": type(error).__name__, "text": str(error)}))
+        seconds = time.monotonic() - begin
+        print(json.dumps({"error": type(error).__name__, "text": str(error), "seconds": seconds}))
 
 
 def pulled(hub: Hub | None, cache: Path, model: str, *players: str, **options: Any) -> dict[str, Any]:
@@ -334,9 +336,8 @@ def test_eight_processes_fetch_once_and_twice_when_one_is_killed(hub: Hub, tmp_p
 
 
 def test_offline_and_not_cached_is_said_at_once(hub: Hub, tmp_path: Path) -> None:
-    begin = time.monotonic()
     got = pulled(hub, tmp_path / "cache", "hf://alice/gan", HF_HUB_OFFLINE="1")
-    assert time.monotonic() - begin < 5
+    assert got["seconds"] < 5, "the client alone would try for 23 seconds"
     assert got["error"] == "HubError" and "ganzoo pull hf://alice/gan" in got["text"]
     assert hub.requests == []
 
@@ -347,9 +348,8 @@ def test_offline_uses_the_branch_as_it_was_fetched_last(hub: Hub, tmp_path: Path
     hub.stop()
     assert pulled(hub, tmp_path / "cache", "hf://alice/gan", HF_HUB_OFFLINE="1")["commit"] == commit
     assert pulled(hub, tmp_path / "cache", "hf://alice/gan")["commit"] == commit, "nor does an unreachable hub matter"
-    begin = time.monotonic()
     got = pulled(hub, tmp_path / "empty", "hf://alice/gan")
-    assert got["error"] == "Unreachable" and hub.url in got["text"] and time.monotonic() - begin < 10
+    assert got["error"] == "Unreachable" and hub.url in got["text"] and got["seconds"] < 10
 
 
 def client_refusals(folder: str) -> None:
