@@ -117,9 +117,7 @@ class Watch(Callback):
             move(player, loss, *args, counts=counts)
             after = tensors(pl_module)
             names = before.keys() | after.keys()
-            self.changed.append(
-                (player, [n for n in names if n not in before or not torch.equal(before[n], after[n])])
-            )
+            self.changed.append((player, [n for n in names if n not in before or not torch.equal(before[n], after[n])]))
 
         pl_module.move = watched  # type: ignore[method-assign]
 
@@ -143,6 +141,7 @@ class Spoil(Callback):
             def bad(*parts: Any) -> Tensor:
                 return loss(*parts) * float("nan")  # type: ignore[no-any-return]
 
+            bad.__name__ = loss.__name__
             chosen = pl_module.batches_seen in self.batches and self.player in (None, player)
             move(player, bad if chosen else loss, *args, counts=counts)
 

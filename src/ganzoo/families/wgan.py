@@ -64,7 +64,7 @@ class WGAN(Game):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1: an update of the critic with a batch, clipped; after n_critic of them one of the generator."""
         self.move("critic", self.critic_loss, batch)
-        penalties.clip_weights(self.critic.parameters(), self.clip)
+        penalties.clip_weights((p for p in self.critic.parameters() if p.requires_grad), self.clip)
         if self.turn(every=self.n_critic):
             self.move("generator", self.generator_loss, batch)
 

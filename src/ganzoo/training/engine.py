@@ -99,6 +99,21 @@ def stream_seed(seed: int, batch: int, move: int, rank: int) -> int:
     return int(low) | int(high) << 32
 
 
+def begin_stream(seed: int, device: torch.device) -> None:
+    """Seeds torch's random numbers on the CPU and on one device.
+
+    `torch.manual_seed` seeds every device there might be, and formats a traceback for each that has not been used yet:
+    that took longer than all else that the engine does in a move.
+    """
+    if device.type not in ("cpu", "cuda"):
+        torch.manual_seed(seed)
+        return
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(seed)
+
+
 class MovingAverage(nn.Module):
     """The exponential moving average of a module, with its half-life in images.
 

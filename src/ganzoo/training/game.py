@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from ganzoo.objectives.penalties import eager
 from ganzoo.training import strategy as _strategy  # noqa: F401  # registers `ddp_game` with Lightning
-from ganzoo.training.engine import Engine, MovingAverage, Player, stream_seed
+from ganzoo.training.engine import Engine, MovingAverage, Player, begin_stream, stream_seed
 from ganzoo.types import BadArgument, Batch, Card, TrainingStopped
 from ganzoo.zoo.checkpoint import check_strict
 
@@ -92,9 +92,11 @@ class Game(L.LightningModule, ABC):
         self.engine = Engine()
         self.images_seen = 0
         self.batches_seen = 0
-        self.latest: dict[str, float] = {}  # the last line of the log
+        self.latest: dict[str, float] = {}  # the last line of the log,
+        self.latest_step = 0  # and its step
         self._averages = nn.ModuleDict()
         self._movers: dict[str, _Mover] = {}
+        self._statistics: list[dict[str, Tensor | None]] = []  # the buffers of the live networks' modules, by name
         self._moves = 0
         self._averaged_at = 0
         self._sums: dict[str, Tensor] = {}
@@ -143,10 +145,11 @@ class Game(L.LightningModule, ABC):
         mover = self._mover(player)
         optimizer = mover.optimizer.optimizer
         self._moves += 1
-        torch.manual_seed(stream_seed(self.engine.seed, self.batches_seen, self._moves, self.global_rank))
+        self._begin_stream()
         self._set_rate(mover, optimizer)
         optimizer.zero_grad(set_to_none=True)
-        statistics = [(buffer, buffer.clone()) for buffer in self._statistics()]
+        # A forward pass may change the statistics of every network, not of the player's alone
+        statistics = [(held, k, b.clone()) for held in self._statistics for k, b in held.items() if b is not None]
         with _only(mover.others):
             value = self._backward(loss, args)
         reduce = getattr(self.trainer.strategy, "reduce_gradients", None)
@@ -157,6 +160,10 @@ class Game(L.LightningModule, ABC):
         self.record(**{getattr(loss, "__name__", f"{player}_loss"): value})
         if counts and player == self.leads:
             self._update_averages()
+
+    def _begin_stream(self) -> None:
+        """Seeds what comes next in this batch from where it stands in the run."""
+        begin_stream(stream_seed(self.engine.seed, self.batches_seen, self._moves, self.global_rank), self.device)
 
     def turn(self, every: int) -> bool:
         """Whether this batch is the last of a group of `every`: the generator's turn, or a lazy penalty's."""
@@ -215,7 +222,7 @@ class Game(L.LightningModule, ABC):
 
     def _count_bad(self, mover: _Mover, bad: Tensor, scaler: Any) -> None:
         """Counts skipped moves on the device and looks at the counts rarely, because a look makes the host wait."""
-        look = self.device.type == "cpu" or self.batches_seen % self.engine.log_every == 0
+        look = self._at_hand or self.batches_seen % self.engine.log_every == 0
         if scaler is not None:  # a scaler skips steps to find its scale; only one that found none is a failure
             if look and scaler.get_scale() < 1:
                 raise TrainingStopped(
@@ -223,7 +230,7 @@ class Game(L.LightningModule, ABC):
                     "any scale; lower the learning rate, or train in bf16-mixed or 32"
                 )
             return
-        if self.device.type == "cpu" and not bad and not mover.streak:
+        if self._at_hand and not bad and not mover.streak:
             return
         for name in ("skipped", "streak", "worst"):
             setattr(mover, name, getattr(mover, name).to(self.device))
@@ -237,19 +244,20 @@ class Game(L.LightningModule, ABC):
                 "lower the learning rate or set engine.clip, and go on from the last checkpoint"
             )
 
-    def _statistics(self) -> Iterator[Tensor]:
-        """The buffers of the live networks, which a forward pass may change."""
-        for name, module in self.named_children():
-            if name != "_averages":
-                yield from module.buffers()
+    @property
+    def _at_hand(self) -> bool:
+        """Whether a tensor's value can be read without waiting for a device."""
+        return self.device.type == "cpu"
 
     @torch.no_grad()
-    def _undo(self, statistics: list[tuple[Tensor, Tensor]], bad: Tensor) -> None:
+    def _undo(self, statistics: list[tuple[dict[str, Tensor | None], str, Tensor]], bad: Tensor) -> None:
         """Puts back statistics that a move with non-finite gradients may have spoiled."""
-        if self.device.type == "cpu" and not bad:
+        if self._at_hand and not bad:
             return
-        for buffer, before in statistics:
-            buffer.copy_(torch.where(bad > 0, before, buffer))
+        for held, key, before in statistics:
+            now = held[key]
+            assert now is not None
+            now.copy_(torch.where(bad > 0, before, now))
 
     def _set_rate(self, mover: _Mover, optimizer: torch.optim.Optimizer) -> None:
         factor = self.engine.rate(self.images_seen)
@@ -359,7 +367,8 @@ class Game(L.LightningModule, ABC):
 
     def on_fit_start(self) -> None:
         """Compiles the players' modules where the engine says so; the state dict keeps its keys."""
-        self._logged = (self.global_step, self.images_seen, time.monotonic())
+        modules = [module for name in self.networks() for module in getattr(self, name).modules()]
+        self._statistics = [module._buffers for module in modules if module._buffers]
         if self.engine.compile:
             options = {"backend": self.engine.compile} if isinstance(self.engine.compile, str) else {}
             for name, module in self.named_children():
@@ -368,6 +377,7 @@ class Game(L.LightningModule, ABC):
 
     def on_train_start(self) -> None:
         """Lays restored optimizer states out like their parameters, because fused steps walk them side by side."""
+        self._logged = (self.global_step, self.images_seen, time.monotonic())
         for optimizer in self.trainer.optimizers:
             for parameter, state in optimizer.state.items():
                 for key, value in state.items():
@@ -379,7 +389,7 @@ class Game(L.LightningModule, ABC):
         self.batches_seen += 1
         self.images_seen += len(batch.images) * self.trainer.world_size
         self._moves = 0
-        torch.manual_seed(stream_seed(self.engine.seed, self.batches_seen, 0, self.global_rank))
+        self._begin_stream()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Writes a line of the log at the multiples of `log_every` generator updates."""
@@ -396,6 +406,7 @@ class Game(L.LightningModule, ABC):
         _, images, then = self._logged
         now = time.monotonic()
         self.latest = dict(zip(names, means.tolist(), strict=True))
+        self.latest_step = self.global_step
         self.latest["images_seen"] = self.images_seen
         self.latest["batches_seen"] = self.batches_seen
         self.latest["images_per_second"] = (self.images_seen - images) / max(now - then, 1e-9)

@@ -96,16 +96,23 @@ class Bar(L.Callback):
             return
         assert isinstance(pl_module, Game)
         self._progress.update(self._task, completed=trainer.global_step)
-        if pl_module.latest and pl_module.latest is not self._shown:
-            self._shown = pl_module.latest
-            numbers = _numbers(self._shown)
-            self._progress.update(self._task, numbers=numbers)
-            if not self._progress.console.is_terminal:
-                print(f"step {trainer.global_step}: {numbers}", flush=True)
+        self._show(pl_module)
+
+    def _show(self, game: Game) -> None:
+        """Shows the last line of the log, which the game writes after the callbacks' turn, once."""
+        if self._progress is None or not game.latest or game.latest is self._shown:
+            return
+        self._shown = game.latest
+        numbers = _numbers(self._shown)
+        self._progress.update(self._task, numbers=numbers)
+        if not self._progress.console.is_terminal:
+            print(f"step {game.latest_step}: {numbers}", flush=True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Closes the bar."""
         if self._progress is not None:
+            assert isinstance(pl_module, Game)
+            self._show(pl_module)
             self._progress.stop()
             self._progress = None
 
