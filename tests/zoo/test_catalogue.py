@@ -30,7 +30,7 @@ def test_every_entry_says_where_it_is_and_under_what_terms() -> None:
 def test_the_published_models_that_people_ask_for_are_there() -> None:
     known = {
         "stylegan2-ffhq": 2.84, "stylegan2-church": 3.86, "stylegan2-car": 2.32, "stylegan2-cat": 6.93,
-        "stylegan2-horse": 3.43, "stylegan2-cifar10": 2.42, "stylegan2-metfaces": 18.22, "stylegan2-afhq-cat": 3.55,
+        "stylegan2-horse": 3.43, "stylegan2-cifar10": 2.42, "stylegan2-metfaces": None, "stylegan2-afhq-cat": None,
         "stylegan2-ffhq-256": None, "stylegan3-t-ffhq": 2.79, "stylegan3-r-ffhq": 3.07, "progan-celebahq-256": None,
         "biggan-deep-128": 5.9471, "cyclegan-horse2zebra": None, "pix2pix-edges2shoes": None,
         "real-esrgan-x4plus": None, "r3gan-ffhq-256": 2.75, "r3gan-cifar10": 1.96,
