@@ -343,7 +343,9 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_resumed_run_is_the_run(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [sys.executable, "-m", "ganzoo", "train", str(runs / "tiny.yaml"), "--run.folder", str(runs / "b")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ""}
+    # As many threads as this process has, because sums are divided among them: their last bits depend on the number
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    environment = {**os.environ, **threads, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(
         [*command, "--trainer.max_steps", "100000"],
         env=environment,
