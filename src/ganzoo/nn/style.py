@@ -1,0 +1,658 @@
+"""What the style-based generators and their discriminators are built of.
+
+Karras et al. 2018, "Progressive Growing of GANs" (arXiv:1710.10196): the equalized learning rate (section 4.1), the
+minibatch standard deviation (section 3). Karras et al. 2019, "A Style-Based Generator Architecture for GANs"
+(arXiv:1812.04948): the mapping network and truncation (appendix B). Karras et al. 2020, "Analyzing and Improving the
+Image Quality of StyleGAN" (arXiv:1912.04958): modulated convolutions (section 2.2) and the discriminator (section 4.1).
+
+Weights are stored as the authors store them, N(0, 1) divided by the layer's learning-rate multiplier; the constants of
+the equalized learning rate and the gain of the activation are multiplied in when a layer runs. The leaky ReLU has the
+slope 0.2 and is followed by the gain sqrt(2), which goes into the weights before it because it is positively
+homogeneous. Everything can be differentiated twice and runs on any device; no extension is compiled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganzoo.types import BadArgument
+
+Activation = Literal["linear", "lrelu"]
+Architecture = Literal["orig", "skip", "resnet"]
+Resampling = Literal["up", "down"]
+
+TAPS = (1.0, 3.0, 3.0, 1.0)
+"""The filter of StyleGAN2, of one axis; it is divided by its sum."""
+
+_SLOPE = 0.2
+_GAIN = {"linear": 1.0, "lrelu": math.sqrt(2.0)}
+
+
+def normalize_2nd_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Scales every row of `(N, d)` to a mean square of 1: x / sqrt(mean x^2 + eps)."""
+    return x * (x.square().mean(1, keepdim=True) + eps).rsqrt()
+
+
+def resolutions(size: int, smallest: int = 4) -> list[int]:
+    """The resolutions of a network from 4 x 4 pixels up, such as 4, 8, 16, 32.
+
+    Raises:
+        BadArgument: if the size is not a power of two, or less than 4.
+    """
+    if size < smallest or size & (size - 1):
+        raise BadArgument(f"image size is {size}; a power of two from {smallest} on is expected, such as 32 or 256")
+    return [2**i for i in range(smallest.bit_length() - 1, size.bit_length())]
+
+
+def widths(size: int, base: int, most: int) -> dict[int, int]:
+    """Feature maps at each resolution: min(base / resolution, most), and at least 1."""
+    return {resolution: max(min(base // resolution, most), 1) for resolution in resolutions(size)}
+
+
+def label_vectors(labels: Tensor | None, classes: int, n: int | None = None) -> Tensor:
+    """Labels as vectors `(N, classes)`: class indices `(N,)` one-hot, vectors as they are.
+
+    Raises:
+        BadArgument: for labels of another shape, or none.
+    """
+    if labels is None:
+        raise BadArgument(f"the network is conditional on {classes} classes, so labels are needed; none were given")
+    if not labels.is_floating_point() and labels.dim() == 1:
+        labels = F.one_hot(labels.long(), classes)
+    if labels.dim() != 2 or labels.shape[1] != classes or (n is not None and len(labels) != n):
+        raise BadArgument(
+            f"labels have shape {tuple(labels.shape)}; class indices (N,) or vectors (N, {classes}) are expected, "
+            "one an image"
+        )
+    return labels.float()
+
+
+# ------------------------------------------------------------------------------------------------- equalized layers
+
+
+class EqualizedLinear(nn.Module):
+    """A linear layer whose weights learn at the same speed in every layer.
+
+    y = (rate / sqrt(inputs)) W x + rate b, with W stored as N(0, 1) / rate.
+
+    Args:
+        inputs: length of x.
+        outputs: length of y.
+        bias: its initial value; None for no bias.
+        rate: the learning-rate multiplier.
+        activation: after it; `lrelu` is 0.2 and the gain sqrt(2).
+        gain: on the weights, 1 for StyleGAN2 (sqrt(2) in ProGAN, which has no gain after its activation).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: float | None = 0.0,
+        rate: float = 1.0,
+        activation: Activation = "linear",
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
+        self.bias = None if bias is None else nn.Parameter(torch.full((outputs,), float(bias)))
+        self.rate, self.scale, self.activation = rate, gain * rate / math.sqrt(inputs), activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(N, inputs)` to `(N, outputs)`."""
+        gain = _GAIN[self.activation]
+        bias = None if self.bias is None else self.bias if self.rate * gain == 1 else self.bias * (self.rate * gain)
+        y = F.linear(x, self.weight * (self.scale * gain), bias)
+        return F.leaky_relu_(y, _SLOPE) if self.activation == "lrelu" else y
+
+    def extra_repr(self) -> str:
+        """What distinguishes the layer."""
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}, rate={self.rate}, activation={self.activation}"
+
+
+class EqualizedConv2d(nn.Module):
+    """A convolution with the equalized learning rate; a filter precedes or follows a change of resolution.
+
+    y = act((1 / sqrt(inputs kernel^2)) W * x + b), clamped where so asked.
+
+    Args:
+        inputs: feature maps of x.
+        outputs: feature maps of y.
+        kernel: 1 or 3.
+        bias: whether there is one.
+        activation: after it; `lrelu` is 0.2 and the gain sqrt(2).
+        resample: `up` doubles the side of the image, `down` halves it.
+        taps: the filter, of one axis.
+        clamp: bound of the output's values, None for none (for half precision).
+        gain: on the weights, 1 for StyleGAN2 (sqrt(2) in ProGAN, which has no gain after its activation).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        bias: bool = True,
+        activation: Activation = "linear",
+        resample: Resampling | None = None,
+        taps: Sequence[float] = TAPS,
+        clamp: float | None = None,
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.scale = gain / math.sqrt(inputs * kernel**2)
+        self.activation, self.resample, self.taps, self.clamp = activation, resample, tuple(taps), clamp
+
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """Maps `(N, inputs, H, W)` to `(N, outputs, H', W')`, multiplied by `gain`."""
+        bound = None if self.clamp is None else self.clamp * gain
+        gain = gain * _GAIN[self.activation]
+        bias = None if self.bias is None else self.bias if gain == 1 else self.bias * gain
+        y = convolve(x, self.weight * (self.scale * gain), bias, self.resample, self.taps)
+        if self.activation == "lrelu":
+            y = F.leaky_relu_(y, _SLOPE)
+        return y if bound is None else y.clamp(-bound, bound)
+
+    def extra_repr(self) -> str:
+        """What distinguishes the layer."""
+        o, i, k, _ = self.weight.shape
+        return f"{i}, {o}, kernel={k}, activation={self.activation}, resample={self.resample}"
+
+
+# ------------------------------------------------------------------------------------------------- FIR resampling
+
+
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    resample: Resampling | None = None,
+    taps: Sequence[float] = TAPS,
+) -> Tensor:
+    """A convolution that keeps, doubles or halves the resolution, with a filter against aliasing.
+
+    `up` is a fractionally strided convolution and then the filter; `down` the filter and then a strided convolution.
+    A kernel of 1 and the filter can change places, and the kernel works where there are fewer pixels.
+
+    Args:
+        x: images `(N, I, H, W)`.
+        weight: `(O, I, k, k)`, k 1 or 3.
+        bias: `(O,)` or None.
+        resample: None, `up` or `down`.
+        taps: the filter of one axis; even in number, symmetric.
+
+    Returns:
+        `(N, O, H, W)`, `(N, O, 2H, 2W)` or `(N, O, H/2, W/2)`.
+    """
+    k, margin = weight.shape[-1], len(taps) // 2 - 1
+    if resample is None:
+        return F.conv2d(x, weight, bias, padding=k // 2)
+    if resample == "up":
+        if k == 1:
+            return upsample(F.conv2d(x, weight, bias), taps)
+        # A true convolution of the image with zeros between its pixels: the kernel is not mirrored, as in the
+        # authors' code
+        y = fir(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), taps, margin, gain=4.0)
+        return y if bias is None else y + bias[:, None, None]
+    if k == 1:
+        return F.conv2d(downsample(x, taps), weight, bias)
+    return F.conv2d(fir(x, taps, margin + k // 2), weight, bias, stride=2)
+
+
+def fir(x: Tensor, taps: Sequence[float] = TAPS, padding: int = 0, gain: float = 1.0, stride: int = 1) -> Tensor:
+    """Filters each feature map along both axes.
+
+    Args:
+        x: images `(N, C, H, W)`.
+        taps: the filter of one axis, divided by its sum here; symmetric.
+        padding: zeros on every side.
+        gain: on the result.
+        stride: keeps every so manieth pixel.
+
+    Returns:
+        `(N, C, H', W')` with H' = (H + 2 padding - len(taps)) / stride + 1.
+    """
+    channels = x.shape[1]
+    return F.conv2d(x, _depthwise(tuple(taps), gain, channels, x), stride=stride, padding=padding, groups=channels)
+
+
+def upsample(x: Tensor, taps: Sequence[float] = TAPS) -> Tensor:
+    """Doubles the side of images `(N, C, H, W)`: zeros between the pixels, then the filter with a gain of 4."""
+    channels, margin = x.shape[1], len(taps) // 2 - 1
+    return F.conv_transpose2d(x, _depthwise(tuple(taps), 4.0, channels, x), stride=2, padding=margin, groups=channels)
+
+
+def downsample(x: Tensor, taps: Sequence[float] = TAPS) -> Tensor:
+    """Halves the side of images `(N, C, H, W)`: the filter, then every second pixel."""
+    return fir(x, taps, len(taps) // 2 - 1, stride=2)
+
+
+def _depthwise(taps: tuple[float, ...], gain: float, channels: int, like: Tensor) -> Tensor:
+    """The filter of both axes for each of so many feature maps, `(C, 1, k, k)`."""
+    make = _made_depthwise.__wrapped__ if torch.compiler.is_compiling() else _made_depthwise
+    return make(taps, gain, channels, like.dtype, like.device)
+
+
+@lru_cache(maxsize=256)
+def _made_depthwise(
+    taps: tuple[float, ...], gain: float, channels: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    total = sum(taps)
+    rows = [[gain * a * b / total**2 for b in taps] for a in taps]
+    with torch.inference_mode(False):  # what is kept must also serve where gradients are wanted
+        return torch.tensor(rows, dtype=dtype, device=device).repeat(channels, 1, 1, 1)
+
+
+# ------------------------------------------------------------------------------------------------- modulation
+
+
+def demodulation(styles: Tensor, energy: Tensor, eps: float = 1e-8) -> Tensor:
+    """What brings each output feature map of a modulated convolution back to unit variance (eq. 3).
+
+    1 / sqrt(sum_{i,k} (s_i w_{oik})^2 + eps), as the matrix product of the squared styles and the summed squared
+    weights, so that no sample needs weights of its own.
+
+    Args:
+        styles: `(N, I)`.
+        energy: `sum_k w_{oik}^2`, `(O, I)`.
+        eps: against division by 0.
+
+    Returns:
+        `(N, O)`.
+    """
+    return (F.linear(styles.square(), energy) + eps).rsqrt()
+
+
+class ModulatedConv2d(nn.Module):
+    """A convolution whose input feature maps are scaled by a style, and its output back to unit variance (section 2.2).
+
+    Instead of weights for each sample, the input is scaled by the style, convolved by the common weights, and the
+    output scaled by the demodulation: eq. 1 to 3, because a convolution is linear in its input and in its weights.
+
+    Args:
+        inputs: feature maps of x.
+        outputs: feature maps of y.
+        kernel: 1 or 3.
+        style: length of w.
+        demodulate: whether to; without it the styles are divided by sqrt(inputs kernel^2) (ToRGB).
+        resample: `up` doubles the side of the image.
+        taps: the filter, of one axis.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        style: int,
+        *,
+        demodulate: bool = True,
+        resample: Resampling | None = None,
+        taps: Sequence[float] = TAPS,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.affine = EqualizedLinear(style, inputs, bias=1.0)
+        self.demodulate, self.resample, self.taps = demodulate, resample, tuple(taps)
+        self.scale = 1 / math.sqrt(inputs * kernel**2)
+        self._energy: tuple[tuple[object, ...], Tensor] | None = None
+
+    def forward(self, x: Tensor, w: Tensor, bias: Tensor | None = None, gain: float = 1.0) -> Tensor:
+        """Convolves by style.
+
+        Args:
+            x: `(N, inputs, H, W)`.
+            w: latents `(N, style)`.
+            bias: added to the output, broadcast to its shape: a bias `(outputs, 1, 1)`, or one with noise.
+            gain: on the convolution, not on the bias.
+
+        Returns:
+            `(N, outputs, H', W')`.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            styles = self.affine(w.to(self.affine.weight.dtype))
+            if not self.demodulate:
+                styles = styles * (self.scale * gain)
+                after = None
+            else:
+                if x.dtype == torch.float16 or _autocasts_to_half(x):
+                    styles = styles / styles.abs().amax(1, keepdim=True)  # cancels; keeps x * styles in range
+                after = demodulation(styles, self.energy())
+                after = (after if gain == 1 else after * gain)[:, :, None, None]
+        y = convolve(x * styles.to(x.dtype)[:, :, None, None], self.weight, None, self.resample, self.taps)
+        if after is None:
+            return y if bias is None else y + bias.to(y.dtype)
+        return y * after.to(y.dtype) if bias is None else torch.addcmul(bias.to(y.dtype), y, after.to(y.dtype))
+
+    def energy(self) -> Tensor:
+        """`sum_k w^2`, `(outputs, inputs)`; kept from call to call while no gradient is wanted and nothing changes."""
+        weight = self.weight
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or weight.is_inference():
+            return weight.square().sum((2, 3))
+        key = (weight.data_ptr(), weight._version, weight.dtype, weight.device)
+        if self._energy is None or self._energy[0] != key:
+            self._energy = (key, weight.square().sum((2, 3)))
+        return self._energy[1]
+
+    def extra_repr(self) -> str:
+        """What distinguishes the layer."""
+        o, i, k, _ = self.weight.shape
+        return f"{i}, {o}, kernel={k}, demodulate={self.demodulate}, resample={self.resample}"
+
+
+def _autocasts_to_half(x: Tensor) -> bool:
+    kind = x.device.type
+    return torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
+
+
+# ------------------------------------------------------------------------------------------------- the mapping network
+
+
+class Mapping(nn.Module):
+    """The mapping network f: z, and the class where there is one, to the intermediate latent w.
+
+    z and the embedded label are each normalised to a mean square of 1, and pass several layers with a learning rate of
+    a hundredth. The running mean of w is the centre towards which truncation pulls: w' = mean + psi (w - mean).
+
+    Args:
+        latent: length of z; 0 for none (the label alone, in a discriminator).
+        style: length of w.
+        layers: how many.
+        count: layers that w is repeated for; None to give w once.
+        classes: of the labels; 0 for none.
+        width: of the layers between; None for `style`.
+        embedding: length of the embedded label; None for `style`.
+        rate: the learning-rate multiplier.
+        decay: of the running mean of w; None to keep none.
+    """
+
+    mean: Tensor
+
+    def __init__(
+        self,
+        latent: int,
+        style: int,
+        layers: int = 8,
+        *,
+        count: int | None = None,
+        classes: int = 0,
+        width: int | None = None,
+        embedding: int | None = None,
+        rate: float = 0.01,
+        decay: float | None = 0.998,
+    ) -> None:
+        super().__init__()
+        self.latent, self.style, self.classes, self.count, self.decay = latent, style, classes, count, decay
+        embedding = (style if embedding is None else embedding) if classes else 0
+        inputs = [latent + embedding, *[style if width is None else width] * (layers - 1), style]
+        self.embed = EqualizedLinear(classes, embedding) if classes else None
+        self.layers = nn.ModuleList(EqualizedLinear(i, o, rate=rate, activation="lrelu") for i, o in pairwise(inputs))
+        if decay is not None:
+            self.register_buffer("mean", torch.zeros(style))
+
+    def forward(
+        self,
+        z: Tensor | None,
+        labels: Tensor | None = None,
+        truncation: float | None = None,
+        cutoff: int | None = None,
+        track: bool | int = False,
+    ) -> Tensor:
+        """Maps latents to styles.
+
+        Args:
+            z: `(N, latent)`; None where there is none.
+            labels: class indices `(N,)` or vectors `(N, classes)`, where there are classes; otherwise ignored.
+            truncation: psi; 1 or None for none.
+            cutoff: the layers from this one on are not truncated; None truncates all.
+            track: whether the running mean follows these w; a number for the first so many of them.
+
+        Returns:
+            `(N, count, style)`, or `(N, style)` where w is given once.
+        """
+        w = self.once(z, labels)
+        if track:
+            self.follow(w if track is True else w[:track])
+        return self.truncated(w, truncation, cutoff)
+
+    def once(self, z: Tensor | None, labels: Tensor | None = None) -> Tensor:
+        """Maps `(N, latent)` to w `(N, style)`, in float32 whatever the precision around it, or wider."""
+        wide = next(self.parameters()).dtype
+        parts = []
+        given = z if z is not None else labels
+        assert given is not None
+        with torch.autocast(given.device.type, enabled=False):
+            if self.latent:
+                assert z is not None
+                parts.append(normalize_2nd_moment(z.to(wide)))
+            if self.embed is not None:
+                y = label_vectors(labels, self.classes, None if z is None else len(z))
+                parts.append(normalize_2nd_moment(self.embed(y.to(wide))))
+            w = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+            for layer in self.layers:
+                w = layer(w)
+        return w
+
+    @torch.no_grad()
+    def follow(self, w: Tensor) -> None:
+        """Moves the running mean towards the mean of these w `(N, style)`."""
+        assert self.decay is not None
+        self.mean.lerp_(w.detach().mean(0).to(self.mean), 1 - self.decay)
+
+    def truncated(self, w: Tensor, truncation: float | None = None, cutoff: int | None = None) -> Tensor:
+        """Repeats w `(N, style)` for the layers, and pulls those before `cutoff` towards the mean."""
+        if truncation is not None and truncation != 1:
+            pulled = self.mean.lerp(w, truncation)
+            if self.count is None or cutoff is None:
+                w = pulled
+            else:
+                kept = min(max(cutoff, 0), self.count)
+                parts = [(pulled, kept), (w, self.count - kept)]
+                return torch.cat([p[:, None].expand(-1, n, -1) for p, n in parts], 1)
+        return w if self.count is None else w[:, None].expand(-1, self.count, -1)
+
+
+# ------------------------------------------------------------------------------------------------- the discriminator
+
+
+def minibatch_stddev(x: Tensor, group: int | None = 4, channels: int = 1, parts: int = 1) -> Tensor:
+    """Adds feature maps that say how much the samples of a group differ (ProGAN, section 3).
+
+    The standard deviation over the group, averaged over feature maps and pixels, becomes a constant feature map of each
+    of its samples. Samples k, k + n, k + 2n, ... make up a group, where n is the number of groups.
+
+    Args:
+        x: `(N, C, H, W)`.
+        group: samples in a group; None for all. Where it does not divide their number, the next smaller that does.
+        channels: feature maps to add; C is divided among them.
+        parts: equal parts of the batch that must not mix, such as 2 for real and generated samples.
+
+    Returns:
+        `(N, C + channels, H, W)`.
+
+    Raises:
+        BadArgument: if `parts` does not divide N, or `channels` C.
+    """
+    n, c, h, w = x.shape
+    if n % parts or c % channels:
+        raise BadArgument(f"{n} samples of {c} feature maps cannot be divided into {parts} parts and {channels} maps")
+    each = n // parts
+    members = each if group is None else min(group, each)
+    while each % members:
+        members -= 1
+    y = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    y = y.reshape(parts, members, each // members, channels, c // channels, h, w)
+    y = (y.var(1, correction=0) + 1e-8).sqrt().mean((3, 4, 5))  # (parts, groups, channels)
+    y = y[:, None].expand(parts, members, each // members, channels).reshape(n, channels, 1, 1)
+    return torch.cat([x, y.to(x.dtype).expand(n, channels, h, w)], 1)
+
+
+class DiscriminatorBlock(nn.Module):
+    """Two convolutions, the second of which halves the resolution.
+
+    Args:
+        inputs: feature maps at this resolution.
+        outputs: feature maps at half of it.
+        image: channels of the image where the block reads it; 0 where it does not.
+        residual: whether a linear branch goes past the convolutions (`resnet`).
+        clamp: bound of the convolutions' outputs.
+    """
+
+    def __init__(self, inputs: int, outputs: int, image: int, residual: bool, clamp: float | None = None) -> None:
+        super().__init__()
+        self.from_rgb = EqualizedConv2d(image, inputs, 1, activation="lrelu", clamp=clamp) if image else None
+        self.first = EqualizedConv2d(inputs, inputs, 3, activation="lrelu", clamp=clamp)
+        self.second = EqualizedConv2d(inputs, outputs, 3, activation="lrelu", resample="down", clamp=clamp)
+        self.shortcut = EqualizedConv2d(inputs, outputs, 1, bias=False, resample="down") if residual else None
+
+    def forward(self, x: Tensor | None, image: Tensor | None) -> Tensor:
+        """Maps feature maps `(N, inputs, H, W)` and the image at this size, one of which may be None."""
+        if self.from_rgb is not None:
+            read = self.from_rgb(image)
+            x = read if x is None else x + read
+        assert x is not None
+        if self.shortcut is None:
+            return self.second(self.first(x))  # type: ignore[no-any-return]
+        half = math.sqrt(0.5)
+        return self.shortcut(x, half) + self.second(self.first(x), half)  # type: ignore[no-any-return]
+
+
+class DiscriminatorHead(nn.Module):
+    """From 4 x 4 pixels to the score.
+
+    Args:
+        inputs: feature maps.
+        outputs: 1, or the length of the embedded label.
+        image: channels of the image where the head reads it; 0 where it does not.
+        group: of the minibatch standard deviation; None for the whole batch.
+        statistics: its feature maps; 0 for none.
+        clamp: bound of the convolution's output.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, image: int, group: int | None, statistics: int, clamp: float | None = None
+    ) -> None:
+        super().__init__()
+        self.group, self.statistics = group, statistics
+        self.from_rgb = EqualizedConv2d(image, inputs, 1, activation="lrelu") if image else None
+        self.conv = EqualizedConv2d(inputs + statistics, inputs, 3, activation="lrelu", clamp=clamp)
+        self.dense = EqualizedLinear(inputs * 16, inputs, activation="lrelu")
+        self.out = EqualizedLinear(inputs, outputs)
+
+    def forward(self, x: Tensor, image: Tensor | None, parts: int) -> Tensor:
+        """Maps `(N, inputs, 4, 4)` to `(N, outputs)`."""
+        if self.from_rgb is not None:
+            x = x + self.from_rgb(image)
+        if self.statistics:
+            x = minibatch_stddev(x, self.group, self.statistics, parts)
+        return self.out(self.dense(self.conv(x).flatten(1)))  # type: ignore[no-any-return]
+
+
+class Discriminator(nn.Module):
+    """The discriminator of StyleGAN2 and StyleGAN3, without normalisation.
+
+    Conditional scores are the projection of the label, mapped as z is in the generator, on the last features
+    (StyleGAN2-ADA, arXiv:2006.06676, section 4): D(x, c) = f(x)^T m(c) / sqrt(d).
+
+    Args:
+        size: side of an image, a power of two from 4 on.
+        channels: of an image.
+        classes: of the labels; 0 for none.
+        base: feature maps times resolution.
+        most: feature maps at most.
+        architecture: `resnet`, `skip` (the image is read at every resolution) or `orig` (figure 7).
+        group: of the minibatch standard deviation; None for the whole batch.
+        statistics: feature maps of the minibatch standard deviation; 0 for none.
+        clamp: bound of the convolutions' outputs, None for none (256 in the authors' mixed precision).
+        mapping_layers: of the label's mapping network.
+        embedding: d; None for the feature maps at 4 x 4.
+        mapping_rate: learning-rate multiplier of the label's mapping network.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        channels: int = 3,
+        classes: int = 0,
+        *,
+        base: int = 32768,
+        most: int = 512,
+        architecture: Architecture = "resnet",
+        group: int | None = 4,
+        statistics: int = 1,
+        clamp: float | None = None,
+        mapping_layers: int = 8,
+        embedding: int | None = None,
+        mapping_rate: float = 0.01,
+    ) -> None:
+        super().__init__()
+        if size < 8:
+            raise BadArgument(f"image size is {size}; a power of two from 8 on is expected")
+        width, steps = widths(size, base, most), resolutions(size)[::-1]
+        self.size, self.channels, self.classes, self.architecture = size, channels, classes, architecture
+        self.embedding = (width[4] if embedding is None else embedding) if classes else 0
+        self.blocks = nn.ModuleList(
+            DiscriminatorBlock(
+                width[resolution],
+                width[resolution // 2],
+                channels if resolution == size or architecture == "skip" else 0,
+                residual=architecture == "resnet",
+                clamp=clamp,
+            )
+            for resolution in steps[:-1]
+        )
+        reads = channels if architecture == "skip" else 0
+        self.head = DiscriminatorHead(width[4], self.embedding or 1, reads, group, statistics, clamp)
+        self.mapping = (
+            Mapping(0, self.embedding, mapping_layers, classes=classes, rate=mapping_rate, decay=None)
+            if classes
+            else None
+        )
+
+    def forward(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Tensor:
+        """Scores images.
+
+        Args:
+            images: `(N, channels, size, size)`.
+            labels: class indices `(N,)` or vectors `(N, classes)`, where there are classes; otherwise ignored.
+            parts: equal parts of the batch whose statistics must not mix: 2 for real and generated images in one pass.
+
+        Returns:
+            Logits `(N, 1)`.
+
+        Raises:
+            BadArgument: for images or labels of another shape.
+        """
+        if images.shape[1:] != (self.channels, self.size, self.size):
+            raise BadArgument(
+                f"images have shape {tuple(images.shape)}; (N, {self.channels}, {self.size}, {self.size}) is expected"
+            )
+        x: Tensor | None = None
+        image: Tensor | None = laid_out(images)
+        for block in self.blocks:
+            x = block(x, image)
+            # Only `skip` reads the image again
+            image = downsample(image) if self.architecture == "skip" and image is not None else None
+        assert x is not None
+        scores: Tensor = self.head(x, image, parts)
+        if self.mapping is None:
+            return scores
+        label: Tensor = self.mapping(None, label_vectors(labels, self.classes, len(images)).to(images.device))
+        return (scores * label).sum(1, keepdim=True) / math.sqrt(self.embedding)
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """Images with the channels innermost where the device's convolutions are faster so."""
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type in ("cpu", "cuda") else x
