@@ -144,16 +144,15 @@ class InfoGAN(Game):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z, c))) - lambda L_I."""
         z, category, codes = self.noise(batch)
-        features = self.discriminator.features(self.generate_live(z, category))
-        fake = self.discriminator.score(features)
+        fake, features = self.discriminator(self.generate_live(z, category), with_features=True)
         game = losses.minimax_discriminator(self.discriminator(batch.images), fake)
         return game - self.weight * self.information(features, category, codes)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z, c)) - lambda L_I."""
         z, category, codes = self.noise(batch)
-        features = self.discriminator.features(self.generate_live(z, category))
-        game = losses.nonsaturating_generator(self.discriminator.score(features))
+        fake, features = self.discriminator(self.generate_live(z, category), with_features=True)
+        game = losses.nonsaturating_generator(fake)
         information = self.information(features, category, codes)
         self.record(information=information)
         return game - self.weight * information

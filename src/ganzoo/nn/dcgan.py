@@ -93,9 +93,15 @@ class Discriminator(nn.Module):
         self.outputs = outputs
         self.apply(initialise)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps `(N, channels, size, size)` to scores `(N,)`, or `(N, outputs)` where there are several."""
-        return self.score(self.features(x))
+    def forward(self, x: Tensor, with_features: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Maps `(N, channels, size, size)` to scores `(N,)`, or `(N, outputs)` where there are several.
+
+        With `with_features` the scores and the last feature maps come together, in one call: only what goes through a
+        network's call runs compiled.
+        """
+        features = self.features(x)
+        scores = self.score(features)
+        return (scores, features) if with_features else scores
 
     def score(self, features: Tensor) -> Tensor:
         """Maps the last feature maps to the scores."""

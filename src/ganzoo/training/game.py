@@ -67,6 +67,7 @@ class Game(L.LightningModule, ABC):
     average_half_life: ClassVar[float | None] = None  # in images, where the paper has a moving average
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
     coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples: ranks then differ from a joined batch
+    label_vectors: ClassVar[bool] = False  # whether labels may be vectors `(N, classes)` instead of class indices
 
     shape: tuple[int, ...]
     latent: int
@@ -120,6 +121,16 @@ class Game(L.LightningModule, ABC):
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps `z` `(n, latent)` and labels `(n,)` through the averaged generator, as it comes."""
         return self.averaged(z) if labels is None else self.averaged(z, labels)  # type: ignore[no-any-return]
+
+    def render(self, z: Tensor, labels: Tensor | None, rngs: Sequence[np.random.RandomState]) -> Tensor:
+        """Makes a batch of images for `sample`, whose further options are the keyword arguments that a family adds.
+
+        Args:
+            z: latents `(n, latent)`.
+            labels: `(n,)`, or None where the family has none.
+            rngs: each image's stream, from which z and then the label were drawn; noise inputs are drawn next.
+        """
+        return self.generate(z, labels)
 
     def rank_state(self) -> dict[str, Tensor]:
         """Tensors beside parameters and buffers that this rank alone holds, such as an image pool."""
@@ -483,20 +494,20 @@ class Game(L.LightningModule, ABC):
 
         Args:
             seeds: one seed an image; `numpy.random.RandomState(seed)` gives z first, then the label.
-            labels: class indices, one for all or one an image; None draws them.
+            labels: class indices, one for all or one an image; None draws them. Vectors `(n, classes)` where the family
+                takes some.
 
         Returns:
-            `z` `(n, latent)` float32 and labels `(n,)` int64 or None.
+            `z` `(n, latent)` float32 and labels `(n,)` int64, `(n, classes)` float32 or None.
 
         Raises:
             BadArgument: for a seed or label out of range, or labels for a family without classes.
         """
-        given = self._check_labels(labels, len(seeds))
+        return self._draw(_streams(seeds), self._check_labels(labels, len(seeds)))
+
+    def _draw(self, rngs: Sequence[np.random.RandomState], given: Tensor | None) -> tuple[Tensor, Tensor | None]:
         z, drawn = [], []
-        for seed in seeds:
-            if not 0 <= seed < 2**32:
-                raise BadArgument(f"seed {seed} is out of range; seeds run from 0 to {2**32 - 1}")
-            rng = np.random.RandomState(seed)
+        for rng in rngs:
             z.append(self.prior(rng))
             if self.classes is not None and given is None:
                 drawn.append(int(rng.randint(self.classes)))
@@ -509,13 +520,24 @@ class Game(L.LightningModule, ABC):
         if self.classes is None:
             raise BadArgument(f"{type(self).__name__} has no classes, so no labels can be given")
         tensor = torch.as_tensor(labels).cpu()
+        if self.label_vectors and tensor.dim() > 0 and (tensor.dim() == 2 or tensor.is_floating_point()):
+            return self._check_vectors(tensor, n)
         tensor = tensor.expand(n) if tensor.dim() == 0 else tensor
-        if tensor.dim() != 1 or len(tensor) not in (1, n) or tensor.is_floating_point():
+        if tensor.dim() != 1 or len(tensor) not in (1, n) or tensor.is_floating_point() or tensor.is_complex():
             raise BadArgument(f"labels have shape {tuple(tensor.shape)}; {n} class indices, or one, are expected")
         if not bool(((tensor >= 0) & (tensor < self.classes)).all()):
             worst = int(tensor[(tensor < 0) | (tensor >= self.classes)][0])
             raise BadArgument(f"label {worst} is out of range; classes run from 0 to {self.classes - 1}")
         return tensor.expand(n).long()
+
+    def _check_vectors(self, tensor: Tensor, n: int) -> Tensor:
+        """Labels as vectors: one for all images, or one an image."""
+        tensor = tensor[None] if tensor.dim() == 1 else tensor
+        if tuple(tensor.shape) not in ((1, self.classes), (n, self.classes)):
+            raise BadArgument(f"label vectors have shape {tuple(tensor.shape)}; ({n}, {self.classes}) is expected")
+        if not bool(torch.isfinite(tensor).all()):
+            raise BadArgument("label vectors hold values that are not finite")
+        return tensor.float().expand(n, -1)
 
     def sample(
         self,
@@ -525,38 +547,54 @@ class Game(L.LightningModule, ABC):
         labels: Sequence[int] | Tensor | int | None = None,
         truncation: float | None = None,
         batch_size: int | None = None,
+        **options: Any,
     ) -> Tensor:
         """Draws images; image i depends on `seed + i` alone, at any batch size, on any device and number of ranks.
 
         Args:
             n: how many.
             seed: of the first.
-            labels: class indices `(n,)` or one for all, where the family has classes; None draws them.
+            labels: class indices `(n,)` or one for all, where the family has classes, or vectors `(n, classes)` where
+                it takes some; None draws classes.
             truncation: where the family defines one.
             batch_size: images made at a time; None for 64.
+            **options: what else the family's `render` takes, such as StyleGAN2's `noise`.
 
         Returns:
             `(n, C, H, W)` float32 in [-1, 1], on the CPU; points `(n, d)` for a model of points.
 
         Raises:
-            BadArgument: for a number, seed or label out of range, or a truncation where the family has none.
+            BadArgument: for a number, seed or label out of range, or an option that the family does not have.
         """
         if n < 1:
             raise BadArgument(f"{n} samples were asked for; at least 1 is expected")
         if batch_size is not None and batch_size < 1:
             raise BadArgument(f"batch size is {batch_size}; at least 1 is expected")
         if truncation is not None:
-            raise BadArgument(f"{type(self).__name__} has no truncation; leave it out")
-        z, drawn = self.draw(range(seed, seed + n), labels)
+            options["truncation"] = truncation
+        self._check_options(options)
+        _check_seeds((seed, seed + n - 1))
+        given = self._check_labels(labels, n)
         step = batch_size or 64
         dtype = next((p.dtype for name in self.inference for p in self.average_module(name).parameters()), None)
         images = []
         with self.inferring():
             for start in range(0, n, step):
-                y = None if drawn is None else drawn[start : start + step].to(self.device)
-                made = self.generate(z[start : start + step].to(device=self.device, dtype=dtype), y)
+                stop = min(start + step, n)
+                rngs = _streams(range(seed + start, seed + stop))
+                z, drawn = self._draw(rngs, None if given is None else given[start:stop])
+                y = None if drawn is None else drawn.to(self.device)
+                made = self.render(z.to(device=self.device, dtype=dtype), y, rngs, **options)
                 images.append(made.float().cpu())
         return self.limit(torch.cat(images))
+
+    def _check_options(self, options: dict[str, Any]) -> None:
+        parameters = inspect.signature(self.render).parameters.values()
+        known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        for name in options:
+            if name not in known:
+                has = f"its options are {', '.join(known)}" if known else "leave it out"
+                raise BadArgument(f"{type(self).__name__} has no {name}; {has}")
 
     def limit(self, images: Tensor) -> Tensor:
         """Clamps images to [-1, 1]; points are left as they are."""
@@ -590,6 +628,18 @@ class Game(L.LightningModule, ABC):
     def networks(self) -> list[str]:
         """The names of the family's networks."""
         return [name for name, _ in self.named_children() if name != "_averages"]
+
+
+def _streams(seeds: Sequence[int]) -> list[np.random.RandomState]:
+    """One stream of random numbers a seed."""
+    _check_seeds(seeds)
+    return [np.random.RandomState(seed) for seed in seeds]
+
+
+def _check_seeds(seeds: Sequence[int]) -> None:
+    for seed in seeds:
+        if not 0 <= seed < 2**32:
+            raise BadArgument(f"seed {seed} is out of range; seeds run from 0 to {2**32 - 1}")
 
 
 @contextmanager
