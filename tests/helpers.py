@@ -35,6 +35,7 @@ SMALL: dict[str, Any] = {
     "categories": 3,
     "n_critic": 2,
     "unroll": 2,
+    **{"widths": [4, 4], "start": 4, "stabilise": 4, "transition": 40},  # of networks that grow
 }
 
 

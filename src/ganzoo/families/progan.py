@@ -1,0 +1,201 @@
+"""ProGAN: both networks begin at 4 x 4 pixels, and layers for finer detail fade in while they learn.
+
+Karras, Aila, Laine and Lehtinen 2018, "Progressive Growing of GANs for Improved Quality, Stability, and Variation",
+arXiv:1710.10196. A small image is learned soon; every new layer has only the next finer detail to learn. Weights are
+N(0, 1) and scaled when they are used, so that all learn at the same speed; the generator's features are normalised in
+each pixel; the discriminator is told how much the images of a batch differ. The game is WGAN-GP's with one update of
+each player, and a term that keeps the critic's scores from drifting (appendix A.1):
+
+    L_D = E D(G(z)) - E D(x) + lambda E (||grad D(x^)|| - 1)^2 + eps E D(x)^2        L_G = -E D(G(z))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.nn import growing
+from ganzoo.nn.growing import GAIN, UpConv2d, enlarge
+from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, label_vectors, normalize_2nd_moment
+from ganzoo.objectives import losses, penalties
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Positive, Share, Weight
+from ganzoo.zoo.registry import register
+
+
+def activate(x: Tensor) -> Tensor:
+    """Leaky ReLU, then the features of each pixel at a mean square of 1 (section 4.2)."""
+    return normalize_2nd_moment(F.leaky_relu(x, 0.2))
+
+
+class GeneratorBlock(nn.Module):
+    """Twice the resolution, and two convolutions."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.up, self.conv = UpConv2d(inputs, outputs, 3, gain=GAIN), EqualizedConv2d(outputs, outputs, 3, gain=GAIN)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(N, inputs, H, W)` to `(N, outputs, 2H, 2W)`."""
+        return activate(self.conv(activate(self.up(x))))
+
+
+class Generator(nn.Module):
+    """The growing generator (table 2).
+
+    Args:
+        latent: length of z.
+        channels: of an image.
+        widths: feature maps at 4, 8, ... pixels, one value a resolution.
+        classes: of the labels, which are appended to z; 0 for none.
+        variant: see `ProGAN`.
+    """
+
+    lod: Tensor
+
+    def __init__(self, latent: int, channels: int, widths: Sequence[int], classes: int, variant: str) -> None:
+        super().__init__()
+        self.classes, self.variant = classes, variant
+        side = 4 if variant == "gan_zoo" else 1
+        self.dense = EqualizedLinear(latent + classes, 16 * widths[0], bias=None, gain=GAIN / 4)
+        self.bias = nn.Parameter(torch.zeros(widths[0], side, side))
+        self.conv = EqualizedConv2d(widths[0], widths[0], 3, gain=GAIN)
+        self.blocks = nn.ModuleList(GeneratorBlock(i, o) for i, o in pairwise(widths))
+        self.to_rgb = nn.ModuleList(EqualizedConv2d(width, channels, 1) for width in widths)
+        self.register_buffer("lod", torch.zeros(()))
+
+    def forward(self, z: Tensor, labels: Tensor | None = None, *, lod: float | None = None) -> Tensor:
+        """Maps z `(N, latent)` to images of the full size, at a level of detail or at the network's own."""
+        lod = float(self.lod) if lod is None else lod
+        top, share = growing.split_level(lod, len(self.to_rgb))
+        if self.classes:
+            z = normalize_2nd_moment(z) if self.variant == "genforce" else z
+            z = torch.cat([z, label_vectors(labels, self.classes, len(z)).to(z)], 1)
+        x = self.dense(normalize_2nd_moment(z)).unflatten(1, (-1, 4, 4))
+        below = x = activate(self.conv(activate(x + self.bias)))
+        for block in self.blocks[:top]:
+            below, x = x, block(x)
+        image = self.to_rgb[top](x)
+        if share:
+            image = image.lerp(enlarge(self.to_rgb[top - 1](below)), share)
+        return enlarge(image, 2 ** int(lod))
+
+
+@register(
+    paper="Karras, Aila, Laine, Lehtinen, Progressive Growing of GANs for Improved Quality, Stability, and Variation",
+    year=2018,
+    url="https://arxiv.org/abs/1710.10196",
+)
+class ProGAN(Game):
+    """Networks that grow from 4 x 4 pixels learn large images faster and more stably than whole ones.
+
+    How far they have grown is a function of the images seen. A model that has not grown whole draws at the full size
+    nevertheless, in larger pixels. With labels the discriminator also classifies (AC-GAN), as in the authors' code.
+
+    Args:
+        size: side of an image, a power of two.
+        channels: of an image.
+        latent: length of z, normal, which the generator normalises.
+        widths: feature maps at 4, 8, 16, ... pixels (table 2); as many as the size needs are used.
+        dense: units of the discriminator's last hidden layer; None for as many as at 4 pixels.
+        classes: of the labels; None for an unconditional model.
+        start: resolution to begin at; `size` for no growing.
+        stabilise: images for which each resolution is learned.
+        transition: images over which the next one fades in.
+        group: images over which the discriminator takes the standard deviation; 1 for none.
+        fused: whether the discriminator averages pixels before the activation, as in the authors' code, or after it.
+        variant: whose details are computed. `paper`: as the authors' code. `genforce`: z is normalised before labels
+            are appended to it too. `gan_zoo`: a bias for each pixel of the first layer; the standard deviation
+            unbiased, over neighbours in the batch.
+        penalty: lambda, the weight of the gradient's penalty.
+        drift: eps, of the term that keeps scores near 0.
+        condition: weight of the classification, where there are labels.
+        lr: learning rate of both players.
+        betas: Adam's decay rates.
+    """
+
+    average_half_life: ClassVar[float | None] = 11_085  # 0.999 an update of 16 images (appendix A.1)
+    coupled: ClassVar[bool] = True  # by the standard deviation over the batch
+    label_vectors: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        size: Positive = 1024,
+        channels: Positive = 3,
+        latent: Positive = 512,
+        widths: tuple[Positive, ...] = (512, 512, 512, 512, 256, 128, 64, 32, 16),
+        dense: Positive | None = None,
+        classes: Positive | None = None,
+        start: Positive = 4,
+        stabilise: Positive = 800_000,
+        transition: Positive = 800_000,
+        group: Positive = 4,
+        fused: bool = True,
+        variant: Literal["paper", "genforce", "gan_zoo"] = "paper",
+        penalty: Weight = 10.0,
+        drift: Weight = 1e-3,
+        condition: Weight = 1.0,
+        lr: Weight = 1e-3,
+        betas: tuple[Share, Share] = (0.0, 0.99),
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent, self.classes = (channels, size, size), latent, classes
+        self.penalty, self.drift, self.condition = penalty, drift, condition
+        used, known = growing.feature_maps(widths, size, start), classes or 0
+        self.level = growing.Schedule(size, start, stabilise, transition)
+        self.generator = Generator(latent, channels, used, known, variant)
+        self.discriminator = growing.Discriminator(
+            channels, used, dense=dense, outputs=1 + known, group=group, sample=variant == "gan_zoo", fused=fused
+        )
+        self.adam = partial(Adam, lr=lr, betas=betas)
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator and the generator, with the same Adam."""
+        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update of each player, at the level of detail that the images seen say."""
+        lod = self.level(self.images_seen)
+        if self.level.turns(self.images_seen - len(batch.images) * self.trainer.world_size, self.images_seen):
+            for player in self.players():  # as the authors' code: layers that learn anew have no past
+                self.optimizer(player).state.clear()
+        self.generator.lod.fill_(lod)
+        self.discriminator.lod.fill_(lod)
+        self.move("discriminator", self.discriminator_loss, batch, lod)
+        self.move("generator", self.generator_loss, batch, lod)
+
+    def discriminator_loss(self, batch: Batch, lod: float) -> Tensor:
+        """WGAN-GP's loss with the drift term (appendix A.1), and the classification of both where there are labels."""
+        images = growing.at_level(batch.images, lod)
+        fake = self.generator(*self.noise(batch), lod=lod)
+        judged, judged_fake = self.discriminator(images, lod=lod), self.discriminator(fake, lod=lod)
+        distance = losses.wasserstein_critic(judged[:, :1], judged_fake[:, :1])
+        self.record(wasserstein_estimate=-distance, level_of_detail=self.discriminator.lod)
+        slope = penalties.gradient_penalty(lambda x: self.discriminator(x, lod=lod)[:, :1], images, fake)
+        loss = distance + self.penalty * slope + self.drift * judged[:, :1].float().square().mean()
+        return loss + self.classification(judged, batch) + self.classification(judged_fake, batch)
+
+    def generator_loss(self, batch: Batch, lod: float) -> Tensor:
+        """-E D(G(z)), and the classification where there are labels."""
+        judged: Tensor = self.discriminator(self.generator(*self.noise(batch), lod=lod), lod=lod)
+        return losses.wasserstein_generator(judged[:, :1]) + self.classification(judged, batch)
+
+    def classification(self, judged: Tensor, batch: Batch) -> Tensor:
+        """The cross entropy of the classes that the discriminator sees, weighted; 0 without labels."""
+        if not self.classes:
+            return judged.new_zeros(())
+        return self.condition * F.cross_entropy(judged[:, 1:].float(), label_vectors(batch.labels, self.classes))
+
+    def noise(self, batch: Batch) -> tuple[Tensor, ...]:
+        """z `(N, latent)`, as many as there are images in the batch, and their labels where there are any."""
+        z = torch.randn(len(batch.images), self.latent, device=self.device)
+        return (z, label_vectors(batch.labels, self.classes)) if self.classes else (z,)

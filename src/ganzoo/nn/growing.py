@@ -1,0 +1,273 @@
+"""Networks that grow while they learn: the schedule, the resampling and the discriminator of ProGAN and StyleGAN.
+
+Karras et al. 2018, "Progressive Growing of GANs for Improved Quality, Stability, and Variation" (arXiv:1710.10196),
+section 2 and appendix A. All layers exist from the start, and how far a network has grown is one number, the level of
+detail of the authors' code: 0 when whole, 1 at half the resolution, 1.5 half way from a quarter to half of it. Images
+have the full size at every level; those of a network that has not grown whole consist of larger pixels.
+
+Changing the resolution by nearest neighbours or by averaging 2 x 2 pixels, next to a convolution of 3 x 3, is one
+convolution of 4 x 4 with a stride of 2 and four ninths of the work: it gives the same up to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, fir, label_vectors
+from ganzoo.types import BadArgument
+
+GAIN = math.sqrt(2.0)
+"""He's gain on the weights in front of a leaky ReLU, which itself has none in these networks."""
+
+BLUR = (1.0, 2.0, 1.0)
+"""StyleGAN's filter, of one axis."""
+
+
+# ------------------------------------------------------------------------------------------------- how far it has grown
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How far the networks have grown after so many images (figure 2).
+
+    A resolution is learned for `stabilise` images, then the next one fades in over `transition` images.
+
+    Args:
+        size: side of an image.
+        start: resolution to begin at.
+        stabilise: images at each resolution.
+        transition: images from each resolution to the next.
+    """
+
+    size: int
+    start: int
+    stabilise: int
+    transition: int
+
+    def __call__(self, images: int) -> float:
+        """The level of detail after so many images: from log2(size / start) down to 0."""
+        phase, within = divmod(images, self.stabilise + self.transition)
+        faded = max(within - self.stabilise, 0) / self.transition
+        return max(math.log2(self.size // self.start) - phase - faded, 0.0)
+
+    def turns(self, before: int, after: int) -> bool:
+        """Whether other layers come into use between two counts of images."""
+        levels = self(before), self(after)
+        return any(len({bound(level) for level in levels}) > 1 for bound in (math.floor, math.ceil))
+
+
+def feature_maps(widths: Sequence[int], size: int, start: int = 4) -> list[int]:
+    """The feature maps at 4, 8, ... `size` pixels.
+
+    Raises:
+        BadArgument: if the sides are no powers of two from 4 on, or there are fewer widths than resolutions.
+    """
+    for name, side in (("image size", size), ("start", start)):
+        if side < 4 or side & (side - 1):
+            raise BadArgument(f"{name} is {side}; a power of two from 4 on is expected, such as 32 or 256")
+    if start > size:
+        raise BadArgument(f"start is {start}; at most the image size {size} is expected")
+    count = size.bit_length() - 2
+    if len(widths) < count:
+        raise BadArgument(
+            f"widths has {len(widths)} values; {count} are expected, for 4 to {size} pixels: {2**count * 2} is the size"
+        )
+    return list(widths[:count])
+
+
+def split_level(lod: float, levels: int) -> tuple[int, float]:
+    """The highest level in use, and the share of the level below it in the image.
+
+    Raises:
+        BadArgument: if the level of detail is not that of a network of so many levels.
+    """
+    if not 0 <= lod <= levels - 1:
+        raise BadArgument(f"level of detail is {lod}; 0 to {levels - 1} are expected")
+    return levels - 1 - int(lod), lod - int(lod)
+
+
+def enlarge(images: Tensor, factor: int = 2) -> Tensor:
+    """Makes every pixel of `(N, C, H, W)` a square of `factor` x `factor` pixels."""
+    return images if factor == 1 else F.interpolate(images, scale_factor=factor, mode="nearest")
+
+
+def shrink(images: Tensor, factor: int = 2) -> Tensor:
+    """Averages squares of `factor` x `factor` pixels of `(N, C, H, W)`."""
+    return images if factor == 1 else F.avg_pool2d(images, factor)
+
+
+def at_level(images: Tensor, lod: float) -> Tensor:
+    """Real images as the discriminator is to see them at a level of detail: they fade as the network does (figure 2).
+
+    Args:
+        images: `(N, C, size, size)`.
+        lod: the level of detail.
+
+    Returns:
+        Images of that size, in pixels of 2^floor(lod) or between those and twice as large ones.
+    """
+    factor = 2 ** int(lod)
+    images = shrink(images, factor)
+    if lod > int(lod):
+        images = images.lerp(enlarge(shrink(images)), lod - int(lod))
+    return enlarge(images, factor)
+
+
+# ------------------------------------------------------------------------------------------------- convolutions
+
+
+class UpConv2d(EqualizedConv2d):
+    """Nearest neighbours and then a convolution of 3 x 3, as one; `(N, I, H, W)` to `(N, O, 2H, 2W)`."""
+
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """Maps `(N, inputs, H, W)` to `(N, outputs, 2H, 2W)`, the convolution multiplied by `gain`."""
+        weight = _widened(self.weight * (self.scale * gain)).flip(2, 3).transpose(0, 1)
+        return F.conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
+
+
+class DownConv2d(EqualizedConv2d):
+    """A convolution of 3 x 3 and then the mean of 2 x 2 pixels, as one; `(N, I, H, W)` to `(N, O, H/2, W/2)`."""
+
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """Maps `(N, inputs, H, W)` to `(N, outputs, H/2, W/2)`, the convolution multiplied by `gain`."""
+        weight = _widened(self.weight * (self.scale * gain / 4))
+        return F.conv2d(x, weight, self.bias, stride=2, padding=1)
+
+
+def _widened(weight: Tensor) -> Tensor:
+    """A kernel of 3 x 3 convolved with 2 x 2 ones: `(O, I, 4, 4)`."""
+    weight = F.pad(weight, (1, 1, 1, 1))
+    return weight[:, :, 1:, 1:] + weight[:, :, :-1, 1:] + weight[:, :, 1:, :-1] + weight[:, :, :-1, :-1]
+
+
+# ------------------------------------------------------------------------------------------------- the discriminator
+
+
+def append_deviation(x: Tensor, group: int, features: int = 1, sample: bool = False) -> Tensor:
+    """Adds feature maps that tell how much the images of a group differ (section 3).
+
+    The standard deviation over the group at each position of each feature map, averaged over all of them. A batch that
+    the group does not divide is one group.
+
+    Args:
+        x: `(N, C, H, W)`.
+        group: images in a group.
+        features: feature maps added, each from its own part of the C.
+        sample: the unbiased estimate, over groups of neighbours in the batch (pytorch_GAN_zoo); otherwise groups are
+            strided and the estimate is biased (the authors' code).
+
+    Returns:
+        `(N, C + features, H, W)`.
+    """
+    n, c, h, w = x.shape
+    group = min(group, n) if n % min(group, n) == 0 else n
+    shape = (n // group, group) if sample else (group, n // group)
+    grouped = x.float().reshape(*shape, features, c // features, h, w)
+    dim = 1 if sample else 0
+    if sample and group == 1:
+        spread = torch.zeros_like(grouped[:, 0])
+    else:
+        spread = (grouped.var(dim, correction=int(sample)) + 1e-8).sqrt()
+    spread = spread.mean((2, 3, 4)).to(x.dtype)  # (groups, features)
+    each = spread.repeat_interleave(group, 0) if sample else spread.repeat(group, 1)
+    return torch.cat([x, each[:, :, None, None].expand(n, features, h, w)], 1)
+
+
+class DiscriminatorBlock(nn.Module):
+    """Two convolutions, the second of which halves the resolution.
+
+    Args:
+        inputs: feature maps of x.
+        outputs: feature maps of y.
+        blur: whether the filter precedes the second convolution (StyleGAN).
+        fused: whether pixels are averaged before the activation, as part of the convolution, or after it.
+    """
+
+    def __init__(self, inputs: int, outputs: int, blur: bool, fused: bool) -> None:
+        super().__init__()
+        self.conv = EqualizedConv2d(inputs, inputs, 3, gain=GAIN)
+        self.down = (DownConv2d if fused else EqualizedConv2d)(inputs, outputs, 3, gain=GAIN)
+        self.blur, self.fused = blur, fused
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(N, inputs, H, W)` to `(N, outputs, H/2, W/2)`."""
+        x = F.leaky_relu(self.conv(x), 0.2)
+        x = F.leaky_relu(self.down(fir(x, BLUR, 1) if self.blur else x), 0.2)
+        return x if self.fused else shrink(x)
+
+
+class Discriminator(nn.Module):
+    """The growing discriminator: the mirror image of ProGAN's generator (table 2).
+
+    Args:
+        channels: of an image.
+        widths: feature maps at 4, 8, ... pixels, one value a resolution.
+        dense: units of the last hidden layer; None for as many as there are feature maps at 4 pixels.
+        outputs: values for each image.
+        classes: where greater than 0, the labels choose one output (Mescheder et al. 2018, arXiv:1801.04406).
+        group: images over which the standard deviation is taken; 1 for none.
+        features: feature maps that hold it.
+        sample: the unbiased estimate, over neighbours in the batch.
+        blur: whether a filter precedes each reduction (StyleGAN).
+        fused: whether pixels are averaged before the activation or after it.
+    """
+
+    lod: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        widths: Sequence[int],
+        *,
+        dense: int | None = None,
+        outputs: int = 1,
+        classes: int = 0,
+        group: int = 4,
+        features: int = 1,
+        sample: bool = False,
+        blur: bool = False,
+        fused: bool = True,
+    ) -> None:
+        super().__init__()
+        first = widths[0]
+        self.classes, self.group, self.features, self.sample = classes, group, features, sample
+        self.from_rgb = nn.ModuleList(EqualizedConv2d(channels, width, 1, gain=GAIN) for width in widths)
+        self.blocks = nn.ModuleList(DiscriminatorBlock(width, below, blur, fused) for below, width in pairwise(widths))
+        self.conv = EqualizedConv2d(first + (features if group > 1 else 0), first, 3, gain=GAIN)
+        self.dense = EqualizedLinear(16 * first, dense or first, gain=GAIN)
+        self.score = EqualizedLinear(dense or first, outputs)
+        self.register_buffer("lod", torch.zeros(()))
+
+    def forward(self, images: Tensor, labels: Tensor | None = None, *, lod: float | None = None) -> Tensor:
+        """Maps images of the full size to scores.
+
+        Args:
+            images: `(N, channels, size, size)`.
+            labels: class indices `(N,)` or vectors `(N, classes)`, where they choose the output; otherwise ignored.
+            lod: the level of detail; None for the network's own.
+
+        Returns:
+            `(N, outputs)`; `(N, 1)` where labels choose.
+        """
+        lod = float(self.lod) if lod is None else lod
+        top, share = split_level(lod, len(self.from_rgb))
+        images = shrink(images, 2 ** int(lod))
+        x = F.leaky_relu(self.from_rgb[top](images), 0.2)
+        for level in range(top, 0, -1):
+            x = self.blocks[level - 1](x)
+            if share and level == top:
+                x = x.lerp(F.leaky_relu(self.from_rgb[level - 1](shrink(images)), 0.2), share)
+        if self.group > 1:
+            x = append_deviation(x, self.group, self.features, self.sample)
+        x = F.leaky_relu(self.conv(x), 0.2)
+        scores: Tensor = self.score(F.leaky_relu(self.dense(x.flatten(1)), 0.2))
+        if not self.classes:
+            return scores
+        return (scores * label_vectors(labels, self.classes, len(scores)).to(scores)).sum(1, keepdim=True)
