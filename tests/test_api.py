@@ -221,3 +221,34 @@ def test_verify_notices_other_weights_behind_the_same_picture(tmp_path: Path) ->
     checkpoint.write_manifest(tmp_path / "other")
     with pytest.raises(BadModelFolder, match=r"golden\.png: the model draws other pictures"):
         ganzoo.verify(tmp_path / "other")
+
+
+def test_path_lengths_are_measured_by_their_key(tmp_path: Path) -> None:
+    key = "ppl20_digits_cnn_z_eps0.01"
+    assert ganzoo.evaluate("dcgan-digits", protocol=key)[key] > 0
+    with pytest.raises(BadArgument, match="no latents w"):
+        ganzoo.evaluate("dcgan-digits", protocol="ppl20_digits_cnn_w")
+    with pytest.raises(BadArgument, match="InfoGAN has classes"):
+        ganzoo.evaluate("infogan-fashion-mnist", protocol="ppl20_fashion_mnist_cnn_z")
+
+
+def test_a_score_replaces_only_one_of_the_same_protocol_network_and_data(tmp_path: Path) -> None:
+    folder, key = tmp_path / "model", "fd100_digits_cnn"
+    shutil.copytree(SHIPPED["dcgan-digits"], folder)
+    before = len(checkpoint.ModelFolder(folder).json(checkpoint.RESULTS))
+    first = api.score(folder, key)
+    again = api.score(folder, key)
+    assert [s.value for s in first] == [s.value for s in again]
+    rows = checkpoint.ModelFolder(folder).json(checkpoint.RESULTS)
+    assert len(rows) == before + len(first)
+    changes = {
+        "network_sha256": {"network_sha256": "0" * 64},
+        "seed": {"protocol": {**rows[-1]["protocol"], "seed": 7}},
+    }
+    for word, change in changes.items():
+        checkpoint.write_json(folder / checkpoint.RESULTS, [*rows[:-1], {**rows[-1], **change}])
+        checkpoint.write_manifest(folder)
+        kept = (folder / checkpoint.RESULTS).read_bytes()
+        with pytest.raises(BadArgument, match=rf"called {key} differ in {word}"):
+            api.score(folder, key)
+        assert (folder / checkpoint.RESULTS).read_bytes() == kept

@@ -347,6 +347,7 @@ def measure(
     """
     from ganzoo.metrics import measuring
     from ganzoo.metrics import protocol as protocols
+    from ganzoo.training.scores import paths_of
 
     keys = [protocol] if isinstance(protocol, str) else protocol
     wanted = None if keys is None else [protocols.protocol(key) for key in keys]
@@ -367,6 +368,7 @@ def measure(
         chosen,
         holdout=source.open("test") if split == "train" and len(source.open("test")) > 1 else None,
         live=_live_sampler(game) if live else None,
+        paths=paths_of(game) if any(p.metric == "ppl" for p in chosen) else None,
         classes=game.classes,
         device=game.device,
         batch_size=batch_size,
@@ -488,7 +490,11 @@ def score(
         folder: of the model.
         protocol: one or several keys; those that suit the data if None.
         progress: told how far it is.
+
+    Raises:
+        BadArgument: if the folder has a score of the same key by another protocol, network or data; nothing is written.
     """
+    from ganzoo.metrics.measuring import check_comparable
     from ganzoo.zoo import cards
 
     path = Path(folder)
@@ -499,6 +505,7 @@ def score(
     rows = [{**entry.to_dict(), **_circumstances(opened)} for entry in found]
     old = opened.json(folders.RESULTS) if opened.has(folders.RESULTS) else []
     new = {row["key"] for row in rows}
+    check_comparable([*(row for row in old if row.get("key") in new), *rows])
     folders.write_json(path / folders.RESULTS, [row for row in old if row.get("key") not in new] + rows)
     folders.write_manifest(path)
     text = cards.render_card(path, previous=_text(path / folders.CARD))

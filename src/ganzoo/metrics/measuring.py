@@ -344,12 +344,13 @@ def check_comparable(scores: Sequence[Score | Mapping[str, Any]]) -> None:
     for each in scores:
         facts = each.to_dict() if isinstance(each, Score) else each
         other = first.setdefault(facts["key"], facts)
-        pairs = [(name, facts[name], other[name]) for name in ("network_sha256", "data_digest", "resizer", "size")]
-        pairs += [(name, value, other["protocol"].get(name)) for name, value in facts["protocol"].items()]
-        for name, one, two in pairs:
-            if one != two:
+        names = ("network_sha256", "data_digest", "resizer", "size")
+        one, two = ({**{n: row.get(n) for n in names}, **(row.get("protocol") or {})} for row in (facts, other))
+        for name in dict.fromkeys([*one, *two]):
+            if one.get(name) != two.get(name):
                 raise BadArgument(
-                    f"Two scores called {facts['key']} differ in {name} ({one!r} and {two!r}) and cannot be compared."
+                    f"Two scores called {facts['key']} differ in {name} ({one.get(name)!r} and {two.get(name)!r}) and "
+                    "cannot be compared."
                 )
 
 

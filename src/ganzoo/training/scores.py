@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from torch import Tensor
 
 from ganzoo.data.batch import Data
 from ganzoo.data.pictures import curve
 from ganzoo.metrics.measuring import measure
+from ganzoo.metrics.path import Paths
 from ganzoo.metrics.protocol import protocol
 from ganzoo.training.game import Game
 from ganzoo.training.saving import write_model
@@ -69,6 +71,7 @@ class Scores(L.Callback):
                 game.sample,
                 data.open(self.protocol.split),
                 [self.protocol],
+                paths=paths_of(game) if self.protocol.metric == "ppl" else None,
                 classes=game.classes,
                 device=game.device,
                 floors=False,
@@ -91,3 +94,25 @@ class Scores(L.Callback):
             if len(self.values) > 1:
                 series = {found[0].key: (self.images, self.values)}
                 curve(series, self.folder / "scores.png", x_label="images seen", y_label=found[0].key)
+
+
+def paths_of(game: Game) -> Paths:
+    """The latents that a path length runs through: z, and w where the family maps z to one; noise inputs are constant.
+
+    Raises:
+        BadArgument: for a conditional model, of which no path length is defined here: its paths would cross classes.
+    """
+    if game.classes is not None:
+        raise BadArgument(f"path lengths (ppl) are of unconditional models, and {type(game).__name__} has classes")
+
+    def latents(m: int, first: int) -> Tensor:
+        return game.draw(range(first, first + m))[0].to(game.device)
+
+    def synthesize(z: Tensor) -> Tensor:
+        with game.inferring():
+            return game.generate(z)
+
+    mapping, synthesize_w = (getattr(game, name, None) for name in ("map", "synthesize"))
+    if mapping is None or synthesize_w is None:
+        return Paths(latents, synthesize)
+    return Paths(latents, lambda z: synthesize_w(mapping(z)), mapping, synthesize_w)
