@@ -241,7 +241,7 @@ def test_a_score_replaces_only_one_of_the_same_protocol_network_and_data(tmp_pat
     assert [s.value for s in first] == [s.value for s in again]
     rows = checkpoint.ModelFolder(folder).json(checkpoint.RESULTS)
     assert len(rows) == before + len(first)
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "network_sha256": {"network_sha256": "0" * 64},
         "seed": {"protocol": {**rows[-1]["protocol"], "seed": 7}},
     }
