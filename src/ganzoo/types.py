@@ -26,6 +26,10 @@ class BadModelFolder(GanzooError):
     """A model folder with a missing, truncated, altered or foreign file."""
 
 
+class BadCheckpoint(GanzooError):
+    """A checkpoint that is damaged, hostile, of an unknown layout, or has other tensors than it should."""
+
+
 class BadData(GanzooError):
     """A data set that is missing, unreadable or not what a family expects."""
 

@@ -1,0 +1,67 @@
+"""Official checkpoints to ganzoo's terms, without executing anything in them.
+
+contents = open_file("network.pkl")                # symbolically: pickles.py, containers.py
+converted = recognise(contents).convert(contents)  # by one of the layouts in convert/<family>.py
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from ganzoo.convert.containers import Contents, Module, Network, open_file
+from ganzoo.convert.layout import Converted, Layout, Ledger, check_shapes
+from ganzoo.types import BadCheckpoint
+
+__all__ = [
+    "Contents",
+    "Converted",
+    "Layout",
+    "Ledger",
+    "Module",
+    "Network",
+    "check_shapes",
+    "layouts",
+    "open_file",
+    "recognise",
+]
+
+
+@cache
+def layouts() -> tuple[Layout, ...]:
+    """All layouts, found in the modules of this package that have `LAYOUTS`."""
+    found: list[Layout] = []
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        found.extend(getattr(importlib.import_module(f"{__name__}.{module}"), "LAYOUTS", ()))
+    return tuple(found)
+
+
+def recognise(contents: Contents, family: str | None = None) -> Layout:
+    """Finds the layout of a file.
+
+    Args:
+        contents: the opened file.
+        family: only layouts of this family.
+
+    Raises:
+        BadCheckpoint: no layout fits; the text says what the file holds and which layouts are known. Or one of another
+            family does; the text names it.
+    """
+    fitting = [layout for layout in layouts() if layout.recognises(contents)]
+    wanted = [layout for layout in fitting if family is None or _same(layout.family, family)]
+    if wanted:
+        return wanted[0]
+    if fitting:
+        found = fitting[0]
+        raise BadCheckpoint(
+            f"{contents.path}: is {found.name}, of the family {found.family}; expected one of the family {family}"
+        )
+    known = "; ".join(layout.name for layout in layouts() if family is None or _same(layout.family, family))
+    raise BadCheckpoint(
+        f"{contents.path}: holds {contents.describe()}; no layout fits. Known: {known or f'none for {family}'}"
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    return one.replace("_", "-") == other.replace("_", "-")
