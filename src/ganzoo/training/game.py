@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from ganzoo.objectives.penalties import eager
 from ganzoo.training import strategy as _strategy  # noqa: F401  # registers `ddp_game` with Lightning
-from ganzoo.training.engine import Engine, MovingAverage, Player, begin_stream, stream_seed
+from ganzoo.training.engine import Absent, Engine, MovingAverage, Player, begin_stream, stream_seed
 from ganzoo.types import BadArgument, Batch, Card, TrainingStopped
 from ganzoo.zoo.checkpoint import check_strict
 
@@ -382,9 +382,8 @@ class Game(L.LightningModule, ABC):
         self._statistics = [module._buffers for module in modules if module._buffers]
         if self.engine.compile:
             options = {"backend": self.engine.compile} if isinstance(self.engine.compile, str) else {}
-            for name, module in self.named_children():
-                if name != "_averages":
-                    module.compile(**options)
+            for name in self.networks():
+                getattr(self, name).compile(**options)
 
     def on_train_start(self) -> None:
         """Lays restored optimizer states out like their parameters, because fused steps walk them side by side."""
@@ -626,8 +625,12 @@ class Game(L.LightningModule, ABC):
         return {f"{n}.{k}": v for n in self.networks() for k, v in getattr(self, n).state_dict().items()}
 
     def networks(self) -> list[str]:
-        """The names of the family's networks."""
-        return [name for name, _ in self.named_children() if name != "_averages"]
+        """The names of the family's networks; a module without parameters, such as ADA's control, is none."""
+        return [
+            name
+            for name, module in self.named_children()
+            if name != "_averages" and (isinstance(module, Absent) or next(module.parameters(), None) is not None)
+        ]
 
 
 def _streams(seeds: Sequence[int]) -> list[np.random.RandomState]:
