@@ -102,11 +102,13 @@ class Watch(Callback):
     """Keeps what each move changed.
 
     Attributes:
-        changed: for each move its player and the names of what differs after it.
+        changed: for each move its player and the names of what differs after it, moving averages aside.
+        counted: whether each move is an update, or a lazy penalty's.
     """
 
     def __init__(self) -> None:
         self.changed: list[tuple[str, list[str]]] = []
+        self.counted: list[bool] = []
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Game)
@@ -116,7 +118,8 @@ class Watch(Callback):
             before = tensors(pl_module)
             move(player, loss, *args, counts=counts)
             after = tensors(pl_module)
-            names = before.keys() | after.keys()
+            names = [n for n in before.keys() | after.keys() if not n.startswith("_averages.")]
+            self.counted.append(counts)
             self.changed.append((player, [n for n in names if n not in before or not torch.equal(before[n], after[n])]))
 
         pl_module.move = watched  # type: ignore[method-assign]

@@ -79,7 +79,7 @@ def lively(name: str) -> Game:
     """A tiny game whose samples fill their range: fresh ones are nearly 0, and anything would agree with them."""
     game = tiny(name)
     fit(game, 2)  # statistics that are not the initial ones
-    *_, last = (p for p in getattr(game, game.inference[0]).parameters() if p.dim() > 1)
+    *_, last = (p for p in game.average_module(game.inference[0]).parameters() if p.dim() > 1)
     with torch.no_grad():
         last.mul_(0.5 / game.sample(16).std())
     return game
@@ -268,8 +268,9 @@ def test_wrong_arguments_are_named(name: str) -> None:
 
 @every_family
 def test_every_size_of_a_network_is_at_least_one(name: str) -> None:
+    parameters = inspect.signature(registry.family(name).cls).parameters
     for key, value in tiny(name).arguments.items():
-        if type(value) is int and value > 0 and key not in ("incompressible", "continuous", "unroll"):
+        if type(value) is int and value > 0 and parameters[key].annotation != "Count":  # of which there may be none
             with pytest.raises(BadArgument, match=f"{key} is 0; at least 1 is expected"):
                 ganzoo.create(name, **{key: 0})
 

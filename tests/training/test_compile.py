@@ -64,7 +64,7 @@ def test_a_compiled_run_is_the_run(name: str) -> None:
     one, other = losses_of(plain, 2), losses_of(compiled, 2)
     assert [entry[0] for entry in one] == [entry[0] for entry in other]
     assert [entry[1] for entry in one] == pytest.approx([entry[1] for entry in other], abs=1e-5)
-    assert list(compiled.state_dict()) == keys
+    assert [key for key in compiled.state_dict() if not key.startswith("_averages.")] == keys
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= len(compiled.networks())
     assert torch.allclose(plain.sample(2, seed=1), compiled.sample(2, seed=1), atol=1e-4)
 

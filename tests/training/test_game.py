@@ -47,13 +47,17 @@ def test_a_move_changes_the_parameters_of_its_player_alone(name: str) -> None:
     parameters = dict(game.named_parameters())
     order = list(game.players())
     assert {player for player, _ in watch.changed} == set(order)
-    for player, changed in watch.changed:
+    for (player, changed), counted in zip(watch.changed, watch.counted, strict=True):
         mine = names_of(game, player)
         moved = {entry for entry in changed if entry in parameters}
-        assert moved == mine, f"{player} moved {sorted(moved ^ mine)} too many or too few"
+        # A penalty on gradients may not depend on every bias
+        assert moved == mine if counted else moved <= mine and moved, (
+            f"{player} moved {sorted(moved ^ mine)} too many or too few"
+        )
         states = {entry for entry in changed if entry.startswith("optimizer")}
         assert all(entry.startswith(f"optimizer {order.index(player)},") for entry in states)
-    assert all(parameter.requires_grad for parameter in game.parameters())
+    players = game.players().values()
+    assert all(parameter.requires_grad for player in players for parameter in player.parameters())
     assert made.global_step == 2
 
 
@@ -116,7 +120,8 @@ def test_global_step_counts_the_generators_updates(n_critic: int, tmp_path: Path
 def test_global_step_is_the_number_of_the_leaders_moves(name: str) -> None:
     game, watch = tiny(name), Watch()
     made = fit(game, 3, watch)
-    assert made.global_step == sum(player == game.leads for player, _ in watch.changed) == 3
+    updates = [player for (player, _), counted in zip(watch.changed, watch.counted, strict=True) if counted]
+    assert made.global_step == updates.count(game.leads) == 3
 
 
 def test_a_move_that_does_not_count_moves_and_does_not_count(tmp_path: Path) -> None:

@@ -52,9 +52,26 @@ def resolutions(size: int, smallest: int = 4) -> list[int]:
     return [2**i for i in range(smallest.bit_length() - 1, size.bit_length())]
 
 
-def widths(size: int, base: int, most: int) -> dict[int, int]:
-    """Feature maps at each resolution: min(base / resolution, most), and at least 1."""
-    return {resolution: max(min(base // resolution, most), 1) for resolution in resolutions(size)}
+def feature_maps(size: int, base: int, most: int, given: Sequence[int] | None = None) -> dict[int, int]:
+    """Feature maps at each resolution: min(base / resolution, most), and at least 1.
+
+    Args:
+        size: side of an image.
+        base: feature maps times resolution.
+        most: feature maps at most.
+        given: the feature maps at 4, 8, 16, ... pixels instead.
+
+    Raises:
+        BadArgument: if the size is not a power of two, or `given` has not one number a resolution.
+    """
+    steps = resolutions(size)
+    if given is None:
+        return {resolution: max(min(base // resolution, most), 1) for resolution in steps}
+    if len(given) != len(steps):
+        raise BadArgument(
+            f"widths are {list(given)}; {len(steps)} numbers are expected, for 4 to {size} pixels, or none"
+        )
+    return dict(zip(steps, given, strict=True))
 
 
 def label_vectors(labels: Tensor | None, classes: int, n: int | None = None) -> Tensor:
@@ -337,9 +354,11 @@ class ModulatedConv2d(nn.Module):
         return y * after.to(y.dtype) if bias is None else torch.addcmul(bias.to(y.dtype), y, after.to(y.dtype))
 
     def energy(self) -> Tensor:
-        """`sum_k w^2`, `(outputs, inputs)`; kept from call to call while no gradient is wanted and nothing changes."""
+        """`sum_k w^2`, `(outputs, inputs)`; kept from call to call in inference, as long as nothing changes."""
         weight = self.weight
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or weight.is_inference():
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or weight.is_inference():
+            # A fused optimizer's step leaves no trace in the weight's version, but it needs a pass like this one before
+            self._energy = None
             return weight.square().sum((2, 3))
         key = (weight.data_ptr(), weight._version, weight.dtype, weight.device)
         if self._energy is None or self._energy[0] != key:
@@ -572,6 +591,7 @@ class Discriminator(nn.Module):
         classes: of the labels; 0 for none.
         base: feature maps times resolution.
         most: feature maps at most.
+        widths: the feature maps at 4, 8, 16, ... pixels instead.
         architecture: `resnet`, `skip` (the image is read at every resolution) or `orig` (figure 7).
         group: of the minibatch standard deviation; None for the whole batch.
         statistics: feature maps of the minibatch standard deviation; 0 for none.
@@ -589,6 +609,7 @@ class Discriminator(nn.Module):
         *,
         base: int = 32768,
         most: int = 512,
+        widths: Sequence[int] | None = None,
         architecture: Architecture = "resnet",
         group: int | None = 4,
         statistics: int = 1,
@@ -600,7 +621,7 @@ class Discriminator(nn.Module):
         super().__init__()
         if size < 8:
             raise BadArgument(f"image size is {size}; a power of two from 8 on is expected")
-        width, steps = widths(size, base, most), resolutions(size)[::-1]
+        width, steps = feature_maps(size, base, most, widths), resolutions(size)[::-1]
         self.size, self.channels, self.classes, self.architecture = size, channels, classes, architecture
         self.embedding = (width[4] if embedding is None else embedding) if classes else 0
         self.blocks = nn.ModuleList(

@@ -1,0 +1,568 @@
+"""StyleGAN2: styles modulate the weights of the generator's convolutions, and a smooth path leads from w to the image.
+
+Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", arXiv:1912.04958. Instance normalisation
+gave StyleGAN's images droplets; a demodulation of the weights (eq. 3) keeps the variances without looking at the
+feature maps. The networks do not grow: skip connections or residual ones take the place of that. With softplus f,
+
+    L_D = E f(D(G(z))) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2     L_G = E f(-D(G(z))) + lambda E (||J_w^T y|| - a)^2
+
+whose second terms are taken every 16 and every 4 batches only (section 3.1). Small data: Karras et al. 2020, "Training
+Generative Adversarial Networks with Limited Data" (arXiv:2006.06676), lets the discriminator see augmented images only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.nn.style import (
+    Architecture,
+    Discriminator,
+    EqualizedConv2d,
+    Mapping,
+    ModulatedConv2d,
+    feature_maps,
+    laid_out,
+    resolutions,
+    upsample,
+)
+from ganzoo.objectives import losses, penalties
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import BadArgument, Batch
+from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.zoo.registry import register
+
+Noise = Literal["random", "const", "none"]
+
+
+class StyledConv(nn.Module):
+    """A modulated convolution, noise, bias and leaky ReLU (figure 2d).
+
+    Args:
+        inputs: feature maps of x.
+        outputs: feature maps of y.
+        latent: length of w.
+        size: side of y.
+        up: whether y has twice the side of x.
+        clamp: bound of y; None for none.
+    """
+
+    noise: Tensor
+
+    def __init__(self, inputs: int, outputs: int, latent: int, size: int, up: bool, clamp: float | None) -> None:
+        super().__init__()
+        self.conv = ModulatedConv2d(inputs, outputs, 3, latent, resample="up" if up else None)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.strength = nn.Parameter(torch.zeros(()))
+        self.register_buffer("noise", torch.randn(size, size))
+        self.size, self.clamp = size, clamp
+
+    def forward(self, x: Tensor, w: Tensor, noise: Noise | Tensor, gain: float = 1.0) -> Tensor:
+        """Maps `(N, inputs, H, W)` and w `(N, latent)` to `(N, outputs, size, size)`, multiplied by `gain`."""
+        scale = math.sqrt(2.0) * gain  # of the activation: it goes before it, which is positively homogeneous
+        bias = (self.bias * scale)[:, None, None]
+        if noise == "random":
+            noise = torch.randn(len(x), 1, self.size, self.size, dtype=w.dtype, device=x.device)
+        elif noise == "const":
+            noise = self.noise
+        y = self.conv(x, w, bias if isinstance(noise, str) else noise * (self.strength * scale), scale)
+        y = F.leaky_relu_(y if isinstance(noise, str) else y.add_(bias.to(y.dtype)), 0.2)
+        return y if self.clamp is None else y.clamp(-self.clamp * gain, self.clamp * gain)
+
+
+class SynthesisBlock(nn.Module):
+    """The layers at one resolution.
+
+    Args:
+        inputs: feature maps of the resolution below; 0 for the first block, which has a constant instead.
+        outputs: feature maps.
+        latent: length of w.
+        size: side of the feature maps.
+        image: channels of the image where the block adds to it; 0 where it does not.
+        residual: whether a linear branch goes past the convolutions (`resnet`).
+        clamp: bound of the convolutions' outputs; None for none.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, latent: int, size: int, image: int, residual: bool, clamp: float | None
+    ) -> None:
+        super().__init__()
+        self.clamp = clamp
+        self.constant = None if inputs else nn.Parameter(torch.randn(outputs, size, size))
+        self.up = StyledConv(inputs, outputs, latent, size, True, clamp) if inputs else None
+        self.conv = StyledConv(outputs, outputs, latent, size, False, clamp)
+        self.to_rgb = ModulatedConv2d(outputs, image, 1, latent, demodulate=False) if image else None
+        self.rgb_bias = nn.Parameter(torch.zeros(image)) if image else None
+        self.shortcut = EqualizedConv2d(inputs, outputs, 1, bias=False, resample="up") if inputs and residual else None
+        self.count = 1 + (self.up is not None)  # of the layers of w that are this block's own
+
+    def forward(
+        self, x: Tensor | None, image: Tensor | None, ws: Sequence[Tensor], noise: Sequence[Noise | Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Maps the feature maps and the image of the resolution below to those of this one.
+
+        Args:
+            x: `(N, inputs, size/2, size/2)`; None for the first block.
+            image: `(N, image, size/2, size/2)`; None as long as there is none.
+            ws: w of each convolution `(N, latent)`, and one for the image.
+            noise: of each convolution.
+        """
+        if self.up is None:
+            assert self.constant is not None
+            x = self.conv(laid_out(self.constant.expand(len(ws[0]), -1, -1, -1)), ws[0], noise[0])
+        elif self.shortcut is None:
+            x = self.conv(self.up(x, ws[0], noise[0]), ws[1], noise[1])
+        else:
+            half = math.sqrt(0.5)
+            x = self.shortcut(x, half) + self.conv(self.up(x, ws[0], noise[0]), ws[1], noise[1], half)
+        assert x is not None
+        if self.to_rgb is None:
+            return x, image
+        assert self.rgb_bias is not None
+        added = self.to_rgb(x, ws[self.count], self.rgb_bias[:, None, None])
+        if self.clamp is not None:
+            added = added.clamp(-self.clamp, self.clamp)
+        if image is None:
+            return x, added
+        with torch.autocast(x.device.type, enabled=False):  # the image is a sum over resolutions: in full precision
+            return x, upsample(image.to(self.rgb_bias.dtype)) + added
+
+
+class Synthesis(nn.Module):
+    """The synthesis network g: one w a layer to an image.
+
+    Args:
+        size: side of an image, a power of two from 4 on.
+        channels: of an image.
+        latent: length of w.
+        widths: feature maps at each resolution.
+        architecture: `skip` (the images of all resolutions are added), `resnet` or `orig` (figure 7).
+        clamp: bound of the convolutions' outputs; None for none.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        channels: int,
+        latent: int,
+        widths: dict[int, int],
+        architecture: Architecture,
+        clamp: float | None,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            SynthesisBlock(
+                widths.get(resolution // 2, 0),
+                widths[resolution],
+                latent,
+                resolution,
+                channels if architecture == "skip" or resolution == size else 0,
+                architecture == "resnet",
+                clamp,
+            )
+            for resolution in resolutions(size)
+        )
+        self.latent = latent
+        self.sizes = [layer.size for layer in self.modules() if isinstance(layer, StyledConv)]  # of the noise inputs
+        self.count = len(self.sizes) + 1  # layers of w
+
+    def forward(self, ws: Tensor, noise: Noise | Sequence[Tensor] = "random") -> Tensor:
+        """Maps `(N, count, latent)` to images `(N, channels, size, size)`.
+
+        Args:
+            ws: one w a layer.
+            noise: `random` for fresh noise, `const` for that of the network's buffers, `none`, or a tensor
+                `(N, 1, side, side)` for each of `sizes`.
+
+        Raises:
+            BadArgument: for latents of another shape.
+        """
+        if ws.dim() != 3 or ws.shape[1:] != (self.count, self.latent):
+            raise BadArgument(f"ws has shape {tuple(ws.shape)}; (N, {self.count}, {self.latent}) is expected")
+        each: Sequence[Noise | Tensor] = [noise] * len(self.sizes) if isinstance(noise, str) else noise
+        layers, first = ws.unbind(1), 0
+        x: Tensor | None = None
+        image: Tensor | None = None
+        for block in self.blocks:
+            count = block.count
+            assert isinstance(count, int)
+            # The image's w is that of the next block's first convolution
+            x, image = block(x, image, layers[first : first + count + 1], each[first : first + count])
+            first += count
+        assert image is not None
+        return image
+
+
+class Generator(nn.Module):
+    """The mapping network and the synthesis network.
+
+    Args:
+        mapping: from z to w.
+        synthesis: from w to images.
+    """
+
+    def __init__(self, mapping: Mapping, synthesis: Synthesis) -> None:
+        super().__init__()
+        self.mapping, self.synthesis = mapping, synthesis
+
+    def forward(
+        self,
+        z: Tensor,
+        labels: Tensor | None = None,
+        *,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+        noise: Noise | Sequence[Tensor] = "random",
+        mixing: float = 0.0,
+        track: bool = False,
+    ) -> Tensor:
+        """Maps z `(N, latent)` to images `(N, C, H, W)`; `mixed` says what the training's options are."""
+        if mixing or track:
+            return self.synthesis(self.mixed(z, labels, mixing, track), noise)  # type: ignore[no-any-return]
+        return self.synthesis(self.mapping(z, labels, truncation, truncation_cutoff), noise)  # type: ignore[no-any-return]
+
+    def mixed(self, z: Tensor, labels: Tensor | None, mixing: float, track: bool = True) -> Tensor:
+        """Maps z `(N, latent)` to w `(N, layers, style)`, some of which come from a second z from a random layer on.
+
+        Args:
+            z: latents.
+            labels: classes.
+            mixing: the probability of a second z (StyleGAN, arXiv:1812.04948, section 3.1).
+            track: whether the running mean of w follows.
+        """
+        n, count = len(z), self.synthesis.count
+        if not mixing:
+            return self.mapping(z, labels, track=track)  # type: ignore[no-any-return]
+        both = torch.cat([z, torch.randn(n, z.shape[1], dtype=z.dtype, device=z.device)])
+        w, other = self.mapping(both, None if labels is None else torch.cat([labels, labels]), track=n * track).chunk(2)
+        start = torch.randint(1, count, (n, 1, 1), device=z.device)
+        start = torch.where(torch.rand(n, 1, 1, device=z.device) < mixing, start, count)
+        return torch.where(torch.arange(count, device=z.device)[:, None] < start, w, other)
+
+
+@register(
+    paper="Karras, Laine, Aittala, Hellsten, Lehtinen and Aila, Analyzing and Improving the Image Quality of StyleGAN",
+    year=2020,
+    url="https://arxiv.org/abs/1912.04958",
+)
+class StyleGAN2(Game):
+    """Styles modulate the weights of the convolutions, and a penalty keeps the way from w to the image smooth.
+
+    The defaults are configuration F; the regularisation's weights depend on the data, and gamma most of all (the ADA
+    paper's rule is 0.0002 size^2 / batch).
+
+    Args:
+        size: side of an image, a power of two from 8 on.
+        channels: of an image.
+        latent: length of z.
+        style: length of w.
+        classes: classes of the data; 0 for none.
+        channel_base: feature maps times resolution (16384 in the ADA paper's 256 px).
+        channel_max: feature maps at most.
+        widths: the generator's feature maps at 4, 8, 16, ... pixels instead.
+        architecture: of the generator (figure 7).
+        mapping_layers: of the mapping network.
+        mapping_width: of its layers between; none for `style`.
+        mapping_embedding: length of its embedded label; none for `style`.
+        mapping_rate: its learning-rate multiplier.
+        decay: of the running mean of w.
+        discriminator_widths: as `widths`; none for the generator's.
+        discriminator_architecture: of the discriminator.
+        discriminator_layers: of the mapping network of its label.
+        discriminator_embedding: length of its mapped label; none for its feature maps at 4 pixels.
+        group: samples in a group of the minibatch standard deviation; none for the whole batch.
+        statistics: feature maps of the minibatch standard deviation.
+        clamp: bound of the generator's convolutions' outputs, for half precision (256); none for no bound.
+        discriminator_clamp: of the discriminator's.
+        mixing: share of images made from two latents.
+        gamma: weight of R1.
+        r1_every: batches from one R1 to the next.
+        path: lambda, the weight of the path length regularisation; 0 for none.
+        path_every: batches from one path length regularisation to the next.
+        path_shrink: divides its batch.
+        path_decay: of the running mean of path lengths, a.
+        lr: learning rate of both players.
+        betas: Adam's decay rates.
+    """
+
+    average_half_life = 10_000.0
+    coupled = True  # the minibatch standard deviation, and the mean of the path lengths
+    label_vectors = True
+
+    def __init__(
+        self,
+        size: Positive = 256,
+        channels: Positive = 3,
+        latent: Positive = 512,
+        style: Positive = 512,
+        classes: Count = 0,
+        channel_base: Positive = 32768,
+        channel_max: Positive = 512,
+        widths: tuple[Positive, ...] | None = None,
+        architecture: Literal["skip", "resnet", "orig"] = "skip",
+        mapping_layers: Positive = 8,
+        mapping_width: Positive | None = None,
+        mapping_embedding: Positive | None = None,
+        mapping_rate: Scale = 0.01,
+        decay: Share = 0.995,
+        discriminator_widths: tuple[Positive, ...] | None = None,
+        discriminator_architecture: Literal["resnet", "skip", "orig"] = "resnet",
+        discriminator_layers: Positive = 8,
+        discriminator_embedding: Positive | None = None,
+        group: Positive | None = 4,
+        statistics: Count = 1,
+        clamp: Scale | None = None,
+        discriminator_clamp: Scale | None = None,
+        mixing: Share = 0.9,
+        gamma: Weight = 10.0,
+        r1_every: Positive = 16,
+        path: Weight = 2.0,
+        path_every: Positive = 4,
+        path_shrink: Positive = 2,
+        path_decay: Share = 0.01,
+        lr: Weight = 0.002,
+        betas: tuple[Share, Share] = (0.0, 0.99),
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent, self.classes = (channels, size, size), latent, classes or None
+        maps = feature_maps(size, channel_base, channel_max, widths)
+        synthesis = Synthesis(size, channels, style, maps, architecture, clamp)
+        mapping = Mapping(
+            latent,
+            style,
+            mapping_layers,
+            count=synthesis.count,
+            classes=classes,
+            width=mapping_width,
+            embedding=mapping_embedding,
+            rate=mapping_rate,
+            decay=decay,
+        )
+        self.generator = Generator(mapping, synthesis)
+        self.discriminator = Discriminator(
+            size,
+            channels,
+            classes,
+            widths=discriminator_widths or list(maps.values()),
+            architecture=discriminator_architecture,
+            group=group,
+            statistics=statistics,
+            clamp=discriminator_clamp,
+            mapping_layers=discriminator_layers,
+            embedding=discriminator_embedding,
+            mapping_rate=mapping_rate,
+        )
+        self.mixing, self.gamma, self.r1_every = mixing, gamma, r1_every
+        self.path, self.path_every, self.path_shrink, self.path_decay = path, path_every, path_shrink, path_decay
+        self.path_mean = torch.zeros((), device="cpu")  # a: equal on all ranks
+        self._path_means: list[Tensor] = []  # that the slices of a move found
+        self.lr, self.betas = lr, betas
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator and the generator; Adam makes as much way as if its lazy penalty were none of its steps."""
+
+        def adam(every: int, weight: float) -> partial[Adam]:
+            c = every / (every + 1) if weight else 1.0  # appendix B, "Lazy regularization"
+            return partial(Adam, lr=self.lr * c, betas=(self.betas[0] ** c, self.betas[1] ** c), eps=1e-8)
+
+        return {
+            "discriminator": Player(self.discriminator, adam(self.r1_every, self.gamma)),
+            "generator": Player(self.generator, adam(self.path_every, self.path)),
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """An update of each player, and every so often a step on its penalty alone."""
+        self.move("generator", self.generator_loss, batch)
+        if self.path and self.turn(every=self.path_every):
+            some = batch.part(0, max(len(batch.images) // self.path_shrink, 1))
+            self.move("generator", self.path_loss, some, counts=False)
+            self._follow_paths()
+        self.move("discriminator", self.discriminator_loss, batch)
+        if self.gamma and self.turn(every=self.r1_every):
+            self.move("discriminator", self.r1_loss, batch, counts=False)
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """E f(-D(G(z)))."""
+        fake = self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True)
+        return losses.nonsaturating_generator(self.discriminator(fake, labels=batch.labels))
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """E f(D(G(z))) + E f(-D(x)), with both in one pass."""
+        with torch.no_grad():
+            fake = self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing)
+        both = torch.cat([batch.images, fake.to(batch.images)])
+        labels = None if batch.labels is None else torch.cat([batch.labels, batch.labels])
+        real_logits, fake_logits = self.discriminator(both, labels=labels, parts=2).chunk(2)
+        return losses.minimax_discriminator(real_logits, fake_logits)
+
+    def r1_loss(self, batch: Batch) -> Tensor:
+        """gamma/2 E ||grad D(x)||^2, times the batches that it stands for."""
+        penalty = penalties.r1(lambda x: self.discriminator(x, labels=batch.labels), batch.images)
+        self.record(r1=penalty)
+        return self.gamma * self.r1_every * penalty
+
+    def path_loss(self, batch: Batch) -> Tensor:
+        """lambda E (||J_w^T y|| - a)^2 (eq. 4), times the batches that it stands for."""
+        ws = self.generator.mixed(self.noise(batch), batch.labels, self.mixing, track=False)
+        mean = self.path_mean.to(ws.device)
+        penalty, moved = penalties.path_length(self.generator.synthesis, ws, mean, self.path_decay)
+        self._path_means.append(moved)
+        self.record(path_penalty=penalty, path_mean=moved)
+        return self.path * self.path_every * penalty
+
+    def _follow_paths(self) -> None:
+        """Moves a, the mean of path lengths, by what all slices and ranks found."""
+        found = self.trainer.strategy.reduce(torch.stack(self._path_means).mean(), reduce_op="mean")
+        self.path_mean = torch.where(torch.isfinite(found), found, self.path_mean.to(found))
+        self._path_means = []
+
+    def rank_state(self) -> dict[str, Tensor]:
+        """a, the mean of path lengths."""
+        return {"path_mean": self.path_mean}
+
+    def load_rank_state(self, state: dict[str, Tensor]) -> None:
+        """Takes a back."""
+        self.path_mean = state["path_mean"]
+
+    def noise(self, batch: Batch) -> Tensor:
+        """z `(N, latent)`, as many as there are images in the batch."""
+        return torch.randn(len(batch.images), self.latent, device=self.device)
+
+    # ---------------------------------------------------------------- pictures
+
+    def map(
+        self,
+        z: Tensor,
+        labels: Tensor | Sequence[int] | int | None = None,
+        *,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """Maps latents to styles by the averaged generator.
+
+        Args:
+            z: `(N, latent)`.
+            labels: class indices `(N,)` or one, or vectors `(N, classes)`, of a conditional model.
+            truncation: psi, the share of the distance from the mean of w that is kept; 1 or None for all of it.
+            truncation_cutoff: layers from this one on are not truncated; None truncates all.
+
+        Returns:
+            w `(N, layers, style)`.
+
+        Raises:
+            BadArgument: for latents, labels or a truncation that cannot be.
+        """
+        z = torch.as_tensor(z)
+        if z.dim() != 2 or z.shape[1] != self.latent:
+            raise BadArgument(f"z has shape {tuple(z.shape)}; (N, {self.latent}) is expected")
+        self._check_truncation(truncation, truncation_cutoff)
+        given = self._check_labels(labels, len(z))
+        with self.inferring():
+            given = None if given is None else given.to(self.device)
+            return self.averaged.mapping(z.to(self.device), given, truncation, truncation_cutoff)  # type: ignore[no-any-return]
+
+    def synthesize(self, ws: Tensor, *, noise: Noise = "const") -> Tensor:
+        """Makes images of styles by the averaged generator.
+
+        Args:
+            ws: `(N, layers, style)`, as `map` gives them.
+            noise: `random` (from torch's stream), `const` (the same for every image, the network's own) or `none`.
+
+        Returns:
+            Images `(N, C, H, W)` as the network gives them, not clamped.
+
+        Raises:
+            BadArgument: for styles of another shape, or another noise.
+        """
+        _check_noise(noise)
+        with self.inferring():
+            return self.averaged.synthesis(ws.to(self.device), noise)  # type: ignore[no-any-return]
+
+    def render(
+        self,
+        z: Tensor,
+        labels: Tensor | None,
+        rngs: Sequence[np.random.RandomState],
+        *,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+        noise: Noise = "random",
+    ) -> Tensor:
+        """Makes images of latents; random noise is drawn from each image's stream, layer by layer.
+
+        Args:
+            z: latents `(n, latent)`.
+            labels: class indices `(n,)` or vectors `(n, classes)`, or None.
+            rngs: each image's stream.
+            truncation: psi; 1 or None for none.
+            truncation_cutoff: layers from this one on are not truncated; None truncates all.
+            noise: `random`, `const` (the network's own) or `none`.
+        """
+        self._check_truncation(truncation, truncation_cutoff)
+        _check_noise(noise)
+        generator = self.averaged
+        given: Noise | list[Tensor] = noise
+        if noise == "random":
+            drawn = [np.stack([rng.randn(1, side, side) for rng in rngs]) for side in generator.synthesis.sizes]
+            given = [torch.from_numpy(each).to(device=z.device, dtype=z.dtype) for each in drawn]
+        ws = generator.mapping(z, labels, truncation, truncation_cutoff)
+        return generator.synthesis(ws, given)  # type: ignore[no-any-return]
+
+    def mix(
+        self,
+        rows: Sequence[int],
+        columns: Sequence[int],
+        layers: Sequence[int] = range(7),
+        *,
+        labels: Tensor | Sequence[int] | int | None = None,
+        truncation: float | None = None,
+        noise: Noise = "const",
+    ) -> Tensor:
+        """Mixes styles: each row's picture with some layers' styles of each column's (StyleGAN, figure 3).
+
+        Args:
+            rows: seeds.
+            columns: seeds.
+            layers: whose styles come from the columns: the first few for pose and shape, the last for colours.
+            labels: one class for all, of a conditional model; None for each seed's own.
+            truncation: psi.
+            noise: as in `synthesize`.
+
+        Returns:
+            Images `(rows, columns, C, H, W)` in [-1, 1].
+
+        Raises:
+            BadArgument: for a layer that there is not.
+        """
+        count = self.averaged.synthesis.count
+        for layer in layers:
+            if not 0 <= layer < max(count, 7):
+                raise BadArgument(f"layer {layer} is out of range; the layers of w run from 0 to {count - 1}")
+        down, across = (
+            self.map(*self.draw(seeds, labels), truncation=truncation)[:, None] for seeds in (rows, columns)
+        )
+        chosen = torch.tensor([layer in layers for layer in range(count)], device=down.device)[:, None]
+        ws = torch.where(chosen, across.transpose(0, 1), down)
+        images = torch.cat([self.synthesize(row, noise=noise).float().cpu() for row in ws])
+        return self.limit(images).reshape(len(rows), len(columns), *self.shape)
+
+    def _check_truncation(self, truncation: float | None, cutoff: int | None) -> None:
+        if truncation is not None and not (isinstance(truncation, (int, float)) and math.isfinite(truncation)):
+            raise BadArgument(f"truncation is {truncation}; a finite number is expected, such as 0.7, or none")
+        count = self.averaged.synthesis.count
+        if cutoff is not None and not (isinstance(cutoff, int) and 0 <= cutoff <= count):
+            raise BadArgument(f"truncation_cutoff is {cutoff}; a number of layers from 0 to {count} is expected")
+
+
+def _check_noise(noise: str) -> None:
+    if noise not in ("random", "const", "none"):
+        raise BadArgument(f"noise is {noise!r}; random, const or none is expected")
