@@ -2,9 +2,9 @@
 
 Karras, Aila, Laine and Lehtinen 2018, "Progressive Growing of GANs for Improved Quality, Stability, and Variation",
 arXiv:1710.10196. A small image is learned soon; every new layer has only the next finer detail to learn. Weights are
-N(0, 1) and scaled when they are used, so that all learn at the same speed; the generator's features are normalised in
-each pixel; the discriminator is told how much the images of a batch differ. The game is WGAN-GP's with one update of
-each player, and a term that keeps the critic's scores from drifting (appendix A.1):
+N(0, 1) and scaled when used, so that all learn at the same speed; the generator's features are normalised in each
+pixel; the discriminator is told how much the images of a batch differ. The game is WGAN-GP's with one update of each
+player and a term against drifting scores (appendix A.1):
 
     L_D = E D(G(z)) - E D(x) + lambda E (||grad D(x^)|| - 1)^2 + eps E D(x)^2        L_G = -E D(G(z))
 """
@@ -28,7 +28,7 @@ from ganzoo.objectives import losses, penalties
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo.arguments import Positive, Share, Weight
+from ganzoo.zoo.arguments import Count, Positive, Share, Weight
 from ganzoo.zoo.registry import register
 
 
@@ -53,11 +53,7 @@ class Generator(nn.Module):
     """The growing generator (table 2).
 
     Args:
-        latent: length of z.
-        channels: of an image.
-        widths: feature maps at 4, 8, ... pixels, one value a resolution.
-        classes: of the labels, which are appended to z; 0 for none.
-        variant: see `ProGAN`.
+        latent, channels, widths, classes, variant: see `ProGAN`; one width for each resolution.
     """
 
     lod: Tensor
@@ -107,7 +103,7 @@ class ProGAN(Game):
         latent: length of z, normal, which the generator normalises.
         widths: feature maps at 4, 8, 16, ... pixels (table 2); as many as the size needs are used.
         dense: units of the discriminator's last hidden layer; None for as many as at 4 pixels.
-        classes: of the labels; None for an unconditional model.
+        classes: of the labels; 0 for none.
         start: resolution to begin at; `size` for no growing.
         stabilise: images for which each resolution is learned.
         transition: images over which the next one fades in.
@@ -134,7 +130,7 @@ class ProGAN(Game):
         latent: Positive = 512,
         widths: tuple[Positive, ...] = (512, 512, 512, 512, 256, 128, 64, 32, 16),
         dense: Positive | None = None,
-        classes: Positive | None = None,
+        classes: Count = 0,
         start: Positive = 4,
         stabilise: Positive = 800_000,
         transition: Positive = 800_000,
@@ -148,13 +144,13 @@ class ProGAN(Game):
         betas: tuple[Share, Share] = (0.0, 0.99),
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.classes = (channels, size, size), latent, classes
+        self.shape, self.latent, self.classes = (channels, size, size), latent, classes or None
         self.penalty, self.drift, self.condition = penalty, drift, condition
-        used, known = growing.feature_maps(widths, size, start), classes or 0
+        used = growing.feature_maps(widths, size, start)
         self.level = growing.Schedule(size, start, stabilise, transition)
-        self.generator = Generator(latent, channels, used, known, variant)
+        self.generator = Generator(latent, channels, used, classes, variant)
         self.discriminator = growing.Discriminator(
-            channels, used, dense=dense, outputs=1 + known, group=group, sample=variant == "gan_zoo", fused=fused
+            channels, used, dense=dense, outputs=1 + classes, group=group, sample=variant == "gan_zoo", fused=fused
         )
         self.adam = partial(Adam, lr=lr, betas=betas)
 
@@ -181,7 +177,7 @@ class ProGAN(Game):
         distance = losses.wasserstein_critic(judged[:, :1], judged_fake[:, :1])
         self.record(wasserstein_estimate=-distance, level_of_detail=self.discriminator.lod)
         slope = penalties.gradient_penalty(lambda x: self.discriminator(x, lod=lod)[:, :1], images, fake)
-        loss = distance + self.penalty * slope + self.drift * judged[:, :1].float().square().mean()
+        loss: Tensor = distance + self.penalty * slope + self.drift * judged[:, :1].float().square().mean()
         return loss + self.classification(judged, batch) + self.classification(judged_fake, batch)
 
     def generator_loss(self, batch: Batch, lod: float) -> Tensor:

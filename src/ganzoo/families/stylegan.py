@@ -1,0 +1,482 @@
+"""StyleGAN: a learned mapping of z gives every layer of the generator its style, and noise gives it its details.
+
+Karras, Laine and Aila 2019, "A Style-Based Generator Architecture for Generative Adversarial Networks",
+arXiv:1812.04948. The generator begins with a constant. After each convolution noise is added and every feature map is
+normalised over its pixels, then scaled and shifted by an affine function of w = f(z) (adaptive instance normalisation,
+eq. 1). A part of the images is made from two latents, so that layers do not rely on their styles being of one kind.
+The networks grow as ProGAN's do. With softplus s and R1 on every batch (appendix C):
+
+    AdaIN(x, y) = y_s (x - mean(x)) / std(x) + y_b
+    L_D = E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2                L_G = E s(-D(G(z)))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.nn import growing, style
+from ganzoo.nn.growing import BLUR, GAIN, UpConv2d, enlarge
+from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, fir, label_vectors, normalize_2nd_moment
+from ganzoo.objectives import losses, penalties
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import BadArgument, Batch
+from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.zoo.registry import register
+
+Noise = Literal["random", "const", "none"]
+
+# Learning rates at high resolutions, over the one below them (the authors' code)
+RATES = {128: 1.5, 256: 2.0, 512: 3.0, 1024: 3.0}
+
+
+class Mapping(style.Mapping):
+    """The mapping network f (figure 1b); z and the embedded label are normalised together.
+
+    Args:
+        latent: length of z, and of the embedded label.
+        style: length of w.
+        layers: how many.
+        count: layers that w is repeated for.
+        classes: of the labels; 0 for none.
+        width: of the layers between.
+        rate: the learning-rate multiplier.
+        decay: of the running mean of w.
+    """
+
+    def __init__(
+        self, latent: int, style: int, layers: int, *, count: int, classes: int, width: int, rate: float, decay: float
+    ) -> None:
+        super().__init__(latent, style, layers, count=count, width=width, rate=rate, decay=decay)
+        sizes = [2 * latent if classes else latent, *[width] * (layers - 1), style]
+        self.layers = nn.ModuleList(EqualizedLinear(i, o, rate=rate, gain=GAIN) for i, o in pairwise(sizes))
+        self.classes = classes
+        self.label = nn.Parameter(torch.randn(classes, latent)) if classes else None
+
+    def once(self, z: Tensor | None, labels: Tensor | None = None) -> Tensor:
+        """Maps `(N, latent)` to w `(N, style)`, in float32 whatever the precision around it, or wider."""
+        assert z is not None
+        with torch.autocast(z.device.type, enabled=False):
+            w = z.to(self.mean.dtype)
+            if self.label is not None:
+                w = torch.cat([w, label_vectors(labels, self.classes, len(z)).to(w) @ self.label], 1)
+            w = normalize_2nd_moment(w)
+            for layer in self.layers:
+                w = F.leaky_relu(layer(w), 0.2)
+        return w
+
+
+class StyledLayer(nn.Module):
+    """A convolution or the constant, noise, bias, leaky ReLU and adaptive instance normalisation (figure 1b).
+
+    Args:
+        inputs: feature maps of x; 0 for the first layer, which has a constant instead.
+        outputs: feature maps.
+        latent: length of w.
+        size: side of the feature maps.
+        up: whether they have twice the side of x.
+    """
+
+    noise: Tensor
+
+    def __init__(self, inputs: int, outputs: int, latent: int, size: int, up: bool = False) -> None:
+        super().__init__()
+        self.constant = None if inputs else nn.Parameter(torch.ones(outputs, size, size))
+        conv = UpConv2d if up else EqualizedConv2d
+        self.conv = conv(inputs, outputs, 3, bias=False, gain=GAIN) if inputs else None
+        self.strength, self.bias = nn.Parameter(torch.zeros(outputs)), nn.Parameter(torch.zeros(outputs))
+        self.affine = EqualizedLinear(latent, 2 * outputs)
+        self.register_buffer("noise", torch.randn(size, size))
+        self.size, self.up = size, up
+
+    def forward(self, x: Tensor | None, w: Tensor, noise: Noise | Tensor) -> Tensor:
+        """Maps `(N, inputs, H, W)` and w `(N, latent)` to `(N, outputs, size, size)`."""
+        if self.conv is None:
+            assert self.constant is not None
+            x = self.constant.expand(len(w), -1, -1, -1)
+        else:
+            x = self.conv(x)
+            x = fir(x, BLUR, 1) if self.up else x
+        assert x is not None
+        if noise == "random":
+            noise = torch.randn(len(x), 1, self.size, self.size, dtype=w.dtype, device=x.device)
+        added = self.bias[:, None, None]
+        if isinstance(noise, Tensor) or noise == "const":
+            added = added + self.strength[:, None, None] * (self.noise if isinstance(noise, str) else noise)
+        x = F.leaky_relu(x + added.to(x.dtype), 0.2)
+        y_s, y_b = self.affine(w)[:, :, None, None].to(x.dtype).chunk(2, 1)
+        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+        return torch.addcmul(y_b, x - mean, (y_s + 1) * (variance + 1e-8).rsqrt())  # eq. 1
+
+
+class Synthesis(nn.Module):
+    """The growing synthesis network g (figure 1b): one w a layer to an image.
+
+    Args:
+        channels: of an image.
+        latent: length of w.
+        widths: feature maps at 4, 8, ... pixels, one value a resolution.
+    """
+
+    lod: Tensor
+
+    def __init__(self, channels: int, latent: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        layers = [StyledLayer(0, widths[0], latent, 4), StyledLayer(widths[0], widths[0], latent, 4)]
+        for level, (below, width) in enumerate(pairwise(widths), 1):
+            layers.append(StyledLayer(below, width, latent, 4 << level, up=True))
+            layers.append(StyledLayer(width, width, latent, 4 << level))
+        self.layers = nn.ModuleList(layers)
+        self.to_rgb = nn.ModuleList(EqualizedConv2d(width, channels, 1) for width in widths)
+        self.register_buffer("lod", torch.zeros(()))
+        self.latent, self.count, self.sizes = latent, len(layers), [layer.size for layer in layers]
+
+    def forward(self, ws: Tensor, noise: Noise | Sequence[Tensor] = "random", *, lod: float | None = None) -> Tensor:
+        """Maps `(N, count, latent)` to images of the full size.
+
+        Args:
+            ws: one w a layer; those of layers that have not grown yet are without effect.
+            noise: `random` for fresh noise, `const` for that of the network's buffers, `none`, or a tensor
+                `(N, 1, side, side)` for each of `sizes`.
+            lod: the level of detail; None for the network's own.
+
+        Raises:
+            BadArgument: for latents of another shape.
+        """
+        if ws.dim() != 3 or ws.shape[1:] != (self.count, self.latent):
+            raise BadArgument(f"ws has shape {tuple(ws.shape)}; (N, {self.count}, {self.latent}) is expected")
+        lod = float(self.lod) if lod is None else lod
+        top, share = growing.split_level(lod, len(self.to_rgb))
+        each: Sequence[Noise | Tensor] = [noise] * self.count if isinstance(noise, str) else noise
+        x: Tensor | None = None
+        below: Tensor | None = None
+        for i, (layer, w) in enumerate(zip(self.layers[: 2 * top + 2], ws.unbind(1), strict=False)):
+            below = x if i == 2 * top else below
+            x = layer(x, w, each[i])
+        image: Tensor = self.to_rgb[top](x)
+        if share:
+            image = image.lerp(enlarge(self.to_rgb[top - 1](below)), share)
+        return enlarge(image, 2 ** int(lod))
+
+
+class Generator(nn.Module):
+    """The mapping network and the synthesis network.
+
+    Args:
+        mapping: from z to w.
+        synthesis: from w to images.
+    """
+
+    def __init__(self, mapping: Mapping, synthesis: Synthesis) -> None:
+        super().__init__()
+        self.mapping, self.synthesis = mapping, synthesis
+
+    def forward(
+        self,
+        z: Tensor,
+        labels: Tensor | None = None,
+        *,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+        noise: Noise | Sequence[Tensor] = "random",
+        lod: float | None = None,
+    ) -> Tensor:
+        """Maps z `(N, latent)` to images `(N, C, H, W)`."""
+        ws = self.mapping(z, labels, truncation, truncation_cutoff)
+        return self.synthesis(ws, noise, lod=lod)  # type: ignore[no-any-return]
+
+    def mixed(self, z: Tensor, labels: Tensor | None, mixing: float, lod: float) -> Tensor:
+        """Maps z `(N, latent)` to images for training; the mean of w follows.
+
+        From a random layer on, the styles of a part of the images come from a second z (section 3.1).
+
+        Args:
+            z: latents.
+            labels: classes.
+            mixing: the probability of a second z.
+            lod: the level of detail.
+        """
+        n, used = len(z), self.synthesis.count - 2 * int(lod)
+        if not mixing:
+            return self.synthesis(self.mapping(z, labels, track=True), lod=lod)  # type: ignore[no-any-return]
+        both = torch.cat([z, torch.randn(n, z.shape[1], dtype=z.dtype, device=z.device)])
+        w, other = self.mapping(both, None if labels is None else torch.cat([labels, labels]), track=n).chunk(2)
+        start = torch.randint(1, used, (n, 1, 1), device=z.device)
+        start = torch.where(torch.rand(n, 1, 1, device=z.device) < mixing, start, used)
+        ws = torch.where(torch.arange(self.synthesis.count, device=z.device)[:, None] < start, w, other)
+        return self.synthesis(ws, lod=lod)  # type: ignore[no-any-return]
+
+
+@register(
+    paper="Karras, Laine and Aila, A Style-Based Generator Architecture for Generative Adversarial Networks",
+    year=2019,
+    url="https://arxiv.org/abs/1812.04948",
+)
+class StyleGAN(Game):
+    """Styles from a mapped latent steer every layer by itself, so that coarse and fine aspects come apart.
+
+    How far the networks have grown is a function of the images seen. A model that has not grown whole draws at the full
+    size nevertheless, in larger pixels.
+
+    Args:
+        size: side of an image, a power of two.
+        channels: of an image.
+        latent: length of z.
+        style: length of w.
+        widths: feature maps at 4, 8, 16, ... pixels; as many as the size needs are used.
+        dense: units of the discriminator's last hidden layer; None for as many as at 4 pixels.
+        classes: classes of the data; 0 for none.
+        mapping_layers: of the mapping network.
+        mapping_width: of its layers between; None for `style`.
+        mapping_rate: its learning-rate multiplier.
+        decay: of the running mean of w.
+        start: resolution to begin at; `size` for no growing.
+        stabilise: images for which each resolution is learned.
+        transition: images over which the next one fades in.
+        group: images over which the discriminator takes the standard deviation; 1 for none.
+        statistics: feature maps that hold it.
+        mixing: share of images made from two latents.
+        gamma: weight of R1.
+        lr: learning rate of both players up to 64 pixels; from 128 on it is 1.5 to 3 times as large, as in the
+            authors' code.
+        betas: Adam's decay rates.
+    """
+
+    average_half_life: ClassVar[float | None] = 10_000
+    coupled: ClassVar[bool] = True  # by the standard deviation over the batch
+    label_vectors: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        size: Positive = 1024,
+        channels: Positive = 3,
+        latent: Positive = 512,
+        style: Positive = 512,
+        widths: tuple[Positive, ...] = (512, 512, 512, 512, 256, 128, 64, 32, 16),
+        dense: Positive | None = None,
+        classes: Count = 0,
+        mapping_layers: Positive = 8,
+        mapping_width: Positive | None = None,
+        mapping_rate: Scale = 0.01,
+        decay: Share = 0.995,
+        start: Positive = 8,
+        stabilise: Positive = 600_000,
+        transition: Positive = 600_000,
+        group: Positive = 4,
+        statistics: Positive = 1,
+        mixing: Share = 0.9,
+        gamma: Weight = 10.0,
+        lr: Weight = 1e-3,
+        betas: tuple[Share, Share] = (0.0, 0.99),
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent, self.classes = (channels, size, size), latent, classes or None
+        used = growing.feature_maps(widths, size, start)
+        self.level = growing.Schedule(size, start, stabilise, transition)
+        synthesis = Synthesis(channels, style, used)
+        mapping = Mapping(
+            latent,
+            style,
+            mapping_layers,
+            count=synthesis.count,
+            classes=classes,
+            width=mapping_width or style,
+            rate=mapping_rate,
+            decay=decay,
+        )
+        self.generator = Generator(mapping, synthesis)
+        self.discriminator = growing.Discriminator(
+            channels,
+            used,
+            dense=dense,
+            outputs=max(classes, 1),
+            classes=classes,
+            group=group,
+            features=statistics,
+            blur=True,
+        )
+        self.mixing, self.gamma = mixing, gamma
+        self.adam = partial(Adam, lr=lr, betas=betas)
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator and the generator, with the same Adam."""
+        return {
+            "discriminator": Player(self.discriminator, self.adam, self.rate),
+            "generator": Player(self.generator, self.adam, self.rate),
+        }
+
+    def rate(self, images: int) -> float:
+        """The factor on the learning rates at the resolution of so many images seen."""
+        return RATES.get(self.shape[-1] >> int(self.level(images)), 1.0)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update of each player, at the level of detail that the images seen say."""
+        lod = self.level(self.images_seen)
+        if self.level.turns(self.images_seen - len(batch.images) * self.trainer.world_size, self.images_seen):
+            for player in self.players():  # as the authors' code: layers that learn anew have no past
+                self.optimizer(player).state.clear()
+        self.generator.synthesis.lod.fill_(lod)
+        self.discriminator.lod.fill_(lod)
+        self.move("discriminator", self.discriminator_loss, batch, lod)
+        self.move("generator", self.generator_loss, batch, lod)
+
+    def discriminator_loss(self, batch: Batch, lod: float) -> Tensor:
+        """E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2."""
+        images = growing.at_level(batch.images, lod)
+        fake = self.generator.mixed(self.noise(batch), batch.labels, self.mixing, lod)
+        game = losses.minimax_discriminator(self.judge(images, batch, lod), self.judge(fake, batch, lod))
+        penalty = penalties.r1(lambda x: self.judge(x, batch, lod), images)
+        self.record(r1=penalty, level_of_detail=self.discriminator.lod)
+        return game + self.gamma * penalty
+
+    def generator_loss(self, batch: Batch, lod: float) -> Tensor:
+        """E s(-D(G(z)))."""
+        fake = self.generator.mixed(self.noise(batch), batch.labels, self.mixing, lod)
+        return losses.nonsaturating_generator(self.judge(fake, batch, lod))
+
+    def judge(self, images: Tensor, batch: Batch, lod: float) -> Tensor:
+        """The discriminator's scores `(N, 1)` of images with the batch's labels."""
+        return self.discriminator(images, labels=batch.labels, lod=lod)  # type: ignore[no-any-return]
+
+    def noise(self, batch: Batch) -> Tensor:
+        """z `(N, latent)`, as many as there are images in the batch."""
+        return torch.randn(len(batch.images), self.latent, device=self.device)
+
+    # ---------------------------------------------------------------- pictures
+
+    def map(
+        self,
+        z: Tensor,
+        labels: Tensor | Sequence[int] | int | None = None,
+        *,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """Maps latents to styles by the averaged generator.
+
+        Args:
+            z: `(N, latent)`.
+            labels: class indices `(N,)` or one, or vectors `(N, classes)`, of a conditional model.
+            truncation: psi, the share of the distance from the mean of w that is kept; 1 or None for all of it.
+            truncation_cutoff: layers from this one on are not truncated (8 in the paper); None truncates all.
+
+        Returns:
+            w `(N, layers, style)`.
+
+        Raises:
+            BadArgument: for latents, labels or a truncation that cannot be.
+        """
+        z = torch.as_tensor(z)
+        if z.dim() != 2 or z.shape[1] != self.latent:
+            raise BadArgument(f"z has shape {tuple(z.shape)}; (N, {self.latent}) is expected")
+        self._check_truncation(truncation, truncation_cutoff)
+        given = self._check_labels(labels, len(z))
+        with self.inferring():
+            given = None if given is None else given.to(self.device)
+            return self.averaged.mapping(z.to(self.device), given, truncation, truncation_cutoff)  # type: ignore[no-any-return]
+
+    def synthesize(self, ws: Tensor, *, noise: Noise = "const") -> Tensor:
+        """Makes images of styles by the averaged generator.
+
+        Args:
+            ws: `(N, layers, style)`, as `map` gives them.
+            noise: `random` (from torch's stream), `const` (the same for every image, the network's own) or `none`.
+
+        Returns:
+            Images `(N, C, H, W)` as the network gives them, not clamped.
+
+        Raises:
+            BadArgument: for styles of another shape, or another noise.
+        """
+        _check_noise(noise)
+        with self.inferring():
+            return self.averaged.synthesis(ws.to(self.device), noise)  # type: ignore[no-any-return]
+
+    def render(
+        self,
+        z: Tensor,
+        labels: Tensor | None,
+        rngs: Sequence[np.random.RandomState],
+        *,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+        noise: Noise = "random",
+    ) -> Tensor:
+        """Makes images of latents; random noise is drawn from each image's stream, layer by layer.
+
+        Args:
+            z: latents `(n, latent)`.
+            labels: class indices `(n,)` or vectors `(n, classes)`, or None.
+            rngs: each image's stream.
+            truncation: psi; 1 or None for none.
+            truncation_cutoff: layers from this one on are not truncated; None truncates all.
+            noise: `random`, `const` (the network's own) or `none`.
+        """
+        self._check_truncation(truncation, truncation_cutoff)
+        _check_noise(noise)
+        given: Noise | list[Tensor] = noise
+        if noise == "random":
+            drawn = [np.stack([rng.randn(1, side, side) for rng in rngs]) for side in self.averaged.synthesis.sizes]
+            given = [torch.from_numpy(each).to(device=z.device, dtype=z.dtype) for each in drawn]
+        options = {"truncation": truncation, "truncation_cutoff": truncation_cutoff, "noise": given}
+        return self.averaged(z, labels, **options)  # type: ignore[no-any-return]
+
+    def mix(
+        self,
+        rows: Sequence[int],
+        columns: Sequence[int],
+        layers: Sequence[int] = range(4),
+        *,
+        labels: Tensor | Sequence[int] | int | None = None,
+        truncation: float | None = None,
+        noise: Noise = "const",
+    ) -> Tensor:
+        """Mixes styles: each column's picture with some layers' styles of each row's (figure 3).
+
+        Args:
+            rows: seeds.
+            columns: seeds.
+            layers: whose styles come from the columns: the first four for pose and shape, the last for colours.
+            labels: one class for all, of a conditional model; None for each seed's own.
+            truncation: psi.
+            noise: as in `synthesize`.
+
+        Returns:
+            Images `(rows, columns, C, H, W)` in [-1, 1].
+
+        Raises:
+            BadArgument: for a layer that there is not.
+        """
+        count = self.averaged.synthesis.count
+        for layer in layers:
+            if not 0 <= layer < count:
+                raise BadArgument(f"layer {layer} is out of range; the layers of w run from 0 to {count - 1}")
+        down, across = (
+            self.map(*self.draw(seeds, labels), truncation=truncation)[:, None] for seeds in (rows, columns)
+        )
+        chosen = torch.tensor([layer in layers for layer in range(count)], device=down.device)[:, None]
+        ws = torch.where(chosen, across.transpose(0, 1), down)
+        images = torch.cat([self.synthesize(row, noise=noise).float().cpu() for row in ws])
+        return self.limit(images).reshape(len(rows), len(columns), *self.shape)
+
+    def _check_truncation(self, truncation: float | None, cutoff: int | None) -> None:
+        if truncation is not None and not (isinstance(truncation, (int, float)) and math.isfinite(truncation)):
+            raise BadArgument(f"truncation is {truncation}; a finite number is expected, such as 0.7, or none")
+        count = self.averaged.synthesis.count
+        if cutoff is not None and not (isinstance(cutoff, int) and 0 <= cutoff <= count):
+            raise BadArgument(f"truncation_cutoff is {cutoff}; a number of layers from 0 to {count} is expected")
+
+
+def _check_noise(noise: str) -> None:
+    if noise not in ("random", "const", "none"):
+        raise BadArgument(f"noise is {noise!r}; random, const or none is expected")
