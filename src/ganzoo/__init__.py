@@ -16,6 +16,7 @@ TYPE_CHECKING = False  # typing's, whose import would be most of the time that i
 if TYPE_CHECKING:
     from typing import Any
 
+    from ganzoo.api import convert as convert
     from ganzoo.api import create as create
     from ganzoo.api import evaluate as evaluate
     from ganzoo.api import families as families
@@ -33,7 +34,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     **dict.fromkeys(
-        ("create", "evaluate", "families", "info", "load", "models", "pull", "push", "verify"), "ganzoo.api"
+        ("convert", "create", "evaluate", "families", "info", "load", "models", "pull", "push", "verify"), "ganzoo.api"
     ),
     **dict.fromkeys(("save_grid", "to_pil"), "ganzoo.data.pictures"),
     "GanzooError": "ganzoo.types",
