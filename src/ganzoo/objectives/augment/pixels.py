@@ -60,8 +60,11 @@ def warp(images: Tensor, blit: Tensor, geometry: Tensor | None = None) -> Tensor
     if geometry is None:
         return copied
     plain = (geometry == torch.eye(3, device=images.device)).all(2).all(1)
-    resampled = _resampled(images, geometry.to(images.dtype) @ blit.to(images.dtype))
-    return torch.where(plain[:, None, None, None], copied, resampled)
+    matrices = geometry.to(images.dtype) @ blit.to(images.dtype)
+    if images.device.type == "cpu":  # elsewhere the host would wait for the number of those to resample
+        moved = (~plain).nonzero()[:, 0]
+        return copied.index_copy(0, moved, _resampled(images[moved], matrices[moved])) if len(moved) else copied
+    return torch.where(plain[:, None, None, None], copied, _resampled(images, matrices))
 
 
 def _copied(images: Tensor, matrices: Tensor) -> Tensor:
