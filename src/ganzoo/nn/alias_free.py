@@ -354,6 +354,26 @@ def _strided(x: Tensor, up_filter: Tensor, down_filter: Tensor, plan: _Plan) -> 
     return F.conv2d(u, h[..., None], stride=(down, 1), groups=channels)
 
 
+def blurred(images: Tensor, sigma: float) -> Tensor:
+    """Blurs images, for the first steps of configuration R's discriminator.
+
+    Args:
+        images: `(N, C, H, W)`.
+        sigma: the distance in pixels at which the filter 2^-(x / sigma)^2 has fallen to one half; it ends at 3 sigma,
+            and below a third of a pixel there is none.
+
+    Returns:
+        Images of that shape; outside of them there are zeros.
+    """
+    reach = math.floor(3 * sigma)
+    if reach < 1:
+        return images
+    x = torch.arange(-reach, reach + 1, device=images.device) / sigma
+    h = torch.exp2(-x.square())
+    h = h / h.sum()
+    return filtered_lrelu(images, h, padding=(reach, reach), gain=1.0, slope=1.0)
+
+
 # -------------------------------------------------------------------------------------------------- the synthesis
 
 
@@ -434,7 +454,7 @@ def schedule(
 
 
 class SynthesisInput(nn.Module):
-    """Fourier features z_0 in place of a learned constant (section 3.2 and appendix F).
+    """Fourier features z_0 in place of a learned constant (section 3.2).
 
     sin(2 pi (f · x + phi)) at frequencies f drawn from a disc of radius f_c, mixed by a learned matrix. The plane is
     first rotated and shifted as w says, and then transformed as the user says.

@@ -1,0 +1,357 @@
+"""StyleGAN3: every layer works on continuous signals, so that textures move with the surface instead of the pixels.
+
+Karras et al. 2021, "Alias-Free Generative Adversarial Networks", arXiv:2106.12423. StyleGAN2's details stick to pixel
+coordinates because its non-linearities alias. Here they act on upsampled signals (nn/alias_free.py), the constant input
+is Fourier features, and there is no noise: the picture moves when the input is moved. Configuration T is equivariant to
+translation, R to rotation too. With softplus f,
+
+    L_D = E f(D(G(z))) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2          L_G = E f(-D(G(z)))
+
+The penalty is taken every 16 batches only; neither path lengths nor mixed styles are regularised (section 3.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.nn import alias_free
+from ganzoo.nn.style import Discriminator, Mapping
+from ganzoo.objectives import losses, penalties
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import BadArgument, Batch
+from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.zoo.registry import register
+
+Noise = Literal["random", "const", "none"]
+
+
+class Generator(nn.Module):
+    """The mapping network and the synthesis network.
+
+    Args:
+        mapping: from z to w, one for the input and one for each layer.
+        synthesis: from w to images.
+    """
+
+    def __init__(self, mapping: Mapping, synthesis: alias_free.Synthesis) -> None:
+        super().__init__()
+        self.mapping, self.synthesis = mapping, synthesis
+
+    def forward(
+        self,
+        z: Tensor,
+        labels: Tensor | None = None,
+        *,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+        track: float = 0.0,
+    ) -> Tensor:
+        """Maps latents to images.
+
+        Args:
+            z: `(N, latent)`.
+            labels: class indices `(N,)` or vectors `(N, classes)`, where there are classes.
+            truncation: psi.
+            truncation_cutoff: layers from this one on are not truncated.
+            track: the weight of this batch in the layers' running magnitudes; with it the mean of w follows too.
+
+        Returns:
+            Images `(N, C, H, W)`.
+        """
+        ws = self.mapping(z, labels, truncation, truncation_cutoff, track=track > 0)
+        return self.synthesis(ws, track)  # type: ignore[no-any-return]
+
+
+@register(
+    paper="Karras, Aittala, Laine, Harkonen, Hellsten, Lehtinen and Aila, Alias-Free Generative Adversarial Networks",
+    year=2021,
+    url="https://arxiv.org/abs/2106.12423",
+)
+class StyleGAN3(Game):
+    """Without aliasing, a generator's details move with its objects: nothing is tied to the pixel grid.
+
+    What is none by default follows from the configuration. The weight gamma depends on the data most of all: the
+    authors give 0.5, 2, 8 and 32 for 128, 256, 512 and 1024 pixels.
+
+    Args:
+        size: side of an image, a power of two from 8 on.
+        channels: of an image.
+        latent: length of z.
+        style: length of w.
+        classes: classes of the data; 0 for none.
+        configuration: t, equivariant to translation, or r, to rotation too.
+        channel_base: feature maps times twice the cutoff; none for 32768 in t and 65536 in r.
+        channel_max: feature maps at most; none for 512 in t and 1024 in r.
+        kernel: of the convolutions; none for 3 in t and 1 in r.
+        radial: whether filters for downsampling are radially symmetric; none for r only.
+        layers: between the Fourier features and ToRGB.
+        critical: layers at the end that are sampled critically.
+        first_cutoff: f_c,0, the cutoff of the Fourier features, in cycles an image side.
+        first_stopband: f_t,0.
+        last_stopband: f_t,N, relative to the last cutoff.
+        margin: samples beyond the image on each side.
+        filter_size: taps of the filters in samples of the lower rate.
+        upsampling: sampling rate at the non-linearity, relative to the layer's.
+        scale: of the image that comes out.
+        clamp: bound of the values after the non-linearity; none for no bound.
+        mapping_layers: of the mapping network.
+        mapping_rate: its learning-rate multiplier.
+        decay: of the running mean of w.
+        discriminator_widths: its feature maps at 4, 8, 16, ... pixels; none for min(32768 / resolution, 512), the base
+            and the maximum being those of `channel_base` and `channel_max` in t, and half of them in r.
+        discriminator_architecture: of the discriminator (StyleGAN2's figure 7).
+        discriminator_layers: of the mapping network of its label.
+        discriminator_embedding: length of its mapped label; none for its feature maps at 4 pixels.
+        discriminator_clamp: bound of its convolutions' outputs; none for no bound.
+        group: samples in a group of the minibatch standard deviation; none for the whole batch.
+        statistics: feature maps of the minibatch standard deviation.
+        gamma: weight of R1.
+        r1_every: batches from one R1 to the next.
+        blur: standard deviation in pixels, or nearly, by which the discriminator's first images are blurred; none for 0
+            in t and 10 in r.
+        blur_images: images over which the blur fades.
+        magnitude_half_life: images after which a layer's running magnitude has forgotten one half.
+        lr: learning rate of the generator.
+        discriminator_lr: of the discriminator.
+        betas: Adam's decay rates.
+    """
+
+    average_half_life = 10_000.0
+    coupled = True  # the minibatch standard deviation, and the running magnitudes
+    label_vectors = True
+
+    def __init__(
+        self,
+        size: Positive = 256,
+        channels: Positive = 3,
+        latent: Positive = 512,
+        style: Positive = 512,
+        classes: Count = 0,
+        configuration: Literal["t", "r"] = "t",
+        channel_base: Positive | None = None,
+        channel_max: Positive | None = None,
+        kernel: Positive | None = None,
+        radial: bool | None = None,
+        layers: Positive = 14,
+        critical: Count = 2,
+        first_cutoff: Scale = 2.0,
+        first_stopband: Scale = 2**2.1,
+        last_stopband: Scale = 2**0.3,
+        margin: Count = 10,
+        filter_size: Positive = 6,
+        upsampling: Positive = 2,
+        scale: Scale = 0.25,
+        clamp: Scale | None = 256.0,
+        mapping_layers: Positive = 2,
+        mapping_rate: Scale = 0.01,
+        decay: Share = 0.998,
+        discriminator_widths: tuple[Positive, ...] | None = None,
+        discriminator_architecture: Literal["resnet", "skip", "orig"] = "resnet",
+        discriminator_layers: Positive = 8,
+        discriminator_embedding: Positive | None = None,
+        discriminator_clamp: Scale | None = 256.0,
+        group: Positive | None = 4,
+        statistics: Count = 1,
+        gamma: Weight = 2.0,
+        r1_every: Positive = 16,
+        blur: Weight | None = None,
+        blur_images: Weight = 200_000.0,
+        magnitude_half_life: Scale = 20_000.0,
+        lr: Weight = 0.0025,
+        discriminator_lr: Weight = 0.002,
+        betas: tuple[Share, Share] = (0.0, 0.99),
+    ) -> None:
+        super().__init__()
+        rotates = configuration == "r"
+        more = 2 if rotates else 1  # 1 x 1 convolutions are cheap, so R has twice the feature maps (section 3.2)
+        base = 32768 * more if channel_base is None else channel_base
+        most = 512 * more if channel_max is None else channel_max
+        self.shape, self.latent, self.classes = (channels, size, size), latent, classes or None
+        signals = alias_free.schedule(
+            size,
+            channels,
+            base=base,
+            most=most,
+            layers=layers,
+            critical=critical,
+            first_cutoff=first_cutoff,
+            first_stopband=first_stopband,
+            last_stopband=last_stopband,
+            margin=margin,
+        )
+        synthesis = alias_free.Synthesis(
+            style,
+            signals,
+            critical,
+            scale,
+            kernel=(1 if rotates else 3) if kernel is None else kernel,
+            filter_size=filter_size,
+            upsampling=upsampling,
+            radial=rotates if radial is None else radial,
+            clamp=clamp,
+        )
+        mapping = Mapping(
+            latent, style, mapping_layers, count=synthesis.count, classes=classes, rate=mapping_rate, decay=decay
+        )
+        self.generator = Generator(mapping, synthesis)
+        self.discriminator = Discriminator(
+            size,
+            channels,
+            classes,
+            base=base // more,
+            most=max(most // more, 1),
+            widths=discriminator_widths,
+            architecture=discriminator_architecture,
+            group=group,
+            statistics=statistics,
+            clamp=discriminator_clamp,
+            mapping_layers=discriminator_layers,
+            embedding=discriminator_embedding,
+        )
+        self.gamma, self.r1_every = gamma, r1_every
+        self.blur = (10.0 if rotates else 0.0) if blur is None else blur
+        self.blur_images, self.magnitude_half_life = blur_images, magnitude_half_life
+        self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator and the generator; the lazy penalty's steps count in the discriminator's Adam."""
+        c = self.r1_every / (self.r1_every + 1) if self.gamma else 1.0  # StyleGAN2, appendix B, "Lazy regularization"
+        lazy = (self.betas[0] ** c, self.betas[1] ** c)
+        return {
+            "discriminator": Player(self.discriminator, partial(Adam, lr=self.discriminator_lr * c, betas=lazy)),
+            "generator": Player(self.generator, partial(Adam, lr=self.lr, betas=self.betas)),
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """An update of each player, and every so often a step of the discriminator on its penalty alone.
+
+        The generator's magnitudes follow while the discriminator moves, and its moving average takes them over when it
+        moves itself, which therefore comes last.
+        """
+        self.move("discriminator", self.discriminator_loss, batch)
+        if self.gamma and self.turn(every=self.r1_every):
+            self.move("discriminator", self.r1_loss, batch, counts=False)
+        self.move("generator", self.generator_loss, batch)
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """E f(-D(G(z)))."""
+        fake = self.seen(self.generator(self.noise(batch), labels=batch.labels))
+        return losses.nonsaturating_generator(self.discriminator(fake, labels=batch.labels))
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """E f(D(G(z))) + E f(-D(x)), with both in one pass; here the generator's magnitudes and its mean w follow."""
+        images = len(batch.images) * self.trainer.world_size
+        with torch.no_grad():
+            track = 1 - 0.5 ** (images / self.magnitude_half_life)
+            fake = self.generator(self.noise(batch), labels=batch.labels, track=track)
+        both = self.seen(torch.cat([batch.images, fake.to(batch.images)]))
+        labels = None if batch.labels is None else torch.cat([batch.labels, batch.labels])
+        real_logits, fake_logits = self.discriminator(both, labels=labels, parts=2).chunk(2)
+        return losses.minimax_discriminator(real_logits, fake_logits)
+
+    def r1_loss(self, batch: Batch) -> Tensor:
+        """gamma/2 E ||grad D(x)||^2, times the batches that it stands for."""
+        penalty = penalties.r1(lambda x: self.discriminator(self.seen(x), labels=batch.labels), batch.images)
+        self.record(r1=penalty)
+        return self.gamma * self.r1_every * penalty
+
+    def seen(self, images: Tensor) -> Tensor:
+        """What the discriminator is shown: images `(N, C, H, W)`, blurred at the beginning of a run."""
+        left = 1 - self.images_seen / self.blur_images if self.blur_images else 0.0
+        return alias_free.blurred(images, self.blur * max(left, 0.0))
+
+    def noise(self, batch: Batch) -> Tensor:
+        """z `(N, latent)`, as many as there are images in the batch."""
+        return torch.randn(len(batch.images), self.latent, device=self.device)
+
+    # ---------------------------------------------------------------- pictures
+
+    def map(
+        self,
+        z: Tensor,
+        labels: Tensor | Sequence[int] | int | None = None,
+        *,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """Maps latents to styles by the averaged generator.
+
+        Args:
+            z: `(N, latent)`.
+            labels: class indices `(N,)` or one, or vectors `(N, classes)`, of a conditional model.
+            truncation: psi, the share of the distance from the mean of w that is kept; 1 or None for all of it.
+            truncation_cutoff: layers from this one on are not truncated; None truncates all.
+
+        Returns:
+            w `(N, layers, style)`, the first of which places the picture.
+
+        Raises:
+            BadArgument: for latents, labels or a truncation that cannot be.
+        """
+        z = torch.as_tensor(z)
+        if z.dim() != 2 or z.shape[1] != self.latent:
+            raise BadArgument(f"z has shape {tuple(z.shape)}; (N, {self.latent}) is expected")
+        self._check(truncation, truncation_cutoff)
+        given = self._check_labels(labels, len(z))
+        with self.inferring():
+            given = None if given is None else given.to(self.device)
+            return self.averaged.mapping(z.to(self.device), given, truncation, truncation_cutoff)  # type: ignore[no-any-return]
+
+    def synthesize(self, ws: Tensor, *, noise: Noise = "const") -> Tensor:
+        """Makes images of styles by the averaged generator, as `generator.synthesis.input.transform` places them.
+
+        Args:
+            ws: `(N, layers, style)`, as `map` gives them.
+            noise: as in StyleGAN2, without effect: this generator has no noise inputs.
+
+        Returns:
+            Images `(N, C, H, W)` as the network gives them, not clamped.
+
+        Raises:
+            BadArgument: for styles of another shape, or another noise.
+        """
+        self._check(noise=noise)
+        with self.inferring():
+            return self.averaged.synthesis(ws.to(self.device))  # type: ignore[no-any-return]
+
+    def render(
+        self,
+        z: Tensor,
+        labels: Tensor | None,
+        rngs: Sequence[np.random.RandomState],
+        *,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+        noise: Noise = "random",
+    ) -> Tensor:
+        """Makes images of latents.
+
+        Args:
+            z: latents `(n, latent)`.
+            labels: class indices `(n,)` or vectors `(n, classes)`, or None.
+            rngs: each image's stream, of which nothing more is drawn.
+            truncation: psi; 1 or None for none.
+            truncation_cutoff: layers from this one on are not truncated; None truncates all.
+            noise: `random`, `const` or `none`, without effect: this generator has no noise inputs.
+        """
+        self._check(truncation, truncation_cutoff, noise)
+        images = self.averaged(z, labels, truncation=truncation, truncation_cutoff=truncation_cutoff)
+        return images  # type: ignore[no-any-return]
+
+    def _check(self, truncation: float | None = None, cutoff: int | None = None, noise: str = "none") -> None:
+        if truncation is not None and not (isinstance(truncation, (int, float)) and math.isfinite(truncation)):
+            raise BadArgument(f"truncation is {truncation}; a finite number is expected, such as 0.7, or none")
+        count = self.averaged.synthesis.count
+        if cutoff is not None and not (isinstance(cutoff, int) and 0 <= cutoff <= count):
+            raise BadArgument(f"truncation_cutoff is {cutoff}; a number of layers from 0 to {count} is expected")
+        if noise not in ("random", "const", "none"):
+            raise BadArgument(f"noise is {noise!r}; random, const or none is expected")
