@@ -26,7 +26,7 @@ from torch.optim import Adam
 
 from ganzoo.nn import growing, style
 from ganzoo.nn.growing import BLUR, GAIN, UpConv2d, enlarge
-from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, fir, label_vectors, normalize_2nd_moment
+from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, fir, label_vectors
 from ganzoo.objectives import losses, penalties
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
@@ -70,7 +70,7 @@ class Mapping(style.Mapping):
             w = z.to(self.mean.dtype)
             if self.label is not None:
                 w = torch.cat([w, label_vectors(labels, self.classes, len(z)).to(w) @ self.label], 1)
-            w = normalize_2nd_moment(w)
+            w = w / (w.square().mean(1, keepdim=True) + 1e-8).sqrt()
             for layer in self.layers:
                 w = F.leaky_relu(layer(w), 0.2)
         return w
@@ -110,13 +110,16 @@ class StyledLayer(nn.Module):
         assert x is not None
         if noise == "random":
             noise = torch.randn(len(x), 1, self.size, self.size, dtype=w.dtype, device=x.device)
-        added = self.bias[:, None, None]
-        if isinstance(noise, Tensor) or noise == "const":
-            added = added + self.strength[:, None, None] * (self.noise if isinstance(noise, str) else noise)
-        x = F.leaky_relu(x + added.to(x.dtype), 0.2)
+        elif noise == "const":
+            noise = self.noise
+        if isinstance(noise, Tensor):
+            x = x + (noise * self.strength[:, None, None]).to(x.dtype)
+        x = F.leaky_relu(x + self.bias[:, None, None].to(x.dtype), 0.2)
         y_s, y_b = self.affine(w)[:, :, None, None].to(x.dtype).chunk(2, 1)
-        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
-        return torch.addcmul(y_b, x - mean, (y_s + 1) * (variance + 1e-8).rsqrt())  # eq. 1
+        # In the authors' order: where a feature map hardly varies, another order of rounding shows
+        x = x - x.mean((2, 3), keepdim=True)
+        x = x / (x.square().mean((2, 3), keepdim=True) + 1e-8).sqrt()
+        return x * (y_s + 1) + y_b  # eq. 1
 
 
 class Synthesis(nn.Module):

@@ -5,8 +5,8 @@ section 2 and appendix A. All layers exist from the start, and how far a network
 detail of the authors' code: 0 when whole, 1 at half the resolution, 1.5 half way from a quarter to half of it. Images
 have the full size at every level; those of a network that has not grown whole consist of larger pixels.
 
-Changing the resolution by nearest neighbours or by averaging 2 x 2 pixels, next to a convolution of 3 x 3, is one
-convolution of 4 x 4 with a stride of 2 and four ninths of the work: it gives the same up to rounding.
+Changing the resolution by nearest neighbours or by averaging 2 x 2 pixels, next to a convolution of 3 x 3, can be done
+as one convolution of 4 x 4 with a stride of 2 and four ninths of the work: it gives the same up to rounding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, fir, label_vectors
+from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, fir, label_vectors, minibatch_stddev
 from ganzoo.types import BadArgument
 
 GAIN = math.sqrt(2.0)
@@ -124,21 +124,32 @@ def at_level(images: Tensor, lod: float) -> Tensor:
 
 
 class UpConv2d(EqualizedConv2d):
-    """Nearest neighbours and then a convolution of 3 x 3, as one; `(N, I, H, W)` to `(N, O, 2H, 2W)`."""
+    """Nearest neighbours and then a convolution of 3 x 3."""
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, 2H, 2W)`, the convolution multiplied by `gain`."""
-        weight = _widened(self.weight * (self.scale * gain)).flip(2, 3).transpose(0, 1)
-        return F.conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
+        weight = self.weight * (self.scale * gain)
+        if _as_one(2 * x.shape[-1]):
+            return F.conv_transpose2d(x, _widened(weight).flip(2, 3).transpose(0, 1), self.bias, stride=2, padding=1)
+        return F.conv2d(enlarge(x), weight, self.bias, padding=1)
 
 
 class DownConv2d(EqualizedConv2d):
-    """A convolution of 3 x 3 and then the mean of 2 x 2 pixels, as one; `(N, I, H, W)` to `(N, O, H/2, W/2)`."""
+    """A convolution of 3 x 3 and then the mean of 2 x 2 pixels."""
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, H/2, W/2)`, the convolution multiplied by `gain`."""
-        weight = _widened(self.weight * (self.scale * gain / 4))
-        return F.conv2d(x, weight, self.bias, stride=2, padding=1)
+        weight = self.weight * (self.scale * gain)
+        if _as_one(x.shape[-1]):
+            return F.conv2d(x, _widened(weight) / 4, self.bias, stride=2, padding=1)
+        return shrink(F.conv2d(x, weight, self.bias, padding=1))
+
+
+def _as_one(side: int) -> bool:
+    """Whether resampling and convolution are one: while learning, where it saves half of the time; otherwise where the
+    authors do so, at sides from 128 on, because instance normalisation amplifies another rounding (StyleGAN).
+    """
+    return torch.is_grad_enabled() or side >= 128
 
 
 def _widened(weight: Tensor) -> Tensor:
@@ -153,31 +164,29 @@ def _widened(weight: Tensor) -> Tensor:
 def append_deviation(x: Tensor, group: int, features: int = 1, sample: bool = False) -> Tensor:
     """Adds feature maps that tell how much the images of a group differ (section 3).
 
-    The standard deviation over the group at each position of each feature map, averaged over all of them. A batch that
-    the group does not divide is one group.
+    The standard deviation over the group at each position of each feature map, averaged over all of them.
 
     Args:
         x: `(N, C, H, W)`.
         group: images in a group.
         features: feature maps added, each from its own part of the C.
-        sample: the unbiased estimate, over groups of neighbours in the batch (pytorch_GAN_zoo); otherwise groups are
-            strided and the estimate is biased (the authors' code).
+        sample: the unbiased estimate, over neighbours in the batch, or the whole of it where the group does not divide
+            it (pytorch_GAN_zoo); otherwise as `minibatch_stddev`.
 
     Returns:
         `(N, C + features, H, W)`.
     """
+    if not sample:
+        return minibatch_stddev(x, group, features)
     n, c, h, w = x.shape
-    group = min(group, n) if n % min(group, n) == 0 else n
-    shape = (n // group, group) if sample else (group, n // group)
-    grouped = x.float().reshape(*shape, features, c // features, h, w)
-    dim = 1 if sample else 0
-    if sample and group == 1:
-        spread = torch.zeros_like(grouped[:, 0])
+    group = n if n % min(group, n) else min(group, n)
+    if group == 1:
+        spread = x.new_zeros(n, features)
     else:
-        spread = (grouped.var(dim, correction=int(sample)) + 1e-8).sqrt()
-    spread = spread.mean((2, 3, 4)).to(x.dtype)  # (groups, features)
-    each = spread.repeat_interleave(group, 0) if sample else spread.repeat(group, 1)
-    return torch.cat([x, each[:, :, None, None].expand(n, features, h, w)], 1)
+        y = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        y = y.reshape(n // group, group, features, c // features, h, w)
+        spread = (y.var(1) + 1e-8).sqrt().mean((2, 3, 4)).to(x.dtype).repeat_interleave(group, 0)
+    return torch.cat([x, spread[:, :, None, None].expand(n, features, h, w)], 1)
 
 
 class DiscriminatorBlock(nn.Module):
