@@ -316,7 +316,7 @@ class StyleGAN2(Game):
         decay: Share = 0.995,
         discriminator_widths: tuple[Positive, ...] | None = None,
         discriminator_architecture: Literal["resnet", "skip", "orig"] = "resnet",
-        discriminator_layers: Positive = 8,
+        discriminator_layers: Count = 8,
         discriminator_embedding: Positive | None = None,
         group: Positive | None = 4,
         statistics: Count = 1,

@@ -388,7 +388,7 @@ class Mapping(nn.Module):
     Args:
         latent: length of z; 0 for none (the label alone, in a discriminator).
         style: length of w.
-        layers: how many.
+        layers: how many; 0, with an embedding of the length of w, in some discriminators.
         count: layers that w is repeated for; None to give w once.
         classes: of the labels; 0 for none.
         width: of the layers between; None for `style`.
@@ -415,7 +415,7 @@ class Mapping(nn.Module):
         super().__init__()
         self.latent, self.style, self.classes, self.count, self.decay = latent, style, classes, count, decay
         embedding = (style if embedding is None else embedding) if classes else 0
-        inputs = [latent + embedding, *[style if width is None else width] * (layers - 1), style]
+        inputs = [latent + embedding, *[style if width is None else width] * (layers - 1), *[style] * (layers > 0)]
         self.embed = EqualizedLinear(classes, embedding) if classes else None
         self.layers = nn.ModuleList(EqualizedLinear(i, o, rate=rate, activation="lrelu") for i, o in pairwise(inputs))
         if decay is not None:
