@@ -119,7 +119,7 @@ class StyledLayer(nn.Module):
         # In the authors' order: where a feature map hardly varies, another order of rounding shows
         x = x - x.mean((2, 3), keepdim=True)
         x = x / (x.square().mean((2, 3), keepdim=True) + 1e-8).sqrt()
-        return x * (y_s + 1) + y_b  # eq. 1
+        return x * (y_s + 1) + y_b  # type: ignore[no-any-return]  # eq. 1
 
 
 class Synthesis(nn.Module):
@@ -193,31 +193,33 @@ class Generator(nn.Module):
         truncation_cutoff: int | None = None,
         noise: Noise | Sequence[Tensor] = "random",
         lod: float | None = None,
+        mixing: float = 0.0,
+        track: bool = False,
     ) -> Tensor:
-        """Maps z `(N, latent)` to images `(N, C, H, W)`."""
-        ws = self.mapping(z, labels, truncation, truncation_cutoff)
-        return self.synthesis(ws, noise, lod=lod)  # type: ignore[no-any-return]
+        """Maps z `(N, latent)` to images `(N, C, H, W)`; `mixed` says what the training's options are."""
+        if mixing or track:
+            return self.synthesis(self.mixed(z, labels, mixing, lod or 0.0), noise, lod=lod)  # type: ignore[no-any-return]
+        return self.synthesis(self.mapping(z, labels, truncation, truncation_cutoff), noise, lod=lod)  # type: ignore[no-any-return]
 
     def mixed(self, z: Tensor, labels: Tensor | None, mixing: float, lod: float) -> Tensor:
-        """Maps z `(N, latent)` to images for training; the mean of w follows.
+        """Maps z `(N, latent)` to w `(N, layers, style)`, some of which come from a second z from a random layer on.
 
-        From a random layer on, the styles of a part of the images come from a second z (section 3.1).
+        The running mean of w follows.
 
         Args:
             z: latents.
             labels: classes.
-            mixing: the probability of a second z.
-            lod: the level of detail.
+            mixing: the probability of a second z (section 3.1).
+            lod: the level of detail: layers that have not grown yet do not count.
         """
         n, used = len(z), self.synthesis.count - 2 * int(lod)
         if not mixing:
-            return self.synthesis(self.mapping(z, labels, track=True), lod=lod)  # type: ignore[no-any-return]
+            return self.mapping(z, labels, track=True)  # type: ignore[no-any-return]
         both = torch.cat([z, torch.randn(n, z.shape[1], dtype=z.dtype, device=z.device)])
         w, other = self.mapping(both, None if labels is None else torch.cat([labels, labels]), track=n).chunk(2)
         start = torch.randint(1, used, (n, 1, 1), device=z.device)
         start = torch.where(torch.rand(n, 1, 1, device=z.device) < mixing, start, used)
-        ws = torch.where(torch.arange(self.synthesis.count, device=z.device)[:, None] < start, w, other)
-        return self.synthesis(ws, lod=lod)  # type: ignore[no-any-return]
+        return torch.where(torch.arange(self.synthesis.count, device=z.device)[:, None] < start, w, other)
 
 
 @register(
@@ -336,7 +338,7 @@ class StyleGAN(Game):
     def discriminator_loss(self, batch: Batch, lod: float) -> Tensor:
         """E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2."""
         images = growing.at_level(batch.images, lod)
-        fake = self.generator.mixed(self.noise(batch), batch.labels, self.mixing, lod)
+        fake = self.fake(batch, lod)
         game = losses.minimax_discriminator(self.judge(images, batch, lod), self.judge(fake, batch, lod))
         penalty = penalties.r1(lambda x: self.judge(x, batch, lod), images)
         self.record(r1=penalty, level_of_detail=self.discriminator.lod)
@@ -344,8 +346,12 @@ class StyleGAN(Game):
 
     def generator_loss(self, batch: Batch, lod: float) -> Tensor:
         """E s(-D(G(z)))."""
-        fake = self.generator.mixed(self.noise(batch), batch.labels, self.mixing, lod)
+        fake = self.fake(batch, lod)
         return losses.nonsaturating_generator(self.judge(fake, batch, lod))
+
+    def fake(self, batch: Batch, lod: float) -> Tensor:
+        """As many images as there are in the batch, with its labels."""
+        return self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True, lod=lod)  # type: ignore[no-any-return]
 
     def judge(self, images: Tensor, batch: Batch, lod: float) -> Tensor:
         """The discriminator's scores `(N, 1)` of images with the batch's labels."""

@@ -146,8 +146,10 @@ class DownConv2d(EqualizedConv2d):
 
 
 def _as_one(side: int) -> bool:
-    """Whether resampling and convolution are one: while learning, where it saves half of the time; otherwise where the
-    authors do so, at sides from 128 on, because instance normalisation amplifies another rounding (StyleGAN).
+    """Whether resampling and convolution are one.
+
+    While learning, where it saves half of the time; otherwise where the authors do so, at sides from 128 on, because
+    StyleGAN's instance normalisation amplifies differences of rounding.
     """
     return torch.is_grad_enabled() or side >= 128
 
