@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 from helpers import fit, tiny
+from parity_files import fixture
 from PIL import Image
 
 import ganzoo
 from ganzoo import api, cli
 from ganzoo.training.engine import Engine
 from ganzoo.training.saving import write_model
-from ganzoo.types import BadArgument, BadModelFolder, Samples, UnknownName
+from ganzoo.types import BadArgument, BadModelFolder, GanzooError, Samples, UnknownName
 from ganzoo.zoo import checkpoint
 
 SHIPPED = checkpoint.shipped_folders()
@@ -252,3 +253,53 @@ def test_a_score_replaces_only_one_of_the_same_protocol_network_and_data(tmp_pat
         with pytest.raises(BadArgument, match=rf"called {key} differ in {word}"):
             api.score(folder, key)
         assert (folder / checkpoint.RESULTS).read_bytes() == kept
+
+
+# ------------------------------------------------------------------------------------------------------------ convert
+
+
+@pytest.mark.parametrize("name", ["pgan_zoo.pgan.pth", "stylegan3.r.pkl"])
+def test_an_authors_checkpoint_becomes_a_model_that_loads_and_can_be_trained_on(name: str, tmp_path: Path) -> None:
+    folder = api.convert(fixture(name), to=tmp_path / "model", facts={"licence": "mit"})
+    model = ganzoo.load(folder)
+    assert model.card is not None and model.card.facts["licence"] == "mit"
+    assert model.card.facts["converted"]["file"] == name
+    images = model.sample(2, seed=3)
+    assert images.shape == (2, *model.shape) and images.std() > 0
+    again = ganzoo.load(api.convert(fixture(name), to=tmp_path / "model"))  # in place of the first
+    assert torch.equal(again.sample(2, seed=3), images)
+    assert ganzoo.verify(folder)["tensors"] > 0
+    players = ganzoo.load(folder, players=True)
+    live = ganzoo.load(api.convert(fixture(name), to=tmp_path / "live", generator="live"))
+    own = players.generator.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in live.generator.state_dict().items())
+    assert not torch.equal(live.sample(2, seed=3), images), "the fixtures' average differs from the live generator"
+
+
+def test_what_cannot_be_converted_leaves_nothing_behind(tmp_path: Path) -> None:
+    file, target = fixture("pgan_zoo.pgan.pth"), tmp_path / "model"
+    for content, says in ((b"", "empty"), (file.read_bytes()[:5000], "truncated"), (b"cos\nsystem\n(S'true'\ntR.", "")):
+        (tmp_path / "bad.pth").write_bytes(content)
+        with pytest.raises(GanzooError) as caught:
+            api.convert(tmp_path / "bad.pth", to=target)
+        assert "bad.pth" in str(caught.value) and says in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(GanzooError, match=r"of the family progan; expected one of the family stylegan2"):
+        api.convert(file, "stylegan2", to=target)
+    with pytest.raises(UnknownName, match="no family 'stylegan9'"):
+        api.convert(file, "stylegan9", to=target)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.pth"]
+    with pytest.raises(BadArgument, match="holds other things"):
+        api.convert(file, to=tmp_path)
+    with pytest.raises(BadModelFolder, match="ganzoo convert"):
+        ganzoo.load(tmp_path / "bad.pth")
+
+
+def test_the_convert_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["convert", str(fixture("pgan_zoo.pgan.pth")), "--to", str(tmp_path / "model")]
+    assert cli.main([*words, "--family", "progan", "--licence", "bsd-3-clause"]) == 0
+    assert f"in {tmp_path / 'model'}" in capsys.readouterr().out
+    assert ganzoo.load(tmp_path / "model").card.facts["licence"] == "bsd-3-clause"  # type: ignore[union-attr]
+    assert cli.main([*words, "--generator", "best"]) == 2
+    assert cli.main(["convert", str(tmp_path / "none.pkl"), "--to", str(tmp_path / "other")]) == 1
+    error = capsys.readouterr().err
+    assert "ema or live is expected" in error and "none.pkl" in error and "Traceback" not in error
