@@ -141,6 +141,14 @@ class Source:
             self._chunk, self._base, i = self.file.read(min(max(size, 65536), self.stop - self.at)), self.at, 0
         return self._chunk[i : i + size]
 
+    def byte(self) -> int:
+        """The next byte, which must be there."""
+        i = self.at - self._base
+        if i >= len(self._chunk):
+            return self.take(1)[0]
+        self.at += 1
+        return self._chunk[i]
+
     def take(self, size: int) -> bytes:
         """The next bytes, which must be there."""
         data = self.peek(size)
@@ -249,7 +257,7 @@ class Machine:
             if self.budget.operations < 0:
                 raise BadCheckpoint(f"has more than {self.limits.opcodes:,} operations: no checkpoint has so many")
             at = source.at
-            code = source.take(1)[0]
+            code = source.byte()
             if code == _STOP:
                 break
             if code == _PROTO and at != start:
@@ -523,7 +531,9 @@ def _text_or_bytes(data: bytes) -> str | bytes:
 
 def kind_of(value: Any) -> str:
     """What a value is, in a word for error messages."""
-    return str(value.function) if isinstance(value, Call) else type(value).__name__.lstrip("_").lower()
+    if value is None:
+        return "None"
+    return str(value.function) if isinstance(value, Call) else type(value).__name__.lower()
 
 
 def hashable(key: Any) -> Any:

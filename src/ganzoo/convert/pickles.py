@@ -92,7 +92,15 @@ def _read_zip(file: BinaryIO, size: int, budget: Budget) -> Any:
     try:
         with zipfile.ZipFile(file) as archive:
             listed, end = archive.infolist(), archive.start_dir
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, EOFError, struct.error) as error:
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        NotImplementedError,
+        ArithmeticError,
+        EOFError,
+        OSError,
+        struct.error,
+    ) as error:
         raise BadCheckpoint(f"is no whole zip ({quoted(str(error))}): truncated or damaged") from None
     entries = {info.filename: info for info in listed}
     if len(entries) != len(listed):
@@ -143,9 +151,9 @@ def _entry(file: BinaryIO, info: zipfile.ZipInfo, end: int) -> Span:
     """Where a stored entry's bytes lie."""
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.compress_size != info.file_size:
         raise BadCheckpoint(f"its entry {quoted(info.filename)} is compressed or encrypted, which torch never does")
-    file.seek(info.header_offset)
+    file.seek(max(0, info.header_offset))
     head = file.read(30)
-    if len(head) != 30 or head[:4] != b"PK\x03\x04":
+    if info.header_offset < 0 or len(head) != 30 or head[:4] != b"PK\x03\x04":
         raise BadCheckpoint(f"its entry {quoted(info.filename)} is not where it should be: damaged")
     start = info.header_offset + 30 + sum(struct.unpack("<HH", head[26:30]))
     if start + info.file_size > end:

@@ -432,13 +432,13 @@ _RAW = frozenset(
 # torch's older files
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # the first value of torch's older files
-_MAGIC_BYTES = _MAGIC.to_bytes(10, "little")
+_LEGACY_START = re.compile(rb"\x80[\x02-\x05](\x95.{8})?\x8a\x0a" + re.escape(_MAGIC.to_bytes(10, "little")), re.DOTALL)
 _LEGACY_VERSION = 1001
 
 
 def is_legacy(head: bytes) -> bool:
     """Whether a file that begins so is one of torch's older ones."""
-    return head[:1] == b"\x80" and _MAGIC_BYTES in head[:32]
+    return _LEGACY_START.match(head) is not None
 
 
 class Storages:
@@ -454,7 +454,8 @@ class Storages:
         if not isinstance(identity, tuple) or identity[:1] != ("storage",) or len(identity) not in (5, 6):
             raise BadCheckpoint(f"refers to {quoted(identity)} outside its tree; expected a storage")
         _, kind, key, _, numel = identity[:5]
-        dtype = _STORAGES.get(kind.name) if isinstance(kind, Global) and kind.module.startswith("torch") else None
+        known = isinstance(kind, Global) and kind.module in ("torch", "torch.cuda", "torch.storage")
+        dtype = _STORAGES.get(kind.name) if known else None
         if dtype is None or not isinstance(key, str) or type(numel) is not int or not 0 <= numel < 2**48:
             raise BadCheckpoint(f"a tensor's storage {quoted(key)} of type {quoted(str(kind))}: unknown or damaged")
         storage = self.found.setdefault(key, Storage(dtype, numel))
