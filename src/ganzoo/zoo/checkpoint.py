@@ -115,10 +115,14 @@ def sha256(path: Path) -> str:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Writes a state dict as safetensors, whole or not at all."""
+    """Writes a state dict as safetensors, whole or not at all; copies only tensors that share their memory."""
+    from collections import Counter
+
     from safetensors.torch import save_file
 
-    owned = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    shared = Counter(value.untyped_storage().data_ptr() for value in plain.values())
+    owned = {k: v.clone() if shared[v.untyped_storage().data_ptr()] > 1 else v for k, v in plain.items()}
     with atomic(path) as part:
         save_file(owned, str(part), metadata={"format": "pt"})
 
