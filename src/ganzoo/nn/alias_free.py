@@ -453,6 +453,12 @@ def schedule(
     return signals
 
 
+def factors(before: Signal, after: Signal, upsampling: int) -> tuple[int, int, int]:
+    """How a layer resamples: the rate at its non-linearity, the factor up to it and the factor down from it."""
+    rate = max(before.rate, after.rate) * upsampling
+    return rate, rate // before.rate, rate // after.rate
+
+
 class SynthesisInput(nn.Module):
     """Fourier features z_0 in place of a learned constant (section 3.2).
 
@@ -561,8 +567,7 @@ class SynthesisLayer(nn.Module):
         self.weight = nn.Parameter(torch.randn(after.channels, before.channels, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(after.channels))
         self.register_buffer("magnitude", torch.ones(()))
-        rate = max(before.rate, after.rate) * (1 if rgb else upsampling)
-        self.up, self.down = rate // before.rate, rate // after.rate
+        rate, self.up, self.down = factors(before, after, 1 if rgb else upsampling)
         up_taps, down_taps = (1 if rgb or factor == 1 else filter_size * factor for factor in (self.up, self.down))
         up_filter = low_pass(up_taps, before.cutoff, 2 * before.half_width, rate) if up_taps > 1 else None
         radial = radial and not critical
@@ -595,7 +600,8 @@ class SynthesisLayer(nn.Module):
                 inverse = (energy.sum(1) / fan_in).rsqrt()
                 styles = styles * styles.square().mean().rsqrt()
                 after = demodulation(styles, energy * inverse.square()[:, None]) * inverse * math.sqrt(fan_in)
-            styles = styles * (self.magnitude.rsqrt() / math.sqrt(fan_in))
+            magnitude = self.magnitude.clamp(min=1e-8)  # of an input that is nothing but zeros
+            styles = styles * (magnitude.rsqrt() / math.sqrt(fan_in))
         x = F.conv2d(x * styles.to(x.dtype)[:, :, None, None], self.weight, padding=self.kernel - 1)
         bias = self.bias.to(x.dtype)[:, None, None]
         x = x + bias if after is None else torch.addcmul(bias, x, after.to(x.dtype)[:, :, None, None])
