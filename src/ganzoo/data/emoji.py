@@ -1,0 +1,401 @@
+"""Emoji in two styles, Google's Noto and Twitter's Twemoji, from the npm packages that carry them.
+
+`ganzoo data emoji` calls `prepare`: the packages are fetched by npm, checked against the sums written here, read
+without being unpacked to the disk, and kept as one array a style. The same emoji stand at the same place in both.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import io
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from ganzoo.data.batch import Data, Images
+from ganzoo.data.files import atomic, cache_folder
+from ganzoo.types import BadArgument, BadData
+
+
+@dataclass(frozen=True)
+class Style:
+    """Where a style comes from.
+
+    Args:
+        package: on npm, with its version.
+        integrity: the package's sha512, in npm's notation.
+        licence: of the pictures, as an SPDX identifier.
+        attribution: whom to name.
+    """
+
+    package: str
+    integrity: str
+    licence: str
+    attribution: str
+
+
+# The packages' other two styles, Apple's and Facebook's, have no licence that would let them be used
+STYLES: Final = {
+    "google": Style(
+        "emoji-datasource-google@16.0.0",
+        "sha512-ZRexfzs7MVoLnmzZmNsO4TKhnAJp5D++Vm6PpUpH/jEQQlemp3l88CjZ+DoZ2faM9R4QxZkOPJCoT8DlPhfQ3A==",
+        "Apache-2.0",
+        "Noto Emoji, Google LLC",
+    ),
+    "twitter": Style(
+        "emoji-datasource-twitter@16.0.0",
+        "sha512-7F+uCuHH+7Qnrc15P5tnbvKkg9E6tlzi4MnT2uW1RlN4pLYTza6cP/dstIfSDMtpjFLWuZewWg8jBbuL2eyELQ==",
+        "CC-BY-4.0",
+        "Twemoji, Twitter, Inc. and other contributors",
+    ),
+}
+SIZE: Final = 64  # of the packages' pictures
+
+_FORMAT: Final = 1  # of the prepared files; a number more when they change
+_TEST_SHARE: Final = 0.1
+_LARGEST: Final = 16 * 2**20  # bytes of a file of the package that is read; the list of all emoji has 2 million
+_MOST: Final = 8192  # pictures
+_TONES: Final = {
+    "1F3FB": "light skin tone",
+    "1F3FC": "medium-light skin tone",
+    "1F3FD": "medium skin tone",
+    "1F3FE": "medium-dark skin tone",
+    "1F3FF": "dark skin tone",
+}
+# Parts of a code that make a variant of an emoji: skin tones, hair, gender, direction, the request for a picture
+_VARIANT: Final = re.compile(
+    r"-(?:1F3F[B-F]|FE0F|200D-1F9B[0-3](?:-FE0F)?|200D-264[02](?:-FE0F)?|200D-27A1(?:-FE0F)?)(?=-|$)"
+)
+_NO_PACKAGE: Final = (tarfile.TarError, zlib.error, RecursionError)
+_PERSON, _CHILD, _FAMILY, _JOINED = "1F9D1", "1F9D2", "1F46A", "-200D-"
+_SAME: Final = {  # codes whose pictures are those of another, or variants of it
+    "1F471": _PERSON,  # blond hair
+    "1F46B": "1F9D1-200D-1F91D-200D-1F9D1",  # holding hands
+    "1F46C": "1F9D1-200D-1F91D-200D-1F9D1",
+    "1F46D": "1F9D1-200D-1F91D-200D-1F9D1",
+    "1F491": "1F9D1-200D-2764-200D-1F9D1",  # couple with heart
+    "1F48F": "1F9D1-200D-2764-200D-1F48B-200D-1F9D1",  # kiss
+    "1FAF1-200D-1FAF2": "1F91D",  # handshake
+    "1F1ED-1F1F2": "1F1E6-1F1FA",  # flags: Heard and McDonald Islands as Australia,
+    "1F1F8-1F1EF": "1F1F3-1F1F4",  # Svalbard and Jan Mayen,
+    "1F1E7-1F1FB": "1F1F3-1F1F4",  # and Bouvet Island as Norway,
+    "1F1E8-1F1F5": "1F1EB-1F1F7",  # Clipperton Island
+    "1F1F2-1F1EB": "1F1EB-1F1F7",  # and St. Martin as France,
+    "1F1E8-1F1F6": "1F1F8-1F1E6",  # Sark, by mistake, as Saudi Arabia,
+    "1F1E9-1F1EC": "1F1EE-1F1F4",  # Diego Garcia as the British Indian Ocean Territory,
+    "1F1EA-1F1E6": "1F1EA-1F1F8",  # Ceuta and Melilla as Spain,
+    "1F1FA-1F1F2": "1F1FA-1F1F8",  # U.S. Outlying Islands as the United States
+}
+
+
+class Emoji(Data):
+    """3786 emoji of 64x64 pixels in colour, on white, with their categories.
+
+    Run `ganzoo data emoji` first. A tenth of the emoji is for testing, 365 pictures; all skin tones, genders, hairs and
+    directions of one stand on the same side. Both styles hold the same emoji in the same order, in every split: the
+    k-th picture of one and of the other are a pair.
+
+    Args:
+        style: `google` (Noto Emoji, Apache-2.0) or `twitter` (Twemoji, CC-BY-4.0).
+        size: the pixels of a side; other than 64, resampled by Lanczos' filter.
+        labels: what the classes are: the 10 categories, or the 99 subcategories.
+        root: the folder that `ganzoo data emoji --out` was given; by default that in the cache.
+        batch_size: samples per process and batch.
+        flip: whether to mirror a random half of the samples.
+        workers: processes that gather batches ahead of training.
+
+    Raises:
+        BadArgument: for an unknown style or kind of label, or a size out of range.
+    """
+
+    def __init__(
+        self,
+        style: Literal["google", "twitter"] = "google",
+        size: int = SIZE,
+        labels: Literal["category", "subcategory"] = "category",
+        root: str | None = None,
+        batch_size: int = 64,
+        flip: bool = False,
+        workers: int = 0,
+    ) -> None:
+        super().__init__(batch_size, flip, workers)
+        _check_style(style)
+        if not 8 <= size <= 256:
+            raise BadArgument(f"size={size}: give the pixels of a side, from 8 to 256.")
+        if labels not in ("category", "subcategory"):
+            raise BadArgument(f"labels={labels!r}: give category or subcategory.")
+        self.style, self.size, self.labels = style, size, labels
+        self.root = root
+
+    def read(self, split: str) -> Images:
+        """Reads a split.
+
+        Raises:
+            BadData: if the style was not prepared, or a file of it is damaged.
+        """
+        facts = self._facts()
+        table, values = facts["emoji"], self._values(facts)
+        kept = np.array([_in(row, split) for row in table])
+        names = [row[self.labels] for row in table]
+        classes = tuple(sorted(set(names)))
+        labels = np.array([classes.index(name) for name in names], np.int64)
+        licence = STYLES[self.style].licence
+        return Images(f"emoji-{self.style}", _resized(values[kept], self.size), labels[kept], classes, split, licence)
+
+    def table(self, split: str) -> list[dict[str, Any]]:
+        """What is known of each picture of a split, in its order.
+
+        Returns:
+            A table a picture: `code` (Unicode, in hexadecimal), `base` (what it is a variant of), `name`, `category`,
+            `subcategory`, `test` (whether it is for testing).
+
+        Raises:
+            BadData: as `read`.
+        """
+        return [row for row in self._facts()["emoji"] if _in(row, split)]
+
+    def _folder(self) -> Path:
+        return cache_folder() / "emoji" if self.root is None else Path(self.root).expanduser()
+
+    def _again(self) -> str:
+        return f"run `ganzoo data emoji --style {self.style}{'' if self.root is None else f' --out {self.root}'}`"
+
+    def _facts(self) -> dict[str, Any]:
+        """What stands beside the pictures, checked."""
+        path = self._folder() / f"{self.style}.json"
+        if not path.is_file():
+            raise BadData(f"{path.parent}: holds no emoji in the style of {self.style}; {self._again()}.")
+        fields = ("code", "base", "name", "category", "subcategory")
+        try:
+            facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            if facts["format"] != _FORMAT:
+                raise ValueError(f"its format is {facts['format']}, not {_FORMAT}")
+            for row in facts["emoji"]:
+                if not isinstance(row["test"], bool) or not all(isinstance(row[field], str) for field in fields):
+                    raise ValueError("its table does not fit")
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise BadData(f"{path}: is damaged ({reason[:200]}); {self._again()}.") from error
+        return facts
+
+    def _values(self, facts: dict[str, Any]) -> npt.NDArray[np.uint8]:
+        """The pictures, hashed before they are parsed."""
+        path = self._folder() / f"{self.style}.safetensors"
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BadData(f"{path}: cannot be read ({error.strerror}); {self._again()}.") from error
+        if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
+            raise BadData(f"{path}: is not the file that {self.style}.json describes; {self._again()}.")
+        try:
+            values: npt.NDArray[np.uint8] = load(content)["images"]
+        except (SafetensorError, KeyError) as error:
+            raise BadData(f"{path}: holds no pictures ({error}); {self._again()}.") from error
+        if values.shape != (len(facts["emoji"]), 3, SIZE, SIZE) or values.dtype != np.uint8:
+            raise BadData(f"{path}: holds {values.dtype} {values.shape}, not a picture an emoji; {self._again()}.")
+        return values
+
+
+def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
+    """Fetches a style and writes it as `STYLE.safetensors` and `STYLE.json`, each whole or not at all.
+
+    Args:
+        style: one of `STYLES`.
+        folder: where to; by default the one in the cache.
+        say: told what is being done, a line at a time.
+
+    Returns:
+        The folder.
+
+    Raises:
+        BadArgument: for an unknown style.
+        BadData: if npm is missing, cannot fetch the package, or brings another than was expected.
+    """
+    _check_style(style)
+    source = STYLES[style]
+    folder = cache_folder() / "emoji" if folder is None else Path(folder).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadData(f"{folder}: cannot be made ({error.strerror}).") from error
+    say(f"{style}: fetching {source.package} through npm ({source.licence}; {source.attribution})")
+    with _fetched(source, folder) as package:
+        say(f"{style}: reading the pictures")
+        values, table = _read_package(package, style)
+    content = save({"images": values})
+    facts = {
+        "format": _FORMAT,
+        "style": style,
+        "package": source.package,
+        "integrity": source.integrity,
+        "licence": source.licence,
+        "attribution": source.attribution,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "emoji": table,
+    }
+    try:
+        with atomic(folder / f"{style}.safetensors") as file:
+            file.write(content)
+        with atomic(folder / f"{style}.json") as file:
+            file.write(json.dumps(facts, ensure_ascii=False, indent=0).encode())
+    except OSError as error:
+        raise BadData(f"{folder}: cannot be written to ({error.strerror}).") from error
+    say(f"{style}: {len(values)} emoji, {sum(row['test'] for row in table)} of them for testing, in {folder}")
+    return folder
+
+
+def base_of(code: str) -> str:
+    """The code of which one is a variant, by skin tone, gender, hair or direction; families are variants of one.
+
+    Args:
+        code: Unicode points in hexadecimal, joined by hyphens, such as `1F3C3-1F3FB-200D-2640-FE0F`.
+    """
+    plain = _VARIANT.sub("", _VARIANT.sub("", code))  # twice, because one may uncover another
+    parts = [{"1F468": _PERSON, "1F469": _PERSON, "1F466": _CHILD, "1F467": _CHILD}.get(p, p) for p in plain.split("-")]
+    plain = "-".join(parts)
+    people = plain.split(_JOINED)
+    if len(people) > 1 and set(people) <= {_PERSON, _CHILD}:
+        return _FAMILY
+    return _SAME.get(plain, plain)
+
+
+def _check_style(style: str) -> None:
+    if style not in STYLES:
+        raise BadArgument(f"style={style!r}: give {' or '.join(STYLES)}.")
+
+
+def _for_testing(base: str) -> bool:
+    """A hash of the base decides, so that both styles, and later versions of the packages, are split alike."""
+    return int.from_bytes(hashlib.sha256(f"emoji/{base}".encode()).digest()[:6]) / 2**48 >= 1 - _TEST_SHARE
+
+
+def _in(row: dict[str, Any], split: str) -> bool:
+    return split == "all" or bool(row["test"]) == (split == "test")
+
+
+def _resized(values: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    if size == SIZE:
+        return values
+    made = np.empty((len(values), 3, size, size), np.uint8)
+    for k, picture in enumerate(values):
+        image = Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0)))
+        made[k] = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+    return made
+
+
+@contextmanager
+def _fetched(source: Style, folder: Path) -> Iterator[Path]:
+    """The package's file, for a while: npm checks it, and so is it here, against the sum that stands above."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise BadData(
+            f"npm is not on this machine, and fetches {source.package}; install it (Debian: apt install npm)."
+        )
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as temporary:
+        command = [npm, "pack", "--ignore-scripts", "--silent", "--pack-destination", temporary, source.package]
+        try:
+            done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, errors="replace", check=False)
+        except OSError as error:
+            raise BadData(f"npm cannot be run ({error.strerror}); install it anew.") from error
+        files = list(Path(temporary).glob("*.tgz"))
+        if done.returncode != 0 or len(files) != 1:
+            raise BadData(f"npm could not fetch {source.package} ({_complaint(done)}); is the network there?")
+        with open(files[0], "rb") as file:
+            found = "sha512-" + base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
+        if not hmac.compare_digest(found, source.integrity):
+            raise BadData(
+                f"{source.package}: npm brought {found[:23]}..., not {source.integrity[:23]}...; nothing was read."
+            )
+        yield files[0]
+
+
+def _complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """The telling line of what npm said."""
+    lines = [re.sub(r"^npm (ERR!|error)\s*", "", line).strip() for line in done.stderr.splitlines()]
+    telling = [line for line in lines if line and not line.startswith(("npm ", "A complete log", "code "))]
+    return (telling[0] if telling else f"exit status {done.returncode}")[:200]
+
+
+def _read_package(path: Path, style: str) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
+    """The pictures `(N, 3, 64, 64)` and what is known of them, in Unicode's order; nothing is written to the disk."""
+    pictures: dict[str, bytes] = {}
+    listed = b""
+    prefix = f"package/img/{style}/{SIZE}/"
+    try:
+        with tarfile.open(path, "r|gz") as package:
+            for member in package:
+                wanted = member.name == "package/emoji.json" or member.name.startswith(prefix)
+                if not wanted or not member.isreg():  # links and folders lead nowhere here
+                    continue
+                if member.size > _LARGEST or len(pictures) >= _MOST:
+                    raise BadData(f"{path.name}: {member.name} is beyond all bounds; it is no package of emoji.")
+                opened = package.extractfile(member)
+                content = opened.read() if opened is not None else b""
+                if member.name == "package/emoji.json":
+                    listed = content
+                else:
+                    pictures[member.name.removeprefix(prefix)] = content
+        table = _table(json.loads(listed))
+    except (*_NO_PACKAGE, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadData(f"{path.name}: is no package of emoji ({reason[:200]}).") from error
+    values = np.empty((len(table), 3, SIZE, SIZE), np.uint8)
+    for k, row in enumerate(table):
+        values[k] = _pixels(pictures.get(row["image"], b""), row.pop("image"))
+    if not len(values):
+        raise BadData(f"{path.name}: holds no emoji in the style of {style}.")
+    return values, table
+
+
+def _table(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    rows = []
+    for entry in listed:
+        forms = [(entry, "")]
+        for tones, form in entry.get("skin_variations", {}).items():
+            forms.append((form, ": " + ", ".join(_TONES[tone] for tone in tones.split("-"))))
+        for form, tone in forms:
+            if all(form[f"has_img_{each}"] for each in STYLES):  # so that the styles are pairs
+                base = base_of(form["unified"])
+                row = {
+                    "code": form["unified"],
+                    "base": base,
+                    "name": entry["name"].lower() + tone,
+                    "category": entry["category"],
+                    "subcategory": entry["subcategory"],
+                    "test": _for_testing(base),
+                    "image": form["image"],
+                }
+                rows.append((entry["sort_order"], len(tone) > 0, form["unified"], row))
+    return [row for *_, row in sorted(rows, key=lambda each: each[:3])]
+
+
+def _pixels(content: bytes, name: str) -> npt.NDArray[np.uint8]:
+    """`(3, 64, 64)` on white."""
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            if picture.size != (SIZE, SIZE):
+                raise ValueError(f"it has {picture.width}x{picture.height} pixels, not {SIZE}x{SIZE}")
+            rgba = np.asarray(picture.convert("RGBA"), np.uint16)
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadData(f"{name}: is no picture of an emoji ({reason[:200]}).") from error
+    alpha = rgba[..., 3:]
+    on_white = (rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255  # at most 65,152: it fits
+    return on_white.astype(np.uint8).transpose(2, 0, 1)

@@ -1,0 +1,431 @@
+"""Emoji: packages made here, through a program that stands in for npm; damaged and hostile ones; the split."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save
+
+from ganzoo.data import emoji
+from ganzoo.data.emoji import STYLES, Emoji, base_of, prepare
+from ganzoo.types import BadArgument, BadData
+
+TONES = ("1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF")
+Members = dict[str, bytes | tarfile.TarInfo]
+
+
+def form(code: str, **more: Any) -> dict[str, Any]:
+    styles = {f"has_img_{style}": True for style in ("apple", "google", "twitter", "facebook")}
+    return {"unified": code, "image": f"{code.lower()}.png", **styles, **more}
+
+
+def listing() -> list[dict[str, Any]]:
+    """Sixty emoji with all their forms, not in the order in which they are to stand."""
+    entries = [
+        form(f"{0x1F600 + k:X}", name=f"FACE {k}", category="Smileys", subcategory=f"face-{k % 3}", sort_order=k)
+        for k in range(60)
+    ]
+    tones = {tone: form(f"1F3C3-{tone}") for tone in TONES}
+    person = {"category": "People", "subcategory": "sport"}
+    entries.append(form("1F3C3", name="RUNNER", sort_order=70, skin_variations=tones, **person))
+    entries.append(form("1F3C3-200D-2640-FE0F", name="WOMAN RUNNING", sort_order=71, **person))
+    mixed = {f"{a}-{b}": form(f"1F9D1-{a}-200D-1F91D-200D-1F9D1-{b}") for a, b in [TONES[:2], TONES[3:]]}
+    couple = form("1F9D1-200D-1F91D-200D-1F9D1", name="PEOPLE HOLDING HANDS", sort_order=72, skin_variations=mixed)
+    entries.append(couple | person)
+    entries.append(form("1F47D", name="ONLY OF APPLE", sort_order=3, **person) | {"has_img_google": False})
+    return entries[::-1]
+
+
+def picture(code: str, style: str) -> Image.Image:
+    """A random picture, half of it transparent."""
+    rng = np.random.RandomState(int(hashlib.sha256(f"{code} {style}".encode()).hexdigest()[:7], 16))
+    values = rng.randint(0, 256, (64, 64, 4)).astype(np.uint8)
+    values[:, :20, 3], values[:, 20:40, 3] = 0, 255
+    return Image.fromarray(values)
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=0)
+    return buffer.getvalue()
+
+
+def members(style: str, entries: list[dict[str, Any]]) -> Members:
+    forms = [f for entry in entries for f in (entry, *entry.get("skin_variations", {}).values())]
+    found: Members = {"package/package.json": b"{}", "package/emoji.json": json.dumps(entries).encode()}
+    for each in forms:
+        if each[f"has_img_{style}"]:
+            found[f"package/img/{style}/64/{each['image']}"] = png(picture(each["unified"], style))
+    return found
+
+
+class Npm:
+    """A program named npm that hands out packages made here, and the sums that they are to have."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.monkeypatch = folder, monkeypatch
+        (folder / "bin").mkdir()
+        self.program(
+            "here = sys.argv[sys.argv.index('--pack-destination') + 1]\n"
+            f"name = sys.argv[-1].replace('@', '-') + '.tgz'\nshutil.copy({str(folder)!r} + '/' + name, here)\n"
+        )
+        monkeypatch.setenv("PATH", str(folder / "bin"))
+
+    def program(self, text: str) -> None:
+        path = self.folder / "bin" / "npm"
+        path.write_text(f"#!{sys.executable}\nimport shutil, sys\n{text}")
+        path.chmod(0o755)
+
+    def pack(self, style: str, contents: Members, trusted: bool = True) -> Path:
+        path = self.folder / f"{STYLES[style].package.replace('@', '-')}.tgz"
+        with tarfile.open(path, "w:gz", compresslevel=1) as package:
+            for name, content in contents.items():
+                if isinstance(content, tarfile.TarInfo):
+                    package.addfile(content)
+                    continue
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                package.addfile(info, io.BytesIO(content))
+        if trusted:
+            self.trust(style, path)
+        return path
+
+    def trust(self, style: str, path: Path) -> None:
+        digest = "sha512-" + base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
+        self.monkeypatch.setitem(emoji.STYLES, style, replace(STYLES[style], integrity=digest))
+
+
+@cache
+def packed(style: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
+        return Npm(Path(folder), monkeypatch).pack(style, members(style, listing())).read_bytes()
+
+
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Npm:
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    return Npm(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def whole(npm: Npm) -> Npm:
+    for style in STYLES:
+        path = npm.pack(style, {})
+        path.write_bytes(packed(style))
+        npm.trust(style, path)
+    return npm
+
+
+def refused(call: Callable[[], object]) -> str:
+    with pytest.raises(BadData) as caught:
+        call()
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+    return str(caught.value)
+
+
+# -------------------------------------------------------------------------------------------------- as it should be
+
+
+def test_pictures_stand_on_white_in_order_with_what_is_known_of_them(whole: Npm, tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = prepare("google", say=said.append)
+    assert folder == tmp_path / "cache" / "data" / "emoji"
+    assert sorted(path.name for path in folder.iterdir()) == ["google.json", "google.safetensors"], (
+        "nothing is left over"
+    )
+    assert "Apache-2.0" in said[0] and "70 emoji" in said[-1]
+    data = Emoji()
+    images, table = data.open("all"), data.table("all")
+    assert images.values.shape == (70, 3, 64, 64) and images.values.dtype == np.uint8
+    assert (images.name, images.licence, images.split) == ("emoji-google", "Apache-2.0", "all")
+    assert [row["code"] for row in table[:60]] == [f"{0x1F600 + k:X}" for k in range(60)]
+    assert [row["name"] for row in table[60:]] == [
+        "runner",
+        "runner: light skin tone",
+        "runner: medium-light skin tone",
+        "runner: medium skin tone",
+        "runner: medium-dark skin tone",
+        "runner: dark skin tone",
+        "woman running",
+        "people holding hands",
+        "people holding hands: light skin tone, medium-light skin tone",
+        "people holding hands: medium-dark skin tone, dark skin tone",
+    ]
+    for k in (0, 17, 61, 69):
+        rgba = np.asarray(picture(table[k]["code"], "google"), np.float64)
+        on_white = rgba[..., :3] * rgba[..., 3:] / 255 + 255 * (1 - rgba[..., 3:] / 255)
+        np.testing.assert_allclose(images.values[k].transpose(1, 2, 0), on_white, atol=0.501)
+        assert (images.values[k][:, :, :20] == 255).all()
+    assert images.classes == ("People", "Smileys") and images.labels is not None
+    assert images.labels.tolist() == [1] * 60 + [0] * 10
+    fine = Emoji(labels="subcategory").open("all")
+    assert fine.classes == ("face-0", "face-1", "face-2", "sport")
+
+
+def test_the_styles_are_pairs_in_every_split(whole: Npm) -> None:
+    for style in STYLES:
+        prepare(style)
+    one, other = Emoji("google"), Emoji("twitter")
+    assert other.open("all").licence == "CC-BY-4.0"
+    for split in ("train", "test", "all"):
+        assert one.table(split) == other.table(split) and len(one.table(split)) == len(one.open(split))
+        a, b = one.open(split), other.open(split)
+        assert a.labels is not None and b.labels is not None and a.classes == b.classes
+        assert np.array_equal(a.labels, b.labels)
+        assert not np.array_equal(a.values, b.values)
+    assert len(one.open("train")) + len(one.open("test")) == 70
+    codes = {split: {row["base"] for row in one.table(split)} for split in ("train", "test")}
+    assert codes["train"] and codes["test"] and not codes["train"] & codes["test"], (
+        "no variant stands on the other side"
+    )
+
+
+def test_sizes(whole: Npm) -> None:
+    prepare("google")
+    large, small = Emoji(size=128).open("train"), Emoji(size=16).open("train")
+    assert large.shape == (3, 128, 128) and small.shape == (3, 16, 16)
+    whole_size = Emoji().open("train")
+    means = small.values.mean((2, 3)), whole_size.values.mean((2, 3))
+    assert np.abs(means[0] - means[1]).max() < 2, "resampling keeps the mean"
+    blocks = whole_size.values.reshape(-1, 3, 16, 4, 16, 4).mean((3, 5))
+    assert np.corrcoef(blocks.ravel(), small.values.ravel())[0, 1] > 0.95, "and every part in its place"
+
+
+def test_preparing_again_gives_the_same_files(whole: Npm, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        prepare("google", tmp_path / name)
+    for file in ("google.json", "google.safetensors"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert Emoji(root=str(tmp_path / "a")).open("all").digest == Emoji(root=str(tmp_path / "b")).open("all").digest
+
+
+def test_npm_is_called_without_a_shell_and_runs_no_script(whole: Npm, tmp_path: Path) -> None:
+    npm = tmp_path / "bin" / "npm"
+    npm.write_text(npm.read_text() + f"open({str(tmp_path / 'words')!r}, 'w').write(repr(sys.argv[1:]))\n")
+    prepare("twitter")
+    words = (tmp_path / "words").read_text()
+    assert "'pack', '--ignore-scripts'" in words and words.endswith("'emoji-datasource-twitter@16.0.0']")
+
+
+@pytest.mark.parametrize(
+    ("code", "base"),
+    [
+        ("1F600", "1F600"),
+        ("0023-FE0F-20E3", "0023-20E3"),
+        ("1F3C3-1F3FB-200D-2640-FE0F-200D-27A1-FE0F", "1F3C3"),  # a tone, a gender and a direction
+        ("1F468-1F3FD-200D-1F680", "1F9D1-200D-1F680"),  # a man of a profession
+        ("1F469-200D-1F9B0", "1F9D1"),  # red hair
+        ("1F471-1F3FF-200D-2642-FE0F", "1F9D1"),  # blond hair
+        ("1F468-200D-1F469-200D-1F467-200D-1F466", "1F46A"),  # a family
+        ("1F9D1-200D-1F9D2", "1F46A"),
+        ("1F469-1F3FB-200D-2764-FE0F-200D-1F468-1F3FF", "1F9D1-200D-2764-200D-1F9D1"),  # a couple
+        ("1F46D-1F3FE", "1F9D1-200D-1F91D-200D-1F9D1"),
+        ("1FAF1-1F3FB-200D-1FAF2-1F3FF", "1F91D"),  # a handshake of two tones
+        ("1F1F8-1F1EF", "1F1F3-1F1F4"),  # the flag of Svalbard is that of Norway
+        ("1F3FB", "1F3FB"),  # a tone by itself
+        ("2640-FE0F", "2640"),
+    ],
+)  # fmt: skip
+def test_bases(code: str, base: str) -> None:
+    assert base_of(code) == base
+    assert base_of(base) == base
+
+
+def test_a_tenth_of_the_bases_is_for_testing() -> None:
+    share = np.mean([emoji._for_testing(f"{k:X}") for k in range(20_000)])
+    assert share == pytest.approx(0.1, abs=0.01)
+    # pinned, because scores depend on it
+    assert [code for code in (f"{k:X}" for k in range(0x1F600, 0x1F640)) if emoji._for_testing(code)] == [
+        "1F60A",
+        "1F610",
+        "1F613",
+        "1F61D",
+        "1F61F",
+        "1F638",
+        "1F63D",
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- as it should not be
+
+
+def test_without_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "npm is not on this machine" in refused(lambda: prepare("google", tmp_path))
+
+
+def test_npm_that_fails(npm: Npm, tmp_path: Path) -> None:
+    npm.program(
+        "sys.stderr.write('npm warn Unknown user config\\nnpm error code E404\\nnpm error 404 Not Found - GET x\\n"
+        "npm error A complete log of this run can be found in: y')\nsys.exit(1)"
+    )
+    assert "could not fetch emoji-datasource-google@16.0.0 (404 Not Found - GET x)" in refused(
+        lambda: prepare("google")
+    )
+    npm.program("sys.exit(3)")
+    assert "(exit status 3)" in refused(lambda: prepare("google"))
+    npm.program("")
+    assert "(exit status 0)" in refused(lambda: prepare("google")), "it brought nothing"
+    assert not list((tmp_path / "cache" / "data" / "emoji").iterdir()), "nothing is left over"
+
+
+def test_another_package_is_not_read(npm: Npm, tmp_path: Path) -> None:
+    npm.pack("google", {"package/emoji.json": b"[]"}, trusted=False)
+    text = refused(lambda: prepare("google"))
+    assert "not sha512-ZRexfzs7MVoLnmzZ...; nothing was read" in text
+    assert not list((tmp_path / "cache" / "data" / "emoji").iterdir())
+
+
+def test_links_and_paths_that_lead_out_are_passed_over(npm: Npm, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("untouched")
+    contents = members("google", listing())
+    link = tarfile.TarInfo("package/img/google/64/link.png")
+    link.type, link.linkname = tarfile.SYMTYPE, str(outside)
+    device = tarfile.TarInfo("package/img/google/64/device.png")
+    device.type = tarfile.CHRTYPE
+    hostile: Members = {
+        "a": link,
+        "b": device,
+        f"../{outside.name}": b"overwritten",
+        str(outside): b"overwritten",
+        "package/img/google/64/../../../../../outside.txt": b"overwritten",
+    }
+    npm.pack("google", hostile | contents)
+    prepare("google")
+    assert outside.read_text() == "untouched" and len(Emoji().open("all")) == 70
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix != ".tgz") == ["bin", "cache", "outside.txt"]
+
+
+def test_a_picture_that_is_a_link_is_missing(npm: Npm) -> None:
+    contents = members("google", listing())
+    link = tarfile.TarInfo("package/img/google/64/1f600.png")
+    link.type, link.linkname = tarfile.LNKTYPE, "package/img/google/64/1f601.png"
+    npm.pack("google", contents | {link.name: link})
+    assert "1f600.png: is no picture of an emoji" in refused(lambda: prepare("google"))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"package/emoji.json": b"not json"}, "is no package of emoji"),
+        ({"package/emoji.json": b"[1, 2]"}, "is no package of emoji"),
+        ({"package/emoji.json": b'{"a": 1}'}, "is no package of emoji"),
+        ({"package/emoji.json": b'[{"unified": "1F600"}]'}, "is no package of emoji ('has_img_google')"),
+        ({"package/emoji.json": b"[" * 100_000}, "is no package of emoji"),
+        ({"package/emoji.json": b"[]"}, "holds no emoji in the style of google"),
+        ({"package/emoji.json": bytes(17 * 2**20)}, "emoji.json is beyond all bounds"),
+        ({"package/img/google/64/1f600.png": b"GIF89a"}, "1f600.png: is no picture of an emoji"),
+        ({"package/img/google/64/1f600.png": png(Image.new("RGBA", (65, 64)))}, "it has 65x64 pixels, not 64x64"),
+        ({"package/img/google/64/1f600.png": png(picture("1F600", "google"))[:3000]}, "1f600.png: is no picture"),
+    ],
+)
+def test_damaged_packages(change: Members, complaint: str, npm: Npm, tmp_path: Path) -> None:
+    npm.pack("google", members("google", listing()[-3:]) | change)
+    assert complaint in refused(lambda: prepare("google"))
+    assert not list((tmp_path / "cache" / "data" / "emoji").iterdir()), "nothing is written"
+
+
+def test_truncated_packages(npm: Npm) -> None:
+    path = npm.pack("google", members("google", listing()[-3:]))
+    content = path.read_bytes()
+    for length in (0, 10, len(content) // 2, len(content) * 3 // 4):
+        path.write_bytes(content[:length])
+        npm.trust("google", path)
+        assert "is no package of emoji" in refused(lambda: prepare("google"))
+
+
+def test_what_was_not_prepared_or_is_damaged(whole: Npm, tmp_path: Path) -> None:
+    assert "holds no emoji in the style of google; run `ganzoo data emoji --style google`" in refused(
+        lambda: Emoji().open("train")
+    )
+    folder = prepare("google", tmp_path / "mine")
+
+    def reading() -> str:
+        return refused(lambda: Emoji(root=str(folder)).open("train"))
+
+    pixels, facts = folder / "google.safetensors", folder / "google.json"
+    content, table = pixels.read_bytes(), json.loads(facts.read_text())
+    flipped = bytearray(content)
+    flipped[-1] ^= 1
+    for damaged in (bytes(flipped), content[:-1], b""):
+        pixels.write_bytes(damaged)
+        assert f"is not the file that google.json describes; run `ganzoo data emoji --style google --out {folder}`" in (
+            reading()
+        )
+    pixels.write_bytes(content)
+    changes: list[dict[str, Any]] = [{"format": 2}, {"emoji": table["emoji"][1:]}, {"emoji": [{}] * 70}, {"emoji": 3}]
+    for change in changes:
+        facts.write_text(json.dumps(table | change))
+        assert "; run `ganzoo data emoji" in reading()
+    for text in ("", "[]", "{}", "[" * 50_000):
+        facts.write_text(text)
+        assert "google.json: is damaged" in reading()
+    facts.write_text(json.dumps(table))
+    assert len(Emoji(root=str(folder)).open("all")) == 70
+    for forged in (b"no tensors", save({"other": np.zeros(3)}), save({"images": np.zeros((70, 3, 8, 8), np.uint8)})):
+        pixels.write_bytes(forged)
+        facts.write_text(json.dumps(table | {"sha256": hashlib.sha256(forged).hexdigest()}))
+        assert "google.safetensors: holds" in reading()
+    pixels.unlink()
+    assert "google.safetensors: cannot be read (No such file or directory); run" in reading()
+
+
+def test_a_folder_that_cannot_be_written(whole: Npm, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot be made" in refused(lambda: prepare("google", tmp_path / "file" / "inside"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"style": "apple"}, "style='apple': give google or twitter"),
+        ({"size": 7}, "size=7: give the pixels of a side, from 8 to 256"),
+        ({"labels": "name"}, "labels='name': give category or subcategory"),
+        ({"batch_size": 0}, "batch_size=0"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(BadArgument, match=complaint):
+        Emoji(**arguments)
+    with pytest.raises(BadArgument, match="style='apple'"):
+        prepare("apple")
+
+
+def test_the_styles_that_have_a_licence() -> None:
+    assert {name: style.licence for name, style in STYLES.items()} == {"google": "Apache-2.0", "twitter": "CC-BY-4.0"}
+
+
+PREPARED = Path(os.environ.get("GANZOO_CACHE", Path.home() / ".cache" / "ganzoo")) / "data" / "emoji"
+
+
+@pytest.mark.skipif(
+    not all((PREPARED / f"{style}.json").is_file() for style in STYLES), reason="needs `ganzoo data emoji`"
+)
+def test_the_real_ones() -> None:
+    google, twitter = Emoji("google"), Emoji("twitter")
+    one, other = google.open("all"), twitter.open("all")
+    assert one.values.shape == other.values.shape == (3786, 3, 64, 64)
+    assert (len(google.open("train")), len(google.open("test"))) == (3421, 365)
+    assert google.table("all") == twitter.table("all") and len(one.classes or ()) == 10
+    assert len(Emoji(labels="subcategory").open("all").classes or ()) == 99
+    for images in (one, other):
+        sides: dict[bytes, set[bool]] = {}
+        for values, row in zip(images.values, google.table("all"), strict=True):
+            sides.setdefault(values.tobytes(), set()).add(row["test"])
+        assert all(len(side) == 1 for side in sides.values()), "no picture stands on both sides"
