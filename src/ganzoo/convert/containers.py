@@ -181,11 +181,12 @@ def _described(value: Any) -> tuple[str, dict[str, Any]] | None:
     if (value.function.module, value.function.name) != _PERSISTENT:
         return (value.function.name, value.state) if isinstance(value.state, dict) else None
     meta = value.args[0] if len(value.args) == 1 else None
-    if not isinstance(meta, dict) or meta.get("type") != "class" or not isinstance(meta.get("class_name"), str):
+    name = meta.get("class_name") if isinstance(meta, dict) and meta.get("type") == "class" else None
+    if not isinstance(meta, dict) or not isinstance(name, str) or not name.isidentifier() or len(name) > 100:
         raise BadCheckpoint("a persistent object does not say its class: damaged")
     if not isinstance(meta.get("state"), dict):
-        raise BadCheckpoint(f"a persistent {quoted(meta['class_name'])} has no state: damaged")
-    return meta["class_name"], meta["state"]
+        raise BadCheckpoint(f"a persistent {name} has no state: damaged")
+    return name, meta["state"]
 
 
 def _is_module(value: Any) -> bool:
@@ -283,7 +284,7 @@ def _network(value: Call) -> Network:
 
 
 def _add(variables: dict[str, np.ndarray[Any, Any]], network: str, name: str, value: Any) -> None:
-    if not isinstance(value, (np.ndarray, np.generic, float, int)):
+    if not isinstance(value, (np.ndarray, np.generic, float, int)) or isinstance(value, bool):
         raise BadCheckpoint(f"the variable {quoted(name)} of {quoted(network)} is no array: damaged")
     if name in variables:
         raise BadCheckpoint(f"the variable {quoted(name)} of {quoted(network)} is there twice: damaged")

@@ -70,12 +70,20 @@ class Ledger:
         contents: the file, for error messages.
         part: which of its networks, for error messages.
         tensors: name to tensor; numpy arrays become tensors.
+
+    Raises:
+        BadCheckpoint: something in the table is no tensor.
     """
 
     def __init__(
         self, contents: Contents, part: str, tensors: Mapping[str, Tensor] | Mapping[str, np.ndarray[Any, Any]]
     ) -> None:
         self.where = f"{contents.path}: {part}"
+        if not isinstance(tensors, Mapping):
+            raise self.error(f"is no table of tensors but a {type(tensors).__name__}")
+        for name, value in tensors.items():
+            if not isinstance(name, str) or not isinstance(value, (Tensor, np.ndarray)):
+                raise self.error(f"holds {quoted(name)}, which is no tensor")
         self.left: dict[str, Tensor | np.ndarray[Any, Any]] = dict(tensors)
 
     def __contains__(self, name: str) -> bool:
@@ -110,7 +118,9 @@ class Ledger:
         ):
             raise self.error(f"{quoted(name)} is {list(found)}; expected {list(shape)}")
         value = self.left.pop(name)
-        return torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
+        if isinstance(value, Tensor):
+            return value
+        return torch.from_numpy(np.asarray(value, value.dtype.newbyteorder("="), order="C"))
 
     def rename(self, rules: Mapping[str, str], change: Callable[[Tensor], Tensor] | None = None) -> dict[str, Tensor]:
         """Takes all tensors whose names match a rule, under their new names.

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ganzoo.convert
+from ganzoo.convert import Contents, Converted, Layout, Ledger, check_shapes, layouts, recognise
+from ganzoo.types import BadCheckpoint
+from ganzoo.zoo import registry
+
+
+def contents(tree: Any = None) -> Contents:
+    return Contents(Path("net.pth"), "torch", {} if tree is None else tree)
+
+
+def table() -> dict[str, torch.Tensor]:
+    return {
+        "mapping.fc0.weight": torch.ones(3, 4),
+        "mapping.fc0.bias": torch.ones(3),
+        "synthesis.b4.const": torch.zeros(5, 4, 4),
+        "synthesis.b4.resample_filter": torch.zeros(4, 4),
+    }
+
+
+# The ledger
+
+
+def test_every_tensor_is_taken_once() -> None:
+    with Ledger(contents(), "G_ema", table()) as ledger:
+        assert "synthesis.b4.const" in ledger and len([*ledger]) == 4
+        assert ledger.shape("mapping.fc0.weight") == (3, 4)
+        assert torch.equal(ledger.take("synthesis.b4.const", (5, -1, 4)), torch.zeros(5, 4, 4))
+        assert "synthesis.b4.const" not in ledger
+        made = ledger.rename({r"mapping\.fc(\d)\.(weight|bias)": r"layers.\1.\2"}, lambda value: value * 2)
+        assert {name: value.flatten()[0].item() for name, value in made.items()} == {
+            "layers.0.weight": 2,
+            "layers.0.bias": 2,
+        }
+        assert ledger.names(r".*filter") == ["synthesis.b4.resample_filter"]
+        ledger.ignore(r".*filter")
+
+
+def test_what_is_left_is_named() -> None:
+    with (
+        pytest.raises(BadCheckpoint, match=r"net.pth: G_ema holds tensors .*'mapping.fc0.weight'.* and 1 more$"),
+        Ledger(contents(), "G_ema", table()),
+    ):
+        pass
+    with (
+        pytest.raises(ZeroDivisionError),
+        Ledger(contents(), "G_ema", table()),
+    ):  # the first error is the one that counts
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("mapping.fc1.weight", None, "lacks 'mapping.fc1.weight'; it has 'mapping.fc0.weight' among 4"),
+        ("mapping.fc0.weight", (4, 3), r"'mapping.fc0.weight' is \[3, 4\]; expected \[4, 3\]"),
+        ("mapping.fc0.weight", (3,), r"is \[3, 4\]; expected \[3\]"),
+        ("mapping.fc0.weight", (-1, 5), r"expected \[-1, 5\]"),
+        ("mapping.fc0.bias", (), r"is \[3\]; expected \[\]"),
+    ],
+)
+def test_what_is_missing_or_misshapen_is_named(name: str, shape: tuple[int, ...] | None, message: str) -> None:
+    ledger = Ledger(contents(), "G_ema", table())
+    with pytest.raises(BadCheckpoint, match=message) as caught:
+        ledger.take(name, shape)
+    assert str(caught.value).startswith("net.pth: G_ema ")
+    assert len([*ledger]) == 4
+
+
+def test_a_tensor_is_not_there_twice() -> None:
+    ledger = Ledger(contents(), "G", table())
+    ledger.take("mapping.fc0.bias")
+    with pytest.raises(BadCheckpoint, match=r"lacks 'mapping.fc0.bias'"):
+        ledger.take("mapping.fc0.bias")
+    with pytest.raises(BadCheckpoint, match="both become 'one'"):
+        ledger.rename({r".*": "one"})
+
+
+def test_arrays_become_tensors() -> None:
+    stored: dict[str, np.ndarray[Any, Any]] = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        "b": np.array(2.0),
+        "c": np.ones(2, ">f4"),
+    }
+    ledger = Ledger(contents(), "Gs", stored)
+    assert ledger.take("a", (3, 2)).tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert ledger.take("b", ()).shape == ()
+    assert ledger.take("c").tolist() == [1, 1]  # big-endian
+    unsigned = Ledger(contents(), "Gs", {"a": np.ones(2, np.uint64)})
+    assert unsigned.take("a").tolist() == [1, 1]
+
+
+def test_what_is_no_tensor_is_refused() -> None:
+    stored: dict[str, Any] = {"epoch": 3, "a": torch.ones(1), "sparse": torch.ones(2).to_sparse()}
+    with pytest.raises(BadCheckpoint, match=r"net.pth: netG holds 'epoch', which is no tensor"):
+        Ledger(contents(), "netG", stored)
+    with pytest.raises(BadCheckpoint, match="is no table of tensors but a list"):
+        Ledger(contents(), "netG", [1])  # type: ignore[arg-type]
+
+
+def test_converted_tensors_are_checked_against_the_family() -> None:
+    made = {"generator.a": torch.ones(2, 3), "generator.b": torch.ones(())}
+    check_shapes(contents(), made, {"generator.a": (2, 3), "generator.b": torch.empty((), device="meta")})
+    for expected, message in (
+        ({"generator.a": (2, 3)}, "net.pth: converted, it has too much: generator.b"),
+        ({"generator.a": (2, 3), "generator.b": (), "generator.c": ()}, "lacks generator.c"),
+        ({"generator.a": (2, 4), "generator.b": ()}, r"generator.a is \[2, 3\]; expected \[2, 4\]"),
+        ({f"x{i}": () for i in range(9)}, "lacks x0, x1, x2 and 6 more and has too much: generator.a, generator.b"),
+    ):
+        with pytest.raises(BadCheckpoint, match=message):
+            check_shapes(contents(), made, expected)
+
+
+# Recognising
+
+
+def test_layouts_are_found_and_their_families_exist() -> None:
+    found = layouts()
+    assert len({layout.name for layout in found}) == len(found)
+    for layout in found:
+        assert isinstance(layout, Layout) and layout.name.isprintable()
+        assert registry.family(layout.family).name == layout.family
+
+
+def test_no_layout_takes_what_it_does_not_know() -> None:
+    trees: list[Any] = [
+        {},
+        [],
+        None,
+        3,
+        {"g_ema": 3},
+        {"generator": {"a": 1}},
+        {1: {2: torch.ones(1)}},
+        [torch.ones(1)],
+    ]
+    trees += [torch.ones(3), {"netG": {"scaleLayers": []}}, {"models": {"generator": None}}, {"g": torch.ones(1)}]
+    for tree in trees:
+        for layout in layouts():
+            assert not layout.recognises(contents(tree)), (layout.name, tree)
+
+
+def test_recognising(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(name: str, family: str, key: str) -> Layout:
+        return Layout(name, family, lambda c: key in c.tree, lambda c: Converted(family, {}, {}))
+
+    known = (make("Ada's StyleGAN", "stylegan2", "g_ema"), make("Bob's WGAN", "wgan_gp", "critic"))
+    monkeypatch.setattr(ganzoo.convert, "layouts", lambda: known)
+    assert recognise(contents({"critic": 1})) is known[1]
+    assert recognise(contents({"critic": 1}), "wgan-gp") is known[1]
+    assert recognise(contents({"g_ema": 1, "critic": 1}), "wgan_gp") is known[1]
+    with pytest.raises(BadCheckpoint, match=r"net.pth: is Bob's WGAN, of the family wgan_gp; expected .* stylegan2"):
+        recognise(contents({"critic": 1}), "stylegan2")
+    with pytest.raises(
+        BadCheckpoint, match=r"'netG', in 'netG' 'w'; no layout fits. Known: Ada's StyleGAN; Bob's WGAN"
+    ):
+        recognise(contents({"netG": {"w": 1}}))
+    with pytest.raises(BadCheckpoint, match=r"no layout fits. Known: none for biggan"):
+        recognise(contents({"netG": {"w": 1}}), "biggan")
+
+
+def test_converted_is_plain() -> None:
+    made = Converted("wgan", {"size": 8}, {})
+    assert (made.players, made.facts) == (None, {})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.family = "gan"  # type: ignore[misc]
