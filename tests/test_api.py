@@ -197,6 +197,22 @@ def test_the_recipe_that_fine_tunes_on_a_folder(
     shutil.rmtree(tmp_path / "cache")
 
 
+def test_what_a_recipe_leaves_out_is_as_in_the_model_it_starts_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("data: {class_path: Digits}\ninit_from: dcgan-digits\ntrainer: {max_steps: 1}\n")
+    words = ["train", str(recipe), "--run.folder", str(tmp_path / "run"), "--trainer.accelerator", "cpu"]
+    assert cli.main([*words, "--dry-run"]) == 0
+    width = ganzoo.load("dcgan-digits").arguments["width"]
+    assert f"width: {width}" in capsys.readouterr().out
+    assert cli.main([*words, "--model.init_args.lr", "1e-5"]) == 0
+    tuned = ganzoo.load(tmp_path / "run")
+    assert tuned.arguments == {**ganzoo.load("dcgan-digits").arguments, "lr": 1e-5}
+    assert cli.main([*words, "--init_from", "dcgan-digit"]) == 2
+    assert "did you mean dcgan-digits" in capsys.readouterr().err
+
+
 # -------------------------------------------------------------------------------------------------------------- verify
 
 

@@ -337,6 +337,21 @@ def initialise(game: Game, model: Model) -> None:
         game._averages[name].module.load_state_dict(source.average_module(name).state_dict())  # type: ignore[union-attr]
 
 
+def recipe_of(model: str | Path) -> tuple[str, dict[str, Any]]:
+    """The class and the constructor's arguments of a model, as a recipe names them; plain values, checked.
+
+    Raises:
+        BadModelFolder: if its configuration is of no family, or its arguments are not the family's.
+    """
+    folder, _ = _locate(model, None, None, players=True)
+    try:
+        entry = registry.family(folder.config["family"])
+        registry.check_arguments(entry, folder.config["arguments"])
+    except (UnknownName, BadArgument) as error:
+        raise BadModelFolder(f"{folder.path / folders.CONFIG}: {error}") from None
+    return entry.title, dict(folder.config["arguments"])
+
+
 def verify(model: str | Path) -> dict[str, Any]:
     """Checks a model folder whole: hashes, configuration, names and shapes of all tensors, and the golden picture.
 

@@ -137,6 +137,22 @@ def find_recipe(text: str) -> Path:
     raise BadArgument(f"there is no recipe {text}; {hint}")
 
 
+def _start_of(recipe: dict[str, Any], overrides: list[str]) -> list[str]:
+    """Where a run starts from a model, words that give that model's arguments, which the recipe then overrides."""
+    import json
+
+    from ganzoo import api
+
+    source = recipe.get("init_from")
+    for place, word in enumerate(overrides):
+        if word.partition("=")[0] == "--init_from":
+            source = word.partition("=")[2] or "".join(overrides[place + 1 : place + 2])
+    if not isinstance(source, str) or source in ("null", ""):
+        return []
+    title, arguments = api.recipe_of(source)
+    return ["--model", json.dumps({"class_path": title, "init_args": arguments})]
+
+
 class Session:
     """A recipe with its overrides, resolved, ready to train.
 
@@ -149,7 +165,7 @@ class Session:
     """
 
     def __init__(self, recipe: Path, overrides: list[str]) -> None:
-        check_readable(recipe)  # before the imports that take seconds
+        written = read_recipe(recipe)  # before the imports that take seconds
         _quiet()
         from argparse import ArgumentError
 
@@ -192,6 +208,7 @@ class Session:
             return BadArgument(f"{recipe}: {_wording.of_recipe(message, keys)}")
 
         self.recipe = recipe
+        start = _start_of(written, overrides)
         try:
             self.cli = _CLI(
                 Game,
@@ -202,7 +219,7 @@ class Session:
                 save_config_callback=None,
                 run=False,
                 seed_everything_default=0,
-                args=["--config", str(recipe), *overrides],
+                args=[*start, "--config", str(recipe), *overrides],
                 parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "prog": "ganzoo train RECIPE"},
                 trainer_defaults={
                     "max_steps": 10_000,
@@ -394,8 +411,8 @@ class Session:
         return []
 
 
-def check_readable(recipe: Path) -> None:
-    """Looks whether a file is a recipe at all.
+def read_recipe(recipe: Path) -> dict[str, Any]:
+    """The table that a file holds, if it is a recipe at all.
 
     Raises:
         BadArgument: if it is no text, no YAML, or no table of keys.
@@ -413,8 +430,9 @@ def check_readable(recipe: Path) -> None:
         raise BadArgument(f"{recipe}: not YAML: {where}{problem}") from None
     except RecursionError:
         raise BadArgument(f"{recipe}: nested too deeply to be a recipe") from None
-    if not isinstance(value, dict) or not isinstance(value.get("model"), (dict, str)):
+    if not isinstance(value, dict) or not (isinstance(value.get("model"), (dict, str)) or value.get("init_from")):
         raise BadArgument(f"{recipe}: not a recipe; it has no key `model`, which says what to train")
+    return value
 
 
 def _check_model(model: Any) -> None:
