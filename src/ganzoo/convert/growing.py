@@ -78,7 +78,7 @@ def level_of_detail(ledger: Ledger, value: Tensor | float, levels: int) -> Tenso
     """How much of a network is missing, checked against its number of resolutions."""
     lod = torch.as_tensor(value, dtype=torch.float32).reshape(-1)
     if len(lod) != 1 or not bool(torch.isfinite(lod).all()) or not 0 <= float(lod[0]) <= levels - 1:
-        raise ledger.error(f"has a level of detail of {quoted(lod.tolist()[:3])}; expected 0 to {levels - 1}")
+        raise ledger.error(f"has a level of detail of {lod.tolist()[:3]}; expected 0 to {levels - 1}")
     return lod[0].clone()
 
 

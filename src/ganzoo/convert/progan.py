@@ -32,18 +32,13 @@ _OPTIONS: dict[str, tuple[Any, ...]] = {
 
 
 def _assembled(
-    contents: Contents,
-    ema: dict[str, Tensor],
-    live: dict[str, Tensor] | None,
-    critic: dict[str, Tensor] | None,
-    **rest: Any,
+    arguments: dict[str, Any], ema: dict[str, Tensor], live: dict[str, Tensor] | None, critic: growing.Critic | None
 ) -> Converted:
     """A `Converted` of networks, the last two of which a file may lack."""
-    players = (
-        None if live is None or critic is None else laid_out(live, "generator") | laid_out(critic, "discriminator")
-    )
-    facts = {"converted_from": rest.pop("name")}
-    return Converted("progan", rest, laid_out(ema, "generator"), players, facts)
+    players = None
+    if live is not None and critic is not None:
+        players = laid_out(live, "generator") | laid_out(critic.tensors, "discriminator")
+    return Converted("progan", arguments, laid_out(ema, "generator"), players)
 
 
 # NVIDIA's TensorFlow
@@ -66,20 +61,19 @@ def _from_tensorflow(contents: Contents) -> Converted:
     if chosen is None:
         raise BadCheckpoint(f"{contents.path}: holds the networks {', '.join(networks)}; expected G, D and Gs")
     tensors, arguments = _tensorflow_generator(contents, chosen)
-    made = {name: _tensorflow_generator(contents, networks[name])[0] for name in ("G",) if name in networks}
-    critic = None
+    live = _tensorflow_generator(contents, networks["G"])[0] if "G" in networks else None
+    found = None
     if "D" in networks:
         network = networks["D"]
         with Ledger(contents, "D", network.variables) as ledger:
             growing.check_options(ledger, network.arguments, _OPTIONS)
             found = growing.tensorflow_critic(ledger)
-            critic = found.tensors
             group = growing.whole(ledger, network.arguments, "mbstd_group_size", 4) or 1
             arguments |= found.arguments(ledger, arguments["widths"], arguments["channels"], group)
             _check_outputs(ledger, found, arguments)
             if found.fused is not None:
                 arguments["fused"] = found.fused
-    return _assembled(contents, tensors, made.get("G"), critic, name=TENSORFLOW, **arguments)
+    return _assembled(arguments, tensors, live, found)
 
 
 def _tensorflow_generator(contents: Contents, network: Network) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -186,7 +180,7 @@ def _from_genforce(contents: Contents) -> Converted:
         arguments |= found.arguments(ledger, arguments["widths"], arguments["channels"], 16)
         _check_outputs(ledger, found, arguments)
     arguments["variant"] = "genforce"
-    return _assembled(contents, tensors, made, None if found is None else found.tensors, name=GENFORCE, **arguments)
+    return _assembled(arguments, tensors, made, found)
 
 
 def _genforce_generator(
@@ -266,15 +260,14 @@ def _from_gan_zoo(contents: Contents) -> Converted:
     part = "netG" if smooth is None else "avgG"
     tensors, arguments = _gan_zoo_generator(contents, part, chosen, classes, alpha, equal)
     made = None if live is None else _gan_zoo_generator(contents, "netG", live, classes, alpha, equal)[0]
-    tensors_d = None
+    found = None
     if critic is not None:
         with Ledger(contents, "netD", critic) as ledger:
             found = _gan_zoo_critic(ledger, alpha, equal)
-        tensors_d = found.tensors
         arguments |= found.arguments(ledger, arguments["widths"], arguments["channels"], 4)
         _check_outputs(ledger, found, arguments)
     arguments |= {"fused": False, "variant": "gan_zoo"}
-    return _assembled(contents, tensors, made, tensors_d, name=GAN_ZOO, **arguments)
+    return _assembled(arguments, tensors, made, found)
 
 
 def _gan_zoo_layer(

@@ -102,14 +102,11 @@ class _Built:
         }  # fmt: skip
 
 
-def _assembled(
-    name: str, ema: _Built, live: _Built | None, critic: growing.Critic | None, facts: dict[str, Any]
-) -> Converted:
+def _assembled(ema: _Built, live: _Built | None, critic: growing.Critic | None, facts: dict[str, Any]) -> Converted:
     """A `Converted` of networks, the last two of which a file may lack."""
     players = None
     if live is not None and critic is not None:
         players = laid_out(live.tensors, "generator") | laid_out(critic.tensors, "discriminator")
-    facts = {"converted_from": name} | facts
     return Converted("stylegan", ema.arguments, laid_out(ema.tensors, "generator"), players, facts)
 
 
@@ -148,7 +145,7 @@ def _from_tensorflow(contents: Contents) -> Converted:
             _fit(ledger, critic, built, growing.whole(ledger, given, "mbstd_group_size", 4) or 1)
     truncation = {name: chosen.arguments.get(f"truncation_{name}") for name in ("psi", "cutoff")}
     facts = {f"truncation_{name}": value for name, value in truncation.items() if isinstance(value, (int, float))}
-    return _assembled(TENSORFLOW, built, live, critic, facts)
+    return _assembled(built, live, critic, facts)
 
 
 def _options(network: Network) -> dict[str, Any]:
@@ -236,7 +233,7 @@ def _from_genforce(contents: Contents) -> Converted:
         with Ledger(contents, "discriminator", parts["discriminator"]) as ledger:
             critic = growing.genforce_critic(ledger, blurred=True)
             _fit(ledger, critic, built, 4)
-    return _assembled(GENFORCE, built, made.get("generator"), critic, {})
+    return _assembled(built, made.get("generator"), critic, {})
 
 
 def _genforce_generator(contents: Contents, part: str, found: Mapping[str, Tensor]) -> _Built:
