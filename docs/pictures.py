@@ -1,4 +1,7 @@
-"""Draws the README's pictures from the shipped models: `python docs/pictures.py`."""
+"""Draws the documentation's pictures: `python docs/pictures.py`.
+
+Those of models come from the shipped ones; those of augmentation need `ganzoo data emoji --style google`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from pathlib import Path
 import torch
 
 import ganzoo
+from ganzoo.data.batch import to_float
+from ganzoo.data.emoji import Emoji
 from ganzoo.data.mixtures import Ring
-from ganzoo.data.pictures import save_grid, scatter
+from ganzoo.data.pictures import grid, save_grid, scatter
+from ganzoo.objectives.augment import BGC, POLICIES, TRANSFORMS, augment, diff_augment
 
 HERE = Path(__file__).parent / "pictures"
 
@@ -24,6 +30,21 @@ def main() -> None:
     for name in ("gan-ring", "unrolled-ring"):
         points = ganzoo.load(name).sample(4096, seed=0)
         scatter(points, HERE / f"{name}.png", extent=3.0, reference=Ring().centres)
+    augmentation()
+
+
+def augmentation() -> None:
+    """Draws what each transform makes of an emoji: a row a transform, the picture itself and seven draws at p = 1."""
+    emoji = Emoji()
+    names = [row["name"] for row in emoji.table("train")]
+    picture = to_float(emoji.open("train").batch([names.index("parrot")]).images)
+    seven = picture.expand(7, -1, -1, -1)
+    torch.manual_seed(1)
+    chain = [augment(seven, 1.0, [name]) for name in TRANSFORMS] + [augment(seven, p, BGC) for p in (0.2, 0.6)]
+    fixed = [diff_augment(seven, [policy]) for policy in POLICIES] + [diff_augment(seven)]
+    for name, rows in (("ada", chain), ("diff-augment", fixed)):
+        whole = torch.cat([torch.cat([picture, row]) for row in rows]).clamp(-1, 1)
+        grid(whole, columns=8).quantize(256).save(HERE / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
