@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,11 @@ import numpy.typing as npt
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from helpers import fit, same
+from helpers import tensors as tensors_of
+from torch import Tensor, nn
 
-from ganzoo.objectives import penalties
+from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import (
     ADA,
     BGC,
@@ -29,7 +33,9 @@ from ganzoo.objectives.augment import (
     tensors,
     validation_overfitting,
 )
-from ganzoo.types import BadArgument
+from ganzoo.training.engine import Engine, Player
+from ganzoo.training.game import Game
+from ganzoo.types import BadArgument, Batch
 
 Array = npt.NDArray[Any]
 
@@ -693,3 +699,73 @@ def test_diff_augment_without_policies_and_with_wrong_ones() -> None:
     assert torch.equal(diff_augment(images, []), images)
     with pytest.raises(BadArgument, match="DiffAugment has no policy 'colour'; there are color, translation, cutout"):
         diff_augment(images, ["colour"])
+
+
+# ---------------------------------------------------------------------------------------------------------- in a game
+
+
+class Augmented(Game):
+    """A small game as the package's docstring has it: ADA, with R1 through the transforms every other batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shape, self.latent = (3, 8, 8), 4
+        self.generator = nn.Sequential(nn.Linear(4, 192), nn.Tanh(), nn.Unflatten(1, (3, 8, 8)))
+        self.discriminator = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.Softplus(), nn.Linear(8, 1))
+        self.augment = ADA(p=0.5, images=100)
+
+    def players(self) -> dict[str, Player]:
+        return {name: Player(getattr(self, name), torch.optim.Adam) for name in ("discriminator", "generator")}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        self.move("discriminator", self.discriminator_loss, batch)
+        if self.turn(every=2):
+            self.move("discriminator", self.penalty_loss, batch, counts=False)
+        if self.turn(every=4):
+            self.augment.adjust(partial(self.trainer.strategy.reduce, reduce_op="sum"))
+        self.move("generator", self.generator_loss, batch)
+
+    def seen(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.discriminator(self.augment(images))
+        return logits
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        real = self.seen(batch.images)
+        self.augment.observe(real)
+        return losses.minimax_discriminator(real, self.seen(self.fake(batch)))
+
+    def penalty_loss(self, batch: Batch) -> Tensor:
+        return penalties.r1(self.seen, batch.images)
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        return losses.nonsaturating_generator(self.seen(self.fake(batch)))
+
+    def fake(self, batch: Batch) -> Tensor:
+        images: Tensor = self.generator(torch.randn(len(batch.images), 4))
+        return images
+
+
+def game() -> Augmented:
+    torch.manual_seed(0)
+    made = Augmented()
+    made.engine = Engine(log_every=1)
+    return made
+
+
+def test_a_resumed_run_is_the_run_and_the_control_is_no_network(tmp_path: Path) -> None:
+    whole, half, resumed = game(), game(), game()
+    fit(whole, 11)
+    fit(half, 5).save_checkpoint(tmp_path / "last.ckpt")  # between two adjustments
+    assert half.augment.sums[1] == 4
+    fit(resumed, 11, ckpt=tmp_path / "last.ckpt")
+    assert not same(tensors_of(whole), tensors_of(resumed))
+    assert whole.augment.p != 0.5 and abs(whole.augment.p - 0.5) <= 0.32 + 1e-6
+    assert whole.networks() == ["generator", "discriminator"]
+    assert {name.partition(".")[0] for name in whole.player_tensors()} == {"generator", "discriminator"}
+
+
+def test_accumulated_slices_are_all_observed() -> None:
+    whole = game()
+    whole.engine.accumulate = 2
+    fit(whole, 3)
+    assert whole.augment.sums[1] == 12, "three batches of four"
