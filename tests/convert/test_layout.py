@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import parity_files
 import pytest
 import torch
 
 import ganzoo.convert
-from ganzoo.convert import Contents, Converted, Layout, Ledger, check_shapes, layouts, recognise
+from ganzoo.convert import Contents, Converted, Layout, Ledger, Module, check_shapes, layouts, open_file, recognise
+from ganzoo.convert.pickles import Call
 from ganzoo.types import BadCheckpoint
 from ganzoo.zoo import registry
 
@@ -83,6 +87,11 @@ def test_a_tensor_is_not_there_twice() -> None:
         ledger.take("mapping.fc0.bias")
     with pytest.raises(BadCheckpoint, match="both become 'one'"):
         ledger.rename({r".*": "one"})
+    ledger = Ledger(contents(), "G", table() | {"complex": torch.ones(2, dtype=torch.complex64)})
+    with pytest.raises(BadCheckpoint, match=r"'mapping.fc0.weight' of an impossible shape"):
+        ledger.rename({r"(mapping.*)": r"\1"}, lambda value: value.permute(3, 2, 0, 1))
+    with pytest.raises(BadCheckpoint, match="'complex' is of complex numbers"):
+        ledger.take("complex")
 
 
 def test_arrays_become_tensors() -> None:
@@ -172,3 +181,142 @@ def test_converted_is_plain() -> None:
     assert (made.players, made.facts) == (None, {})
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.family = "gan"  # type: ignore[misc]
+
+
+# Files that were changed where no checksum tells
+
+
+WEIRD: list[Any] = [
+    None,
+    -1,
+    0,
+    1,
+    3,
+    True,
+    "x",
+    "",
+    [],
+    {},
+    (1, 2),
+    1e30,
+    float("nan"),
+    float("inf"),
+    -2.5,
+    0.5,
+    2**40,
+    10**30,
+]
+CHANGES: list[Callable[[torch.Tensor], torch.Tensor]] = [
+    lambda t: t.reshape(-1),
+    lambda t: t.unsqueeze(0),
+    lambda t: t.to(torch.int64),
+    lambda t: t.to(torch.complex64),
+    lambda t: torch.zeros(()),
+    lambda t: torch.zeros(0),
+    lambda t: t.transpose(0, -1) if t.ndim else t,
+    lambda t: t[:1] if t.ndim else t,
+    lambda t: torch.cat([t, t]) if t.ndim else t,
+    lambda t: t.double() * float("nan"),
+]
+
+
+def changed(value: Any, rng: random.Random) -> Any:
+    """Another value in a value's place."""
+    if isinstance(value, np.ndarray):
+        return rng.choice(CHANGES)(torch.from_numpy(value.copy())).numpy()
+    return rng.choice(CHANGES)(value) if isinstance(value, torch.Tensor) else rng.choice(WEIRD)
+
+
+def change(table: dict[Any, Any], rng: random.Random) -> None:
+    """Takes away, exchanges, doubles or renames one entry, here or in a dictionary inside."""
+    if not table:
+        return
+    key = rng.choice([*table])
+    kind, value = rng.randrange(5), table[key]
+    if isinstance(value, dict) and kind < 3:
+        change(value, rng)
+    elif kind < 2:
+        table[key] = changed(value, rng)
+    elif kind == 2:
+        del table[key]
+    elif kind == 3:
+        table[f"{key}{rng.choice(['x', '.weight', '0'])}"] = value
+    else:
+        table[f"{key}".replace(rng.choice("0148"), rng.choice("0259"))] = table.pop(key)
+
+
+def copied(value: Any) -> Any:
+    """Dictionaries and lists anew; the rest is the same."""
+    if isinstance(value, Call):
+        return dataclasses.replace(value, state=copied(value.state))
+    if isinstance(value, dict):
+        return {key: copied(entry) for key, entry in value.items()}
+    return [copied(entry) for entry in value] if isinstance(value, list) else value
+
+
+def damaged(found: Contents, rng: random.Random) -> Contents:
+    """The contents with one to three changes."""
+    modules = {
+        key: dataclasses.replace(
+            m, arguments=copied(m.arguments), tensors=dict(m.tensors), constants=copied(m.constants)
+        )
+        for key, m in found.modules.items()
+    }
+    networks = [
+        dataclasses.replace(n, arguments=copied(n.arguments), variables=dict(n.variables)) for n in found.networks
+    ]
+    tree = copied(found.tree) if not modules and not networks else found.tree
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        if modules:
+            module = rng.choice([*modules.values()])
+            change(rng.choice([modules, module.arguments, module.constants, module.tensors, module.tensors]), rng)
+            modules = {key: value for key, value in modules.items() if isinstance(value, Module)}
+        elif networks:
+            network = rng.choice(networks)
+            change(rng.choice([network.arguments, network.variables, network.variables]), rng)
+        elif isinstance(tree, dict):
+            parts = [value.state if isinstance(value, Call) else value for value in tree.values()]
+            change(rng.choice([part for part in parts if isinstance(part, dict)] + [tree]), rng)
+    return dataclasses.replace(found, modules=modules, networks=tuple(networks), tree=tree)
+
+
+FIXTURES = [
+    "stylegan2_ada.cond.pkl",
+    "stylegan2_ada.uncond.pkl",
+    "stylegan2_tf_pickle.config_f.pkl",
+    "rosinality_stylegan2.uncond.pt",
+    "stylegan3.r.pkl",
+    "stylegan3.t.pkl",
+    "genforce.pggan.pth",
+    "genforce.pggan.pth.tf.pkl",
+    "genforce.stylegan.pth",
+    "genforce.stylegan.pth.tf.pkl",
+    "pgan_zoo.pgan.pth",
+]
+
+
+def convert_damaged(name: str, seed: int, times: int) -> int:
+    """How many of `times` changed files were refused; anything but a `BadCheckpoint` passes through."""
+    found, rng, refused = open_file(parity_files.fixture(name)), random.Random(seed), 0
+    recognise(found).convert(found)
+    for _ in range(times):
+        file = damaged(found, rng)
+        try:
+            recognise(file).convert(file)
+        except BadCheckpoint as error:
+            refused += 1
+            assert "\n" not in str(error) and str(found.path) in str(error)
+    return refused
+
+
+@pytest.mark.filterwarnings("ignore:Casting complex values")
+@pytest.mark.parametrize("name", FIXTURES)
+def test_changed_files_raise_only_typed_errors(name: str) -> None:
+    assert convert_damaged(name, 0, 25) > 5
+
+
+@pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore:Casting complex values")
+@pytest.mark.parametrize("name", FIXTURES)
+def test_many_changed_files(name: str) -> None:
+    assert convert_damaged(name, 1, 1000) > 200

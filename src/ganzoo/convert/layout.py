@@ -117,6 +117,8 @@ class Ledger:
             len(found) != len(shape) or any(want not in (-1, has) for want, has in zip(shape, found, strict=True))
         ):
             raise self.error(f"{quoted(name)} is {list(found)}; expected {list(shape)}")
+        if self.left[name].dtype in (torch.complex64, torch.complex128, np.complex64, np.complex128):
+            raise self.error(f"{quoted(name)} is of complex numbers; expected real ones")
         value = self.left.pop(name)
         if isinstance(value, Tensor):
             return value
@@ -131,7 +133,7 @@ class Ledger:
             change: applied to each, such as a transposition.
 
         Raises:
-            BadCheckpoint: two tensors would get one name.
+            BadCheckpoint: two tensors would get one name, or one has a shape that cannot be changed so.
         """
         made: dict[str, Tensor] = {}
         patterns = [(re.compile(pattern), replacement) for pattern, replacement in rules.items()]
@@ -143,7 +145,10 @@ class Ledger:
             if new in made:
                 raise self.error(f"{quoted(name)} and another tensor both become {quoted(new)}")
             value = self.take(name)
-            made[new] = value if change is None else change(value)
+            try:
+                made[new] = value if change is None else change(value)
+            except (RuntimeError, IndexError, ValueError):  # a transposition of too few sides, say
+                raise self.error(f"has {quoted(name)} of an impossible shape, {list(value.shape)}") from None
         return made
 
     def ignore(self, *patterns: str) -> None:
