@@ -14,6 +14,7 @@ feature maps a margin beyond it, so that zeros at the border do not tell where t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from torch import Tensor, nn
 
 from ganzoo.nn.style import EqualizedLinear, demodulation
 from ganzoo.types import BadArgument
+
+_Linear = Callable[[Tensor], Tensor]
 
 _TILE = 64  # samples of one axis that a matrix product makes at a time; a filter's band is about as narrow
 _DENSE = 96  # up to so many samples one product makes them all
@@ -102,53 +105,52 @@ class _Axis:
         """What carries gradients back: the transposed matrix, which is a resampling by the mirrored filter."""
         return _Axis(self.outputs, self.inputs, self.down, self.up, self.taps - 1 - self.pad, self.taps)
 
-    def tiles(self, h: Tensor) -> tuple[Tensor, list[tuple[slice, slice, slice, slice]]]:
-        """The resampling as a banded matrix: its block `(inputs, outputs)`, and where along the band it stands.
 
-        All blocks are one and the same, cut off at the ends; each comes with the inputs it reads, the outputs it makes,
-        and its own rows and columns that count there.
-        """
-        size = self.outputs
-        if size * self.down > _DENSE:
-            size = max(_TILE // (self.down * self.up), 1) * self.up  # `size * down` is divisible by `up`
-        first = -(self.pad // self.up)
-        last = ((size - 1) * self.down - self.pad + self.taps - 1) // self.up
+class _Band:
+    """Resampling along an axis as a banded matrix, of which one block is kept: the others are the same, further on.
+
+    Args:
+        axis: what the resampling is.
+        h: the filter `(taps,)`.
+    """
+
+    def __init__(self, axis: _Axis, h: Tensor) -> None:
+        self.axis = axis
+        size = axis.outputs
+        if size * axis.down > _DENSE:
+            size = max(_TILE // (axis.down * axis.up), 1) * axis.up  # `size * down` is divisible by `up`
+        first = -(axis.pad // axis.up)
+        last = ((size - 1) * axis.down - axis.pad + axis.taps - 1) // axis.up
         r = torch.arange(first, last + 1, device=h.device)[:, None]
         c = torch.arange(size, device=h.device)
-        k = c * self.down - self.pad + self.taps - 1 - r * self.up
-        block = torch.where((k >= 0) & (k < self.taps), h[k.clamp(0, self.taps - 1)], h.new_zeros(()))
-        places = []
-        for start in range(0, self.outputs, size):
-            stop = min(start + size, self.outputs)
-            origin = start * self.down // self.up + first
-            low, high = max(origin, 0), min(origin + len(block), self.inputs)
-            high = max(high, low)
-            places.append(
-                (slice(low, high), slice(start, stop), slice(low - origin, high - origin), slice(0, stop - start))
-            )
-        return block, places
+        k = c * axis.down - axis.pad + axis.taps - 1 - r * axis.up
+        self.block = torch.where((k >= 0) & (k < axis.taps), h[k.clamp(0, axis.taps - 1)], h.new_zeros(()))
+        self.turned = self.block.t().contiguous()
+        # What each block reads and makes, and its own rows and columns that count at the ends
+        self.places: list[tuple[slice, slice, slice, slice]] = []
+        for start in range(0, axis.outputs, size):
+            stop, origin = min(start + size, axis.outputs), start * axis.down // axis.up + first
+            low = max(origin, 0)
+            high = max(min(origin + len(self.block), axis.inputs), low)
+            rows, columns = slice(low - origin, high - origin), slice(0, stop - start)
+            self.places.append((slice(low, high), slice(start, stop), rows, columns))
 
+    def along_rows(self, x: Tensor) -> Tensor:
+        """Resamples the last axis of `(K, H, W)`."""
+        k, height, _ = x.shape
+        y = x.new_empty(k, height, self.axis.outputs)
+        flat, made = x.reshape(k * height, -1), y.view(k * height, -1)
+        for read, written, rows, columns in self.places:
+            torch.mm(flat[:, read], self.block[rows, columns], out=made[:, written])
+        return y
 
-def _along_rows(x: Tensor, h: Tensor, axis: _Axis) -> Tensor:
-    """Resamples the last axis of `(K, H, W)`."""
-    k, height, _ = x.shape
-    y = x.new_empty(k, height, axis.outputs)
-    flat, made = x.reshape(k * height, -1), y.view(k * height, -1)
-    block, places = axis.tiles(h)
-    for read, written, rows, columns in places:
-        torch.mm(flat[:, read], block[rows, columns], out=made[:, written])
-    return y
-
-
-def _along_columns(x: Tensor, h: Tensor, axis: _Axis) -> Tensor:
-    """Resamples the middle axis of `(K, H, W)`."""
-    k, _, width = x.shape
-    y = x.new_empty(k, axis.outputs, width)
-    block, places = axis.tiles(h)
-    matrix = block.t().contiguous()
-    for read, written, rows, columns in places:
-        torch.bmm(matrix[columns, rows].expand(k, -1, -1), x[:, read], out=y[:, written])
-    return y
+    def along_columns(self, x: Tensor) -> Tensor:
+        """Resamples the middle axis of `(K, H, W)`."""
+        k, _, width = x.shape
+        y = x.new_empty(k, self.axis.outputs, width)
+        for read, written, rows, columns in self.places:
+            torch.bmm(self.turned[columns, rows].expand(k, -1, -1), x[:, read], out=y[:, written])
+        return y
 
 
 @dataclass(frozen=True)
@@ -161,48 +163,6 @@ class _Plan:
     slope: float
     clamp: float | None
 
-    def upsample(self, x: Tensor, h: Tensor) -> Tensor:
-        """From `(K, H, W)` to the rate of the non-linearity, times the gain, which the leaky ReLU lets through."""
-        columns, rows = self.up
-        h = h * (rows.up * math.sqrt(self.gain))  # zeros between the samples take a factor of `up` an axis
-        return _along_columns(_along_rows(x, h, rows), h, columns)
-
-    def upsample_adjoint(self, g: Tensor, h: Tensor) -> Tensor:
-        columns, rows = self.up
-        h = h.flip(0) * (rows.up * math.sqrt(self.gain))
-        return _along_rows(_along_columns(g, h, columns.adjoint()), h, rows.adjoint())
-
-    def downsample(self, x: Tensor, h: Tensor) -> Tensor:
-        columns, rows = self.down
-        if h.dim() == 1:
-            return _along_columns(_along_rows(x, h, rows), h, columns)
-        weight = h.flip(0, 1).expand(len(x), 1, -1, -1)
-        return F.conv2d(x[None], weight, stride=rows.down, groups=len(x))[0]
-
-    def downsample_adjoint(self, g: Tensor, h: Tensor) -> Tensor:
-        columns, rows = self.down
-        if h.dim() == 1:
-            h = h.flip(0)
-            return _along_rows(_along_columns(g, h, columns.adjoint()), h, rows.adjoint())
-        weight = h.flip(0, 1).expand(len(g), 1, -1, -1)
-        over = [axis.inputs - ((axis.outputs - 1) * axis.down + axis.taps) for axis in self.down]
-        return F.conv_transpose2d(g[None], weight, stride=rows.down, output_padding=over, groups=len(g))[0]
-
-    def activate(self, u: Tensor) -> Tensor:
-        """The leaky ReLU and the bounds, in place."""
-        if self.slope != 1:
-            u = F.leaky_relu_(u, self.slope)
-        return u if self.clamp is None else u.clamp_(-self.clamp, self.clamp)
-
-    def differential(self, u: Tensor, v: Tensor) -> Tensor:
-        """The derivative of `activate` at u, times v, in place of v."""
-        if self.slope != 1:
-            v = torch.where(u > 0, v, v * self.slope)
-        if self.clamp is not None:
-            low = -self.clamp / self.slope if self.slope > 0 else -math.inf
-            v = v.masked_fill_((u > self.clamp) | (u < low), 0)
-        return v
-
     def chunks(self, channels: int) -> list[slice]:
         """Runs of feature maps whose upsampled samples stay in the processor's cache, from filter to filter."""
         samples = self.up[0].outputs * self.up[1].outputs
@@ -211,6 +171,54 @@ class _Plan:
 
     def output_shape(self, x: Tensor) -> tuple[int, ...]:
         return (*x.shape[:2], self.down[0].outputs, self.down[1].outputs)
+
+    def activate(self, u: Tensor) -> Tensor:
+        """The leaky ReLU and the bounds, in place."""
+        if self.slope != 1:
+            u = F.leaky_relu_(u, self.slope)
+        return u if self.clamp is None else u.clamp_(-self.clamp, self.clamp)
+
+    def differential(self, u: Tensor, v: Tensor) -> Tensor:
+        """The derivative of `activate` at u, times v."""
+        if self.slope != 1:
+            v = torch.ops.aten.leaky_relu_backward(v, u, self.slope, False)
+        if self.clamp is not None:
+            low = -self.clamp / self.slope if self.slope > 0 else -math.inf
+            v = torch.ops.aten.hardtanh_backward(v, u, low, self.clamp)
+        return v
+
+    # Each gives a function of a few feature maps (K, H, W)
+
+    def upsampler(self, h: Tensor) -> _Linear:
+        """To the rate of the non-linearity, times the gain, which the leaky ReLU lets through."""
+        h = h * (self.up[1].up * math.sqrt(self.gain))  # zeros between the samples take a factor of `up` an axis
+        columns, rows = (_Band(axis, h) for axis in self.up)
+        return lambda x: columns.along_columns(rows.along_rows(x))
+
+    def upsampler_adjoint(self, h: Tensor) -> _Linear:
+        """Its transpose."""
+        h = h.flip(0) * (self.up[1].up * math.sqrt(self.gain))
+        columns, rows = (_Band(axis.adjoint(), h) for axis in self.up)
+        return lambda g: rows.along_rows(columns.along_columns(g))
+
+    def downsampler(self, h: Tensor) -> _Linear:
+        """From the rate of the non-linearity to the output's."""
+        if h.dim() == 1:
+            columns, rows = (_Band(axis, h) for axis in self.down)
+            return lambda x: columns.along_columns(rows.along_rows(x))
+        weight, stride = h.flip(0, 1), self.down[0].down
+        return lambda x: F.conv2d(x[None], weight.expand(len(x), 1, -1, -1), stride=stride, groups=len(x))[0]
+
+    def downsampler_adjoint(self, h: Tensor) -> _Linear:
+        """Its transpose."""
+        if h.dim() == 1:
+            columns, rows = (_Band(axis.adjoint(), h.flip(0)) for axis in self.down)
+            return lambda g: rows.along_rows(columns.along_columns(g))
+        weight, stride = h.flip(0, 1), self.down[0].down
+        over = [axis.inputs - ((axis.outputs - 1) * axis.down + axis.taps) for axis in self.down]
+        return lambda g: F.conv_transpose2d(
+            g[None], weight.expand(len(g), 1, -1, -1), stride=stride, output_padding=over, groups=len(g)
+        )[0]
 
 
 class _Filtered(torch.autograd.Function):
@@ -226,8 +234,9 @@ class _Filtered(torch.autograd.Function):
         flat = x.reshape(-1, *x.shape[2:])
         y = x.new_empty(plan.output_shape(x))
         made = y.view(-1, *y.shape[2:])
+        up, down = plan.upsampler(up_filter), plan.downsampler(down_filter)
         for part in plan.chunks(len(flat)):
-            made[part] = plan.downsample(plan.activate(plan.upsample(flat[part], up_filter)), down_filter)
+            made[part] = down(plan.activate(up(flat[part])))
         return y
 
     @staticmethod
@@ -245,9 +254,9 @@ class _Pushed(torch.autograd.Function):
         flat, direction = x.reshape(-1, *x.shape[2:]), v.reshape(-1, *x.shape[2:])
         y = x.new_empty(plan.output_shape(x))
         made = y.view(-1, *y.shape[2:])
+        up, down = plan.upsampler(up_filter), plan.downsampler(down_filter)
         for part in plan.chunks(len(flat)):
-            u = plan.upsample(flat[part], up_filter)
-            made[part] = plan.downsample(plan.differential(u, plan.upsample(direction[part], up_filter)), down_filter)
+            made[part] = down(plan.differential(up(flat[part]), up(direction[part])))
         return y
 
     @staticmethod
@@ -264,10 +273,10 @@ class _Pulled(torch.autograd.Function):
         ctx.plan = plan
         flat, given = x.reshape(-1, *x.shape[2:]), g.reshape(-1, *g.shape[2:])
         made = torch.empty_like(flat)
+        up, back = plan.upsampler(up_filter), plan.upsampler_adjoint(up_filter)
+        spread = plan.downsampler_adjoint(down_filter)
         for part in plan.chunks(len(flat)):
-            u = plan.upsample(flat[part], up_filter)
-            pulled = plan.differential(u, plan.downsample_adjoint(given[part], down_filter))
-            made[part] = plan.upsample_adjoint(pulled, up_filter)
+            made[part] = back(plan.differential(up(flat[part]), spread(given[part])))
         return made.view(x.shape)
 
     @staticmethod
