@@ -7,7 +7,8 @@ translation, R to rotation too. With softplus f,
 
     L_D = E f(D(G(z))) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2          L_G = E f(-D(G(z)))
 
-The penalty is taken every 16 batches only; neither path lengths nor mixed styles are regularised (section 3.2).
+The penalty is taken every 16 batches only; neither path lengths nor mixed styles are regularised. Small data: ADA
+(Karras et al. 2020, arXiv:2006.06676) or DiffAugment (Zhao et al. 2020, arXiv:2006.10738) between the images and D.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torch.optim import Adam
 from ganzoo.nn import alias_free
 from ganzoo.nn.style import Discriminator, Mapping
 from ganzoo.objectives import losses, penalties
+from ganzoo.objectives.augment import ADA, diff_augment
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import BadArgument, Batch
@@ -119,6 +121,10 @@ class StyleGAN3(Game):
         blur: standard deviation in pixels, or nearly, by which the discriminator's first images are blurred; none for 0
             in t and 10 in r.
         blur_images: images over which the blur fades.
+        augment: what the discriminator sees: by `ada` adaptively augmented images, by `diff` those of DiffAugment; none
+            for the images themselves.
+        augment_target: the overfitting that ADA holds.
+        augment_images: images in which ADA's probability can go from 0 to 1.
         magnitude_half_life: images after which a layer's running magnitude has forgotten one half.
         lr: learning rate of the generator.
         discriminator_lr: of the discriminator.
@@ -165,6 +171,9 @@ class StyleGAN3(Game):
         r1_every: Positive = 16,
         blur: Weight | None = None,
         blur_images: Weight = 200_000.0,
+        augment: Literal["ada", "diff"] | None = None,
+        augment_target: Share = 0.6,
+        augment_images: Positive = 500_000,
         magnitude_half_life: Scale = 20_000.0,
         lr: Weight = 0.0025,
         discriminator_lr: Weight = 0.002,
@@ -220,6 +229,8 @@ class StyleGAN3(Game):
         self.gamma, self.r1_every = gamma, r1_every
         self.blur = (10.0 if rotates else 0.0) if blur is None else blur
         self.blur_images, self.magnitude_half_life = blur_images, magnitude_half_life
+        self.augment = ADA(target=augment_target, images=augment_images) if augment == "ada" else None
+        self.fixed_augment = augment == "diff"
         self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
 
     def players(self) -> dict[str, Player]:
@@ -241,6 +252,9 @@ class StyleGAN3(Game):
         if self.gamma and self.turn(every=self.r1_every):
             self.move("discriminator", self.r1_loss, batch, counts=False)
         self.move("generator", self.generator_loss, batch)
+        if self.augment is not None and self.turn(every=4):
+            self.augment.adjust(partial(self.trainer.strategy.reduce, reduce_op="sum"))
+            self.record(augment_p=self.augment.p, overfitting=self.augment.r_t)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """E f(-D(G(z)))."""
@@ -249,13 +263,15 @@ class StyleGAN3(Game):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """E f(D(G(z))) + E f(-D(x)), with both in one pass; here the generator's magnitudes and its mean w follow."""
-        images = len(batch.images) * self.trainer.world_size
+        images = len(batch.images) * (1 if self._trainer is None else self.trainer.world_size)
         with torch.no_grad():
             track = 1 - 0.5 ** (images / self.magnitude_half_life)
             fake = self.generator(self.noise(batch), labels=batch.labels, track=track)
         both = self.seen(torch.cat([batch.images, fake.to(batch.images)]))
         labels = None if batch.labels is None else torch.cat([batch.labels, batch.labels])
         real_logits, fake_logits = self.discriminator(both, labels=labels, parts=2).chunk(2)
+        if self.augment is not None:
+            self.augment.observe(real_logits)
         return losses.minimax_discriminator(real_logits, fake_logits)
 
     def r1_loss(self, batch: Batch) -> Tensor:
@@ -265,9 +281,12 @@ class StyleGAN3(Game):
         return self.gamma * self.r1_every * penalty
 
     def seen(self, images: Tensor) -> Tensor:
-        """What the discriminator is shown: images `(N, C, H, W)`, blurred at the beginning of a run."""
+        """What the discriminator is shown: images `(N, C, H, W)`, blurred at the beginning of a run, and augmented."""
         left = 1 - self.images_seen / self.blur_images if self.blur_images else 0.0
-        return alias_free.blurred(images, self.blur * max(left, 0.0))
+        images = alias_free.blurred(images, self.blur * max(left, 0.0))
+        if self.augment is not None:
+            return self.augment(images)  # type: ignore[no-any-return]
+        return diff_augment(images) if self.fixed_augment else images
 
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are images in the batch."""
