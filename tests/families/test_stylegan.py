@@ -29,6 +29,13 @@ def made(**arguments: Any) -> Any:
     return game
 
 
+@torch.no_grad()
+def drawn(game: Any, ws: torch.Tensor, lod: float) -> torch.Tensor:
+    game.generator.synthesis.grow(lod)
+    images: torch.Tensor = game.generator.synthesis(ws, "const")
+    return images
+
+
 # ------------------------------------------------------------------------------------------------------ the generator
 
 
@@ -75,15 +82,13 @@ def test_a_level_of_detail_is_the_smaller_network_in_larger_pixels() -> None:
     state = whole.generator.state_dict()
     small.generator.load_state_dict({name: state[name] for name in small.generator.state_dict()})
     ws = torch.randn(2, 6, 6)
-    with torch.no_grad():
-        synthesis, lower = whole.generator.synthesis, enlarge(small.generator.synthesis(ws[:, :4], "const"))
-        assert torch.allclose(synthesis(ws, "const", lod=1.0), lower)
-        upper = synthesis(ws, "const", lod=0.0)
-        assert torch.allclose(synthesis(ws, "const", lod=0.3), 0.7 * upper + 0.3 * lower, atol=1e-5)
-        assert torch.allclose(synthesis(ws, "const", lod=1 - 1e-7), lower, atol=1e-5)
-        assert len(synthesis(ws, "const", lod=2.0)[0].unique()) == 16
+    lower = enlarge(drawn(small, ws[:, :4], 0.0))
+    assert torch.allclose(drawn(whole, ws, 1.0), lower)
+    assert torch.allclose(drawn(whole, ws, 0.3), 0.7 * drawn(whole, ws, 0.0) + 0.3 * lower, atol=1e-5)
+    assert torch.allclose(drawn(whole, ws, 1 - 1e-6), lower, atol=1e-5)
+    assert len(drawn(whole, ws, 2.0)[0].unique()) == 16
     with pytest.raises(BadArgument, match=r"ws has shape \(2, 4, 6\); \(N, 6, 6\) is expected"):
-        synthesis(ws[:, :4])
+        drawn(whole, ws[:, :4], 0.0)
 
 
 def test_a_part_of_the_images_is_made_from_two_latents() -> None:
@@ -91,13 +96,14 @@ def test_a_part_of_the_images_is_made_from_two_latents() -> None:
     generator, z = game.generator, torch.randn(200, 6)
     own = generator.mapping(z)[:, 0]
     for lod, used in ((0.0, 6), (1.5, 4)):
-        ws = generator.mixed(z, None, mixing=0.9, lod=lod)
+        generator.synthesis.grow(lod)
+        ws = generator.mixed(z, None, mixing=0.9)
         mine = (ws == own[:, None]).all(2)
         first = mine.long().sum(1)
         assert (mine == (torch.arange(6) < first[:, None])).all(), "from a layer on, all are the other's"
         assert set(first.tolist()) == set(range(1, used + 1)), "and every layer in use may be that one"
         assert 0.8 < float((first < used).float().mean()) < 0.98
-    assert (generator.mixed(z, None, mixing=0.0, lod=0.0) == own[:, None]).all()
+    assert (generator.mixed(z, None, mixing=0.0) == own[:, None]).all()
 
 
 # ---------------------------------------------------------------------------------------------------------- pictures
@@ -176,14 +182,15 @@ def test_the_losses_on_a_linear_discriminator(monkeypatch: pytest.MonkeyPatch) -
     game = made(size=8, gamma=3.0, mixing=0.0).double()
     w = torch.randn(64, dtype=torch.float64) / 8
     monkeypatch.setattr(game, "record", lambda **values: None)
-    monkeypatch.setattr(game.discriminator, "forward", lambda x, labels, lod: x.flatten(1) @ w[:, None])
+    monkeypatch.setattr(game.discriminator, "forward", lambda x, labels: x.flatten(1) @ w[:, None])
     batch = Batch(torch.rand(5, 1, 8, 8, dtype=torch.float64))
     fake = torch.rand(5, 1, 8, 8, dtype=torch.float64)
-    monkeypatch.setattr(game, "fake", lambda batch, lod: fake)
+    monkeypatch.setattr(game, "images_seen", 10**6)  # grown whole
+    monkeypatch.setattr(game, "fake", lambda batch: fake)
     real_logits, fake_logits = batch.images.flatten(1) @ w, fake.flatten(1) @ w
     expected = F.softplus(fake_logits).mean() + F.softplus(-real_logits).mean() + 1.5 * w.square().sum()
-    assert torch.allclose(game.discriminator_loss(batch, 0.0), expected)
-    assert torch.allclose(game.generator_loss(batch, 0.0), F.softplus(-fake_logits).mean())
+    assert torch.allclose(game.discriminator_loss(batch), expected)
+    assert torch.allclose(game.generator_loss(batch), F.softplus(-fake_logits).mean())
 
 
 def test_learning_rates_at_high_resolutions() -> None:

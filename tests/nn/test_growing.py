@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -47,13 +48,23 @@ def test_feature_maps_are_those_of_the_resolutions() -> None:
     assert growing.feature_maps([9, 8, 7, 6, 5], 16) == [9, 8, 7]
 
 
-def test_levels() -> None:
-    assert growing.split_level(0.0, 3) == (2, 0.0)
-    assert growing.split_level(1.25, 3) == (1, 0.25)
-    assert growing.split_level(2.0, 3) == (0, 0.0)
+def test_a_network_knows_how_far_it_has_grown() -> None:
+    network = growing.Growing(3)
+    for lod, stage in ((0.0, (2, False)), (0.25, (2, True)), (1.25, (1, True)), (2.0, (0, False))):
+        network.grow(lod)
+        assert network.stage() == stage and float(network.lod) == lod
+        other = growing.Growing(3)
+        other.load_state_dict(network.state_dict())
+        assert other.stage() == stage, "what is loaded counts"
+        other.lod = torch.tensor(1.0)
+        assert other.stage() == (1, False)
+        assert copy.deepcopy(network).stage() == stage
     for lod in (-0.5, 2.5, math.nan):
         with pytest.raises(BadArgument, match="level of detail"):
-            growing.split_level(lod, 3)
+            network.grow(lod)
+        network.lod.fill_(lod)
+        with pytest.raises(BadArgument, match="level of detail"):
+            network.stage()
 
 
 def test_real_images_fade_as_networks_do() -> None:
@@ -126,6 +137,11 @@ def tiny(**options: int | bool) -> growing.Discriminator:
     return made
 
 
+def at(network: growing.Discriminator, lod: float) -> growing.Discriminator:
+    network.grow(lod)
+    return network
+
+
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("blur", [True, False])
 def test_the_discriminator_at_a_level_is_the_smaller_one_on_smaller_images(fused: bool, blur: bool) -> None:
@@ -135,14 +151,14 @@ def test_the_discriminator_at_a_level_is_the_smaller_one_on_smaller_images(fused
     small.load_state_dict({name: state[name] for name in small.state_dict()})
     images = torch.randn(4, 2, 16, 16, dtype=torch.float64)
     expected = small(F.avg_pool2d(images, 2))
-    assert torch.allclose(whole(images, lod=1.0), expected)
-    assert torch.allclose(whole(images, lod=1 - 1e-12), expected), "a fade ends where the next level begins"
-    assert torch.allclose(whole(images, lod=1e-12), whole(images, lod=0.0))
-    assert not torch.allclose(whole(images, lod=0.5), expected)
+    assert torch.allclose(at(whole, 1.0)(images), expected)
+    assert torch.allclose(at(whole, 1 - 1e-12)(images), expected), "a fade ends where the next level begins"
+    upper = at(whole, 0.0)(images)
+    assert torch.allclose(at(whole, 1e-12)(images), upper)
+    assert not torch.allclose(at(whole, 0.5)(images), expected)
     whole.lod.fill_(1.0)
-    assert torch.allclose(whole(images), expected), "without a level it takes its own"
-    small.lod.fill_(0.5)
-    assert torch.allclose(whole(images, lod=1.5), small(F.avg_pool2d(images, 2)))
+    assert torch.allclose(whole(images), expected), "the buffer counts, however it was set"
+    assert torch.allclose(at(whole, 1.5)(images), at(small, 0.5)(F.avg_pool2d(images, 2)))
 
 
 def test_a_label_chooses_the_score() -> None:

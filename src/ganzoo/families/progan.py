@@ -49,17 +49,15 @@ class GeneratorBlock(nn.Module):
         return activate(self.conv(activate(self.up(x))))
 
 
-class Generator(nn.Module):
+class Generator(growing.Growing):
     """The growing generator (table 2).
 
     Args:
         latent, channels, widths, classes, variant: see `ProGAN`; one width for each resolution.
     """
 
-    lod: Tensor
-
     def __init__(self, latent: int, channels: int, widths: Sequence[int], classes: int, variant: str) -> None:
-        super().__init__()
+        super().__init__(len(widths))
         self.classes, self.variant = classes, variant
         side = 4 if variant == "gan_zoo" else 1
         self.dense = EqualizedLinear(latent + classes, 16 * widths[0], bias=None, gain=GAIN / 4)
@@ -67,12 +65,10 @@ class Generator(nn.Module):
         self.conv = EqualizedConv2d(widths[0], widths[0], 3, gain=GAIN)
         self.blocks = nn.ModuleList(GeneratorBlock(i, o) for i, o in pairwise(widths))
         self.to_rgb = nn.ModuleList(EqualizedConv2d(width, channels, 1) for width in widths)
-        self.register_buffer("lod", torch.zeros(()))
 
-    def forward(self, z: Tensor, labels: Tensor | None = None, *, lod: float | None = None) -> Tensor:
-        """Maps z `(N, latent)` to images of the full size, at a level of detail or at the network's own."""
-        lod = float(self.lod) if lod is None else lod
-        top, share = growing.split_level(lod, len(self.to_rgb))
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Maps z `(N, latent)` to images of the full size, in larger pixels where the network has not grown whole."""
+        top, fading = self.stage()
         if self.classes:
             z = normalize_2nd_moment(z) if self.variant == "genforce" else z
             z = torch.cat([z, label_vectors(labels, self.classes, len(z)).to(z)], 1)
@@ -81,9 +77,9 @@ class Generator(nn.Module):
         for block in self.blocks[:top]:
             below, x = x, block(x)
         image = self.to_rgb[top](x)
-        if share:
-            image = image.lerp(enlarge(self.to_rgb[top - 1](below)), share)
-        return enlarge(image, 2 ** int(lod))
+        if fading:
+            image = self.fade(image, enlarge(self.to_rgb[top - 1](below)))
+        return enlarge(image, 1 << (self.levels - 1 - top))
 
 
 @register(
@@ -160,29 +156,28 @@ class ProGAN(Game):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player, at the level of detail that the images seen say."""
-        lod = self.level(self.images_seen)
         if self.level.turns(self.images_seen - len(batch.images) * self.trainer.world_size, self.images_seen):
             for player in self.players():  # as the authors' code: layers that learn anew have no past
                 self.optimizer(player).state.clear()
-        self.generator.lod.fill_(lod)
-        self.discriminator.lod.fill_(lod)
-        self.move("discriminator", self.discriminator_loss, batch, lod)
-        self.move("generator", self.generator_loss, batch, lod)
+        for network in (self.generator, self.discriminator):
+            network.grow(self.level(self.images_seen))
+        self.move("discriminator", self.discriminator_loss, batch)
+        self.move("generator", self.generator_loss, batch)
 
-    def discriminator_loss(self, batch: Batch, lod: float) -> Tensor:
+    def discriminator_loss(self, batch: Batch) -> Tensor:
         """WGAN-GP's loss with the drift term (appendix A.1), and the classification of both where there are labels."""
-        images = growing.at_level(batch.images, lod)
-        fake = self.generator(*self.noise(batch), lod=lod)
-        judged, judged_fake = self.discriminator(images, lod=lod), self.discriminator(fake, lod=lod)
+        images = growing.at_level(batch.images, self.level(self.images_seen))
+        fake = self.generator(*self.noise(batch))
+        judged, judged_fake = self.discriminator(images), self.discriminator(fake)
         distance = losses.wasserstein_critic(judged[:, :1], judged_fake[:, :1])
         self.record(wasserstein_estimate=-distance, level_of_detail=self.discriminator.lod)
-        slope = penalties.gradient_penalty(lambda x: self.discriminator(x, lod=lod)[:, :1], images, fake)
+        slope = penalties.gradient_penalty(lambda x: self.discriminator(x)[:, :1], images, fake)
         loss: Tensor = distance + self.penalty * slope + self.drift * judged[:, :1].float().square().mean()
         return loss + self.classification(judged, batch) + self.classification(judged_fake, batch)
 
-    def generator_loss(self, batch: Batch, lod: float) -> Tensor:
+    def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(z)), and the classification where there are labels."""
-        judged: Tensor = self.discriminator(self.generator(*self.noise(batch), lod=lod), lod=lod)
+        judged: Tensor = self.discriminator(self.generator(*self.noise(batch)))
         return losses.wasserstein_generator(judged[:, :1]) + self.classification(judged, batch)
 
     def classification(self, judged: Tensor, batch: Batch) -> Tensor:

@@ -122,7 +122,7 @@ class StyledLayer(nn.Module):
         return x * (y_s + 1) + y_b  # type: ignore[no-any-return]  # eq. 1
 
 
-class Synthesis(nn.Module):
+class Synthesis(growing.Growing):
     """The growing synthesis network g (figure 1b): one w a layer to an image.
 
     Args:
@@ -131,35 +131,30 @@ class Synthesis(nn.Module):
         widths: feature maps at 4, 8, ... pixels, one value a resolution.
     """
 
-    lod: Tensor
-
     def __init__(self, channels: int, latent: int, widths: Sequence[int]) -> None:
-        super().__init__()
+        super().__init__(len(widths))
         layers = [StyledLayer(0, widths[0], latent, 4), StyledLayer(widths[0], widths[0], latent, 4)]
         for level, (below, width) in enumerate(pairwise(widths), 1):
             layers.append(StyledLayer(below, width, latent, 4 << level, up=True))
             layers.append(StyledLayer(width, width, latent, 4 << level))
         self.layers = nn.ModuleList(layers)
         self.to_rgb = nn.ModuleList(EqualizedConv2d(width, channels, 1) for width in widths)
-        self.register_buffer("lod", torch.zeros(()))
         self.latent, self.count, self.sizes = latent, len(layers), [layer.size for layer in layers]
 
-    def forward(self, ws: Tensor, noise: Noise | Sequence[Tensor] = "random", *, lod: float | None = None) -> Tensor:
-        """Maps `(N, count, latent)` to images of the full size.
+    def forward(self, ws: Tensor, noise: Noise | Sequence[Tensor] = "random") -> Tensor:
+        """Maps `(N, count, latent)` to images of the full size, in larger pixels where it has not grown whole.
 
         Args:
             ws: one w a layer; those of layers that have not grown yet are without effect.
             noise: `random` for fresh noise, `const` for that of the network's buffers, `none`, or a tensor
                 `(N, 1, side, side)` for each of `sizes`.
-            lod: the level of detail; None for the network's own.
 
         Raises:
             BadArgument: for latents of another shape.
         """
         if ws.dim() != 3 or ws.shape[1:] != (self.count, self.latent):
             raise BadArgument(f"ws has shape {tuple(ws.shape)}; (N, {self.count}, {self.latent}) is expected")
-        lod = float(self.lod) if lod is None else lod
-        top, share = growing.split_level(lod, len(self.to_rgb))
+        top, fading = self.stage()
         each: Sequence[Noise | Tensor] = [noise] * self.count if isinstance(noise, str) else noise
         x: Tensor | None = None
         below: Tensor | None = None
@@ -167,9 +162,9 @@ class Synthesis(nn.Module):
             below = x if i == 2 * top else below
             x = layer(x, w, each[i])
         image: Tensor = self.to_rgb[top](x)
-        if share:
-            image = image.lerp(enlarge(self.to_rgb[top - 1](below)), share)
-        return enlarge(image, 2 ** int(lod))
+        if fading:
+            image = self.fade(image, enlarge(self.to_rgb[top - 1](below)))
+        return enlarge(image, 1 << (self.levels - 1 - top))
 
 
 class Generator(nn.Module):
@@ -192,27 +187,25 @@ class Generator(nn.Module):
         truncation: float | None = None,
         truncation_cutoff: int | None = None,
         noise: Noise | Sequence[Tensor] = "random",
-        lod: float | None = None,
         mixing: float = 0.0,
         track: bool = False,
     ) -> Tensor:
         """Maps z `(N, latent)` to images `(N, C, H, W)`; `mixed` says what the training's options are."""
         if mixing or track:
-            return self.synthesis(self.mixed(z, labels, mixing, lod or 0.0), noise, lod=lod)  # type: ignore[no-any-return]
-        return self.synthesis(self.mapping(z, labels, truncation, truncation_cutoff), noise, lod=lod)  # type: ignore[no-any-return]
+            return self.synthesis(self.mixed(z, labels, mixing), noise)  # type: ignore[no-any-return]
+        return self.synthesis(self.mapping(z, labels, truncation, truncation_cutoff), noise)  # type: ignore[no-any-return]
 
-    def mixed(self, z: Tensor, labels: Tensor | None, mixing: float, lod: float) -> Tensor:
+    def mixed(self, z: Tensor, labels: Tensor | None, mixing: float) -> Tensor:
         """Maps z `(N, latent)` to w `(N, layers, style)`, some of which come from a second z from a random layer on.
 
-        The running mean of w follows.
+        The running mean of w follows. Layers that have not grown yet do not count.
 
         Args:
             z: latents.
             labels: classes.
             mixing: the probability of a second z (section 3.1).
-            lod: the level of detail: layers that have not grown yet do not count.
         """
-        n, used = len(z), self.synthesis.count - 2 * int(lod)
+        n, used = len(z), 2 * self.synthesis.stage()[0] + 2
         if not mixing:
             return self.mapping(z, labels, track=True)  # type: ignore[no-any-return]
         both = torch.cat([z, torch.randn(n, z.shape[1], dtype=z.dtype, device=z.device)])
@@ -326,36 +319,33 @@ class StyleGAN(Game):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player, at the level of detail that the images seen say."""
-        lod = self.level(self.images_seen)
         if self.level.turns(self.images_seen - len(batch.images) * self.trainer.world_size, self.images_seen):
             for player in self.players():  # as the authors' code: layers that learn anew have no past
                 self.optimizer(player).state.clear()
-        self.generator.synthesis.lod.fill_(lod)
-        self.discriminator.lod.fill_(lod)
-        self.move("discriminator", self.discriminator_loss, batch, lod)
-        self.move("generator", self.generator_loss, batch, lod)
+        for network in (self.generator.synthesis, self.discriminator):
+            network.grow(self.level(self.images_seen))
+        self.move("discriminator", self.discriminator_loss, batch)
+        self.move("generator", self.generator_loss, batch)
 
-    def discriminator_loss(self, batch: Batch, lod: float) -> Tensor:
+    def discriminator_loss(self, batch: Batch) -> Tensor:
         """E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2."""
-        images = growing.at_level(batch.images, lod)
-        fake = self.fake(batch, lod)
-        game = losses.minimax_discriminator(self.judge(images, batch, lod), self.judge(fake, batch, lod))
-        penalty = penalties.r1(lambda x: self.judge(x, batch, lod), images)
+        images = growing.at_level(batch.images, self.level(self.images_seen))
+        game = losses.minimax_discriminator(self.judge(images, batch), self.judge(self.fake(batch), batch))
+        penalty = penalties.r1(lambda x: self.judge(x, batch), images)
         self.record(r1=penalty, level_of_detail=self.discriminator.lod)
         return game + self.gamma * penalty
 
-    def generator_loss(self, batch: Batch, lod: float) -> Tensor:
+    def generator_loss(self, batch: Batch) -> Tensor:
         """E s(-D(G(z)))."""
-        fake = self.fake(batch, lod)
-        return losses.nonsaturating_generator(self.judge(fake, batch, lod))
+        return losses.nonsaturating_generator(self.judge(self.fake(batch), batch))
 
-    def fake(self, batch: Batch, lod: float) -> Tensor:
+    def fake(self, batch: Batch) -> Tensor:
         """As many images as there are in the batch, with its labels."""
-        return self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True, lod=lod)  # type: ignore[no-any-return]
+        return self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True)  # type: ignore[no-any-return]
 
-    def judge(self, images: Tensor, batch: Batch, lod: float) -> Tensor:
+    def judge(self, images: Tensor, batch: Batch) -> Tensor:
         """The discriminator's scores `(N, 1)` of images with the batch's labels."""
-        return self.discriminator(images, labels=batch.labels, lod=lod)  # type: ignore[no-any-return]
+        return self.discriminator(images, labels=batch.labels)  # type: ignore[no-any-return]
 
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are images in the batch."""

@@ -12,6 +12,7 @@ as one convolution of 4 x 4 with a stride of 2 and four ninths of the work: it g
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -82,15 +83,57 @@ def feature_maps(widths: Sequence[int], size: int, start: int = 4) -> list[int]:
     return list(widths[:count])
 
 
-def split_level(lod: float, levels: int) -> tuple[int, float]:
-    """The highest level in use, and the share of the level below it in the image.
+class Growing(nn.Module):
+    """A network that knows how far it has grown, as a buffer that is saved with it.
 
-    Raises:
-        BadArgument: if the level of detail is not that of a network of so many levels.
+    The program's course follows a copy of it, so that no device is waited for and a compiled network is compiled again
+    only where other layers come into use.
+
+    Args:
+        levels: its resolutions.
     """
-    if not 0 <= lod <= levels - 1:
-        raise BadArgument(f"level of detail is {lod}; 0 to {levels - 1} are expected")
-    return levels - 1 - int(lod), lod - int(lod)
+
+    lod: Tensor
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        self.levels = levels
+        self.register_buffer("lod", torch.zeros(()))
+        self._known: tuple[Tensor | None, int] = (None, -1)
+        self._stage = (levels - 1, False)
+
+    def grow(self, lod: float) -> None:
+        """Sets the level of detail.
+
+        Raises:
+            BadArgument: if it is not that of a network of so many levels.
+        """
+        before = self._stage
+        self._learn(lod)
+        if self._stage != before and "torch._dynamo" in sys.modules:
+            torch.compiler.reset()  # what was compiled for other layers counts towards a limit of graphs
+        self.lod.fill_(lod)
+        self._known = (self.lod, self.lod._version)
+
+    def stage(self) -> tuple[int, bool]:
+        """The highest level in use, and whether the one below it still shows."""
+        known = torch.compiler.is_compiling() or (
+            self._known[0] is self.lod and not self.lod.is_inference() and self._known[1] == self.lod._version
+        )
+        if not known:
+            self._learn(float(self.lod))
+            self._known = (self.lod, -1 if self.lod.is_inference() else self.lod._version)
+        return self._stage
+
+    def fade(self, upper: Tensor, lower: Tensor) -> Tensor:
+        """Mixes what the highest level in use gives with what the one below it does."""
+        missing = self.levels - 1 - self._stage[0]
+        return upper.lerp(lower.to(upper.dtype), (self.lod - missing).to(upper.dtype))
+
+    def _learn(self, lod: float) -> None:
+        if not 0 <= lod <= self.levels - 1:
+            raise BadArgument(f"level of detail is {lod}; 0 to {self.levels - 1} are expected")
+        self._stage = (self.levels - 1 - int(lod), lod != int(lod))
 
 
 def enlarge(images: Tensor, factor: int = 2) -> Tensor:
@@ -214,7 +257,7 @@ class DiscriminatorBlock(nn.Module):
         return x if self.fused else shrink(x)
 
 
-class Discriminator(nn.Module):
+class Discriminator(Growing):
     """The growing discriminator: the mirror image of ProGAN's generator (table 2).
 
     Args:
@@ -230,8 +273,6 @@ class Discriminator(nn.Module):
         fused: whether pixels are averaged before the activation or after it.
     """
 
-    lod: Tensor
-
     def __init__(
         self,
         channels: int,
@@ -246,7 +287,7 @@ class Discriminator(nn.Module):
         blur: bool = False,
         fused: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(len(widths))
         first = widths[0]
         self.classes, self.group, self.features, self.sample = classes, group, features, sample
         self.from_rgb = nn.ModuleList(EqualizedConv2d(channels, width, 1, gain=GAIN) for width in widths)
@@ -254,27 +295,24 @@ class Discriminator(nn.Module):
         self.conv = EqualizedConv2d(first + (features if group > 1 else 0), first, 3, gain=GAIN)
         self.dense = EqualizedLinear(16 * first, dense or first, gain=GAIN)
         self.score = EqualizedLinear(dense or first, outputs)
-        self.register_buffer("lod", torch.zeros(()))
 
-    def forward(self, images: Tensor, labels: Tensor | None = None, *, lod: float | None = None) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps images of the full size to scores.
 
         Args:
             images: `(N, channels, size, size)`.
             labels: class indices `(N,)` or vectors `(N, classes)`, where they choose the output; otherwise ignored.
-            lod: the level of detail; None for the network's own.
 
         Returns:
             `(N, outputs)`; `(N, 1)` where labels choose.
         """
-        lod = float(self.lod) if lod is None else lod
-        top, share = split_level(lod, len(self.from_rgb))
-        images = shrink(images, 2 ** int(lod))
+        top, fading = self.stage()
+        images = shrink(images, 1 << (self.levels - 1 - top))
         x = F.leaky_relu(self.from_rgb[top](images), 0.2)
         for level in range(top, 0, -1):
             x = self.blocks[level - 1](x)
-            if share and level == top:
-                x = x.lerp(F.leaky_relu(self.from_rgb[level - 1](shrink(images)), 0.2), share)
+            if fading and level == top:
+                x = self.fade(x, F.leaky_relu(self.from_rgb[level - 1](shrink(images)), 0.2))
         if self.group > 1:
             x = append_deviation(x, self.group, self.features, self.sample)
         x = F.leaky_relu(self.conv(x), 0.2)
