@@ -503,6 +503,97 @@ def tensors() -> Iterator[Case]:
     yield "numpy: no state", whole(b"}" + short("w") + array + b"s")
 
 
+def confusions() -> Iterator[Case]:
+    """Every function that is known, with one argument or part of its state exchanged; some do no harm and are read."""
+    storage = new("torch.storage._load_from_bytes") + pickled_bytes(storage_bytes(torch.zeros(4))) + b"\x85R"
+    f4, floats = pickled(np.dtype("f4")), pickled_bytes(bytes(16))
+    plain: list[Any] = [None, True, 0, -1, 2**40, 2**70, 1.5, "f4", "class", (), [], {}, (4,), (2, 2), [1, 2]]
+    plain += [[("a", 1)], [["a"]], {"a": 1}, b"ab", bytes(5000), np.arange(3), np.float32(2), {1, 2}]
+    strange = [pickled(value) for value in plain]
+    strange += [pickled(np.array(True)), pickled(np.zeros((0, 2))), f4, storage, tensor(storage), b"\x8f"]
+    strange += [
+        new(name) for name in ("numpy.ndarray", "torch.float32", "torch.FloatStorage", "builtins.object", "a.B")
+    ]
+    strange += [
+        new("a.B") + b")\x81",
+        new("collections.OrderedDict") + b")R",
+        new("numpy.dtype") + short("i8") + b"\x85R",
+    ]
+    shape, stride, off, hooks = pickled((2, 2)), pickled((2, 1)), b"K\x00", b"}"
+    state = pickled({"_parameters": {}, "_buffers": {}, "_modules": {}})
+    calls: dict[str, list[bytes]] = {
+        "torch._utils._rebuild_tensor": [storage, off, shape, stride],
+        "torch._utils._rebuild_tensor_v2": [storage, off, shape, stride, b"\x89", hooks],
+        "torch._utils._rebuild_tensor_v3": [storage, off, shape, stride, b"\x89", hooks, new("torch.float32")],
+        "torch._utils._rebuild_parameter": [tensor(storage), b"\x88", hooks],
+        "torch._utils._rebuild_parameter_with_state": [tensor(storage), b"\x88", hooks, b"}"],
+        "torch._tensor._rebuild_from_type_v2": [
+            new("torch._utils._rebuild_tensor"),
+            new("torch.Tensor"),
+            b"(" + storage + off + shape + stride + b"t",
+            b"}",
+        ],
+        "torch.storage._load_from_bytes": [pickled_bytes(storage_bytes(torch.zeros(4)))],
+        "torch.Size": [pickled((2, 2))],
+        "numpy.dtype": [short("f4"), b"\x89", b"\x88"],
+        "numpy.core.multiarray.scalar": [f4, pickled(b"abcd")],
+        "numpy._core.numeric._frombuffer": [floats, f4, pickled((4,)), short("C")],
+        "numpy._core.multiarray._reconstruct": [new("numpy.ndarray"), pickled((0,)), pickled(b"b")],
+        "torch_utils.persistence._reconstruct_persistent_obj": [b"}"],
+        "collections.OrderedDict": [pickled([("a", 1)])],
+        "collections.defaultdict": [new("builtins.list"), pickled({"a": 1})],
+        "copyreg._reconstructor": [new("a.B"), new("builtins.object"), b"N"],
+        "_codecs.encode": [short("abc"), short("latin1")],
+        **{
+            f"builtins.{name}": [pickled([1, 2])]
+            for name in ("set", "frozenset", "list", "tuple", "bytes", "bytearray")
+        },
+    }
+    states: dict[str, list[bytes]] = {
+        "numpy._core.multiarray._reconstruct": [b"K\x01", pickled((4,)), f4, b"\x89", floats],
+        "numpy.dtype": [b"K\x03", short("<"), b"N", b"N", b"N", b"J\xff\xff\xff\xff", b"K\x08", b"K\x00"],
+    }
+    fields: dict[str, dict[str, bytes]] = {
+        "a.Module": {"_parameters": b"}", "_buffers": b"}", "_modules": b"}", "_init_args": b")", "_init_kwargs": b"}",
+                     "_non_persistent_buffers_set": b"\x8f", "size": b"K\x04"},
+        "dnnlib.tflib.network.Network": {"version": b"K\x04", "name": short("Gs"), "static_kwargs": b"}",
+                                         "components": b"}", "variables": b"]", "build_func_name": short("G")},
+        "torch_utils.persistence": {"type": short("class"), "version": b"K\x06", "class_name": short("G"),
+                                    "state": state},
+    }  # fmt: skip
+
+    def variants(parts: list[bytes]) -> Iterator[tuple[str, bytes]]:
+        for i in range(len(parts)):
+            for j, other in enumerate(strange):
+                yield f"{i} is {j}", b"".join([*parts[:i], other, *parts[i + 1 :]])
+            yield f"{i} is left out", b"".join(parts[:i] + parts[i + 1 :])
+
+    def inside(made: bytes) -> bytes:
+        return whole(b"}" + short("G_ema") + made + b"s")
+
+    for name, parts in calls.items():
+        for what, body in variants(parts):
+            yield f"{name}: {what}", inside(new(name) + b"(" + body + b"tR")
+    for name, parts in states.items():
+        for what, body in variants(parts):
+            args = b"".join(calls[name])
+            yield f"{name}, state: {what}", inside(new(name) + b"(" + args + b"tR(" + body + b"tb")
+    for name, entries in fields.items():
+        for what, body in variants([short(key) + value for key, value in entries.items()]):
+            yield f"{name}, a key: {what}", inside(_described(name, b"}(" + body + b"u"))
+        for key in entries:
+            for j, other in enumerate(strange):
+                changed = {**entries, key: other}
+                body = b"".join(short(name) + value for name, value in changed.items())
+                yield f"{name}, {key} is {j}", inside(_described(name, b"}(" + body + b"u"))
+
+
+def _described(name: str, state: bytes) -> bytes:
+    if name == "torch_utils.persistence":
+        return new("torch_utils.persistence._reconstruct_persistent_obj") + state + b"\x85R"
+    return new(name) + b")\x81" + state + b"b"
+
+
 def cases() -> list[Case]:
     """All of them."""
     return [*calls(), *opcodes(), *lies(), *growth(), *tensors()]

@@ -363,6 +363,18 @@ def test_calls_are_refused_by_name(tmp_path: Path) -> None:
         assert line is not None and (function in line or "getattr" in line), (name, line)
 
 
+def test_exchanged_arguments_raise_only_typed_errors(tmp_path: Path) -> None:
+    warm_up(tmp_path)
+    read_all, refused = 0, 0
+    for name, content in hostile_pickles.confusions():
+        path = put(tmp_path, content)
+        with watched() as seen:
+            refused += refusal(path) is not None
+        assert not seen, (name, seen)
+        read_all += 1
+    assert read_all > 2000 and refused > 1500
+
+
 def bases(folder: Path) -> list[bytes]:
     """Small honest files of every container."""
     generator = torch.Generator().manual_seed(0)

@@ -181,8 +181,15 @@ def _described(value: Any) -> tuple[str, dict[str, Any]] | None:
     if (value.function.module, value.function.name) != _PERSISTENT:
         return (value.function.name, value.state) if isinstance(value.state, dict) else None
     meta = value.args[0] if len(value.args) == 1 else None
-    name = meta.get("class_name") if isinstance(meta, dict) and meta.get("type") == "class" else None
-    if not isinstance(meta, dict) or not isinstance(name, str) or not name.isidentifier() or len(name) > 100:
+    kind, name = (meta.get("type"), meta.get("class_name")) if isinstance(meta, dict) else (None, None)
+    if (
+        not isinstance(meta, dict)
+        or not isinstance(kind, str)
+        or kind != "class"
+        or not isinstance(name, str)
+        or not name.isidentifier()
+        or len(name) > 100
+    ):
         raise BadCheckpoint("a persistent object does not say its class: damaged")
     if not isinstance(meta.get("state"), dict):
         raise BadCheckpoint(f"a persistent {name} has no state: damaged")
@@ -218,7 +225,7 @@ def _flatten(value: Any, prefix: str, into: Module) -> None:
     parameters, buffers, modules = (state[part] for part in ("_parameters", "_buffers", "_modules"))
     if not all(isinstance(part, dict) for part in (parameters, buffers, modules)):
         raise BadCheckpoint(f"the parts of the module {quoted(prefix)} are no dictionaries: damaged")
-    hidden = state.get("_non_persistent_buffers_set") or set()
+    hidden = state.get("_non_persistent_buffers_set")
     hidden = hidden if isinstance(hidden, (set, frozenset)) else set()
     for name, tensor in [*parameters.items(), *buffers.items()]:
         if tensor is None:
@@ -261,7 +268,7 @@ def _is_network(value: Any) -> bool:
 def _network(value: Call) -> Network:
     state = value.state
     name, version = state.get("name"), state.get("version")
-    if version not in _TENSORFLOW_VERSIONS or isinstance(version, bool):
+    if type(version) is not int or version not in _TENSORFLOW_VERSIONS:
         known = ", ".join(map(str, _TENSORFLOW_VERSIONS))
         raise BadCheckpoint(f"the TensorFlow network {quoted(name)} is of version {quoted(version)}; known: {known}")
     arguments, components, own = state.get("static_kwargs", {}), state.get("components", {}), state["variables"]

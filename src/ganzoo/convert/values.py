@@ -215,7 +215,7 @@ def _byte_string(resolver: Resolver, call: Call) -> bytes:
     data, encoding = (*call.args, b"", "")[:2] if len(call.args) < 2 else call.args[:2]
     if isinstance(data, bytes):
         return data
-    if not isinstance(data, str) or encoding not in ("latin1", "latin-1"):
+    if not isinstance(data, str) or not isinstance(encoding, str) or encoding not in ("latin1", "latin-1"):
         raise _wrong(call, "something other than text in latin-1")
     try:
         return data.encode("latin-1")
@@ -335,14 +335,15 @@ def _dtype(resolver: Resolver, call: Call) -> np.dtype[Any]:
     if not isinstance(name, str) or not _NUMPY_DTYPE.fullmatch(name):
         raise BadCheckpoint(f"a numpy array of elements {quoted(name)}: expected plain numbers")
     state = call.state if call.state is not None else (3, "<", None, None, None)
-    if not isinstance(state, tuple) or len(state) < 5 or state[2:5] != (None, None, None):
+    if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
         raise _wrong(call, "fields")
-    if state[1] not in _NUMPY_ORDERS:
+    order = _NUMPY_ORDERS.get(state[1]) if isinstance(state[1], str) else None
+    if order is None:
         raise _wrong(call, "an unknown byte order")
-    return np.dtype(_NUMPY_ORDERS[state[1]] + name)
+    return np.dtype(order + name)
 
 
-def _numbers(resolver: Resolver, call: Call, data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray[Any, Any]:
+def _numbers(resolver: Resolver, call: Call, data: Any, dtype: Any, shape: Any, fortran: Any) -> np.ndarray[Any, Any]:
     """An array from its bytes, in memory of its own."""
     if isinstance(data, str) and data.isascii():  # a byte string of Python 2 that happens to be text
         data = data.encode("ascii")
@@ -359,12 +360,15 @@ def _numbers(resolver: Resolver, call: Call, data: Any, dtype: Any, shape: Any, 
         flat[:] = np.frombuffer(data, dtype)
     if dtype == np.bool_ and size and flat.view(np.uint8).max() > 1:
         raise BadCheckpoint("a truth value is neither 0 nor 1: damaged")
-    return flat.reshape(shape, order="F" if order else "C")
+    return flat.reshape(shape, order="F" if fortran is True else "C")
 
 
 def _array(resolver: Resolver, call: Call) -> np.ndarray[Any, Any]:
     """`_reconstruct(ndarray, (0,), b"b")` with the state `(version, shape, dtype, fortran order, bytes)`."""
-    if call.args[:1] != (Global("numpy", "ndarray"),) or not isinstance(call.state, tuple) or len(call.state) != 5:
+    kind = call.args[0] if call.args else None
+    if not isinstance(kind, Global) or str(kind) != "numpy.ndarray":
+        raise _wrong(call, "something other than an array")
+    if not isinstance(call.state, tuple) or len(call.state) != 5:
         raise _wrong(call, "something other than an array")
     _, shape, dtype, fortran, data = call.state
     return _numbers(resolver, call, data, dtype, shape, fortran)
@@ -375,7 +379,7 @@ def _array_from_buffer(resolver: Resolver, call: Call) -> np.ndarray[Any, Any]:
     if len(call.args) != 4:
         raise _wrong(call, f"{len(call.args)} arguments")
     data, dtype, shape, order = call.args
-    return _numbers(resolver, call, data, dtype, shape, order == "F")
+    return _numbers(resolver, call, data, dtype, shape, isinstance(order, str) and order == "F")
 
 
 def _scalar(resolver: Resolver, call: Call) -> Any:
