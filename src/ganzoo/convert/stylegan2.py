@@ -23,7 +23,7 @@ from torch import Tensor
 from ganzoo.convert.containers import Contents, Module, Network
 from ganzoo.convert.layout import Converted, Layout, Ledger
 from ganzoo.convert.pickles import quoted
-from ganzoo.nn.style import TAPS
+from ganzoo.nn.resampling import TAPS
 from ganzoo.nn.style import Mapping as MappingNetwork
 
 _FAMILY = "stylegan2"
@@ -109,7 +109,8 @@ def _styled(
 ) -> None:
     """Takes the tensors of one layer with noise."""
     outputs, inputs, style, size = sides
-    made[f"{target}.conv.weight"] = ledger.take(f"{source}.weight", (outputs, inputs, 3, 3))
+    weight = ledger.take(f"{source}.weight", (outputs, inputs, 3, 3))
+    made[f"{target}.conv.weight"] = weight.transpose(0, 1).contiguous() if target.endswith(".up") else weight
     made[f"{target}.conv.affine.weight"] = ledger.take(f"{source}.affine.weight", (inputs, style))
     made[f"{target}.conv.affine.bias"] = ledger.take(f"{source}.affine.bias", (inputs,))
     made[f"{target}.bias"] = ledger.take(f"{source}.bias", (outputs,))

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.nn.resampling import input_gradients, upsample
 from ganzoo.nn.style import (
     Architecture,
     Discriminator,
@@ -32,7 +33,6 @@ from ganzoo.nn.style import (
     feature_maps,
     laid_out,
     resolutions,
-    upsample,
 )
 from ganzoo.objectives import losses, penalties
 from ganzoo.training.engine import Player
@@ -406,7 +406,8 @@ class StyleGAN2(Game):
 
     def r1_loss(self, batch: Batch) -> Tensor:
         """gamma/2 E ||grad D(x)||^2, times the batches that it stands for."""
-        penalty = penalties.r1(lambda x: self.discriminator(x, labels=batch.labels), batch.images)
+        with input_gradients():
+            penalty = penalties.r1(lambda x: self.discriminator(x, labels=batch.labels), batch.images)
         self.record(r1=penalty)
         return self.gamma * self.r1_every * penalty
 
@@ -414,7 +415,8 @@ class StyleGAN2(Game):
         """lambda E (||J_w^T y|| - a)^2 (eq. 4), times the batches that it stands for."""
         ws = self.generator.mixed(self.noise(batch), batch.labels, self.mixing, track=False)
         mean = self.path_mean.to(ws.device)
-        penalty, moved = penalties.path_length(self.generator.synthesis, ws, mean, self.path_decay)
+        with input_gradients():
+            penalty, moved = penalties.path_length(self.generator.synthesis, ws, mean, self.path_decay)
         self._path_means.append(moved)
         self.record(path_penalty=penalty, path_mean=moved)
         return self.path * self.path_every * penalty

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -23,15 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzoo.nn.resampling import TAPS, Resampling, convolve, downsample
+from ganzoo.nn.resampling import fir as fir  # ProGAN and StyleGAN take it from here
 from ganzoo.types import BadArgument
 
 Activation = Literal["linear", "lrelu"]
 Architecture = Literal["orig", "skip", "resnet"]
-Resampling = Literal["up", "down"]
-
-TAPS = (1.0, 3.0, 3.0, 1.0)
-"""The filter of StyleGAN2, of one axis; it is divided by its sum."""
-
 _SLOPE = 0.2
 _GAIN = {"linear": 1.0, "lrelu": math.sqrt(2.0)}
 
@@ -95,6 +91,11 @@ def label_vectors(labels: Tensor | None, classes: int, n: int | None = None) -> 
 # ------------------------------------------------------------------------------------------------- equalized layers
 
 
+def scaled(x: Tensor, weight: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Multiplies the input of a linear map or its weights, whichever are fewer."""
+    return (x * scale, weight) if x.numel() < weight.numel() else (x, weight * scale)
+
+
 class EqualizedLinear(nn.Module):
     """A linear layer whose weights learn at the same speed in every layer.
 
@@ -128,7 +129,8 @@ class EqualizedLinear(nn.Module):
         """Maps `(N, inputs)` to `(N, outputs)`."""
         gain = _GAIN[self.activation]
         bias = None if self.bias is None else self.bias if self.rate * gain == 1 else self.bias * (self.rate * gain)
-        y = F.linear(x, self.weight * (self.scale * gain), bias)
+        x, weight = scaled(x, self.weight, self.scale * gain)
+        y = F.linear(x, weight, bias)
         return F.leaky_relu_(y, _SLOPE) if self.activation == "lrelu" else y
 
     def extra_repr(self) -> str:
@@ -177,7 +179,8 @@ class EqualizedConv2d(nn.Module):
         bound = None if self.clamp is None else self.clamp * gain
         gain = gain * _GAIN[self.activation]
         bias = None if self.bias is None else self.bias if gain == 1 else self.bias * gain
-        y = convolve(x, self.weight * (self.scale * gain), bias, self.resample, self.taps)
+        x, weight = scaled(x, self.weight, self.scale * gain)
+        y = convolve(x, weight, bias, self.resample, self.taps)
         if self.activation == "lrelu":
             y = F.leaky_relu_(y, _SLOPE)
         return y if bound is None else y.clamp(-bound, bound)
@@ -186,90 +189,6 @@ class EqualizedConv2d(nn.Module):
         """What distinguishes the layer."""
         o, i, k, _ = self.weight.shape
         return f"{i}, {o}, kernel={k}, activation={self.activation}, resample={self.resample}"
-
-
-# ------------------------------------------------------------------------------------------------- FIR resampling
-
-
-def convolve(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    resample: Resampling | None = None,
-    taps: Sequence[float] = TAPS,
-) -> Tensor:
-    """A convolution that keeps, doubles or halves the resolution, with a filter against aliasing.
-
-    `up` is a fractionally strided convolution and then the filter; `down` the filter and then a strided convolution.
-    A kernel of 1 and the filter can change places, and the kernel works where there are fewer pixels.
-
-    Args:
-        x: images `(N, I, H, W)`.
-        weight: `(O, I, k, k)`, k 1 or 3.
-        bias: `(O,)` or None.
-        resample: None, `up` or `down`.
-        taps: the filter of one axis; even in number, symmetric.
-
-    Returns:
-        `(N, O, H, W)`, `(N, O, 2H, 2W)` or `(N, O, H/2, W/2)`.
-    """
-    k, margin = weight.shape[-1], len(taps) // 2 - 1
-    if resample is None:
-        return F.conv2d(x, weight, bias, padding=k // 2)
-    if resample == "up":
-        if k == 1:
-            return upsample(F.conv2d(x, weight, bias), taps)
-        # A true convolution of the image with zeros between its pixels: the kernel is not mirrored, as in the
-        # authors' code
-        y = fir(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), taps, margin, gain=4.0)
-        return y if bias is None else y + bias[:, None, None]
-    if k == 1:
-        return F.conv2d(downsample(x, taps), weight, bias)
-    return F.conv2d(fir(x, taps, margin + k // 2), weight, bias, stride=2)
-
-
-def fir(x: Tensor, taps: Sequence[float] = TAPS, padding: int = 0, gain: float = 1.0, stride: int = 1) -> Tensor:
-    """Filters each feature map along both axes.
-
-    Args:
-        x: images `(N, C, H, W)`.
-        taps: the filter of one axis, divided by its sum here; symmetric.
-        padding: zeros on every side.
-        gain: on the result.
-        stride: keeps every so manieth pixel.
-
-    Returns:
-        `(N, C, H', W')` with H' = (H + 2 padding - len(taps)) / stride + 1.
-    """
-    channels = x.shape[1]
-    return F.conv2d(x, _depthwise(tuple(taps), gain, channels, x), stride=stride, padding=padding, groups=channels)
-
-
-def upsample(x: Tensor, taps: Sequence[float] = TAPS) -> Tensor:
-    """Doubles the side of images `(N, C, H, W)`: zeros between the pixels, then the filter with a gain of 4."""
-    channels, margin = x.shape[1], len(taps) // 2 - 1
-    return F.conv_transpose2d(x, _depthwise(tuple(taps), 4.0, channels, x), stride=2, padding=margin, groups=channels)
-
-
-def downsample(x: Tensor, taps: Sequence[float] = TAPS) -> Tensor:
-    """Halves the side of images `(N, C, H, W)`: the filter, then every second pixel."""
-    return fir(x, taps, len(taps) // 2 - 1, stride=2)
-
-
-def _depthwise(taps: tuple[float, ...], gain: float, channels: int, like: Tensor) -> Tensor:
-    """The filter of both axes for each of so many feature maps, `(C, 1, k, k)`."""
-    make = _made_depthwise.__wrapped__ if torch.compiler.is_compiling() else _made_depthwise
-    return make(taps, gain, channels, like.dtype, like.device)
-
-
-@lru_cache(maxsize=256)
-def _made_depthwise(
-    taps: tuple[float, ...], gain: float, channels: int, dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    total = sum(taps)
-    rows = [[gain * a * b / total**2 for b in taps] for a in taps]
-    with torch.inference_mode(False):  # what is kept must also serve where gradients are wanted
-        return torch.tensor(rows, dtype=dtype, device=device).repeat(channels, 1, 1, 1)
 
 
 # ------------------------------------------------------------------------------------------------- modulation
@@ -304,7 +223,8 @@ class ModulatedConv2d(nn.Module):
         kernel: 1 or 3.
         style: length of w.
         demodulate: whether to; without it the styles are divided by sqrt(inputs kernel^2) (ToRGB).
-        resample: `up` doubles the side of the image.
+        resample: `up` doubles the side of the image; its weights are stored `(inputs, outputs, k, k)`, as convolutions
+            with a fractional stride take them.
         taps: the filter, of one axis.
     """
 
@@ -320,7 +240,8 @@ class ModulatedConv2d(nn.Module):
         taps: Sequence[float] = TAPS,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        sides = (inputs, outputs) if resample == "up" else (outputs, inputs)
+        self.weight = nn.Parameter(torch.randn(*sides, kernel, kernel))
         self.affine = EqualizedLinear(style, inputs, bias=1.0)
         self.demodulate, self.resample, self.taps = demodulate, resample, tuple(taps)
         self.scale = 1 / math.sqrt(inputs * kernel**2)
@@ -348,7 +269,8 @@ class ModulatedConv2d(nn.Module):
                     styles = styles / styles.abs().amax(1, keepdim=True)  # cancels; keeps x * styles in range
                 after = demodulation(styles, self.energy())
                 after = (after if gain == 1 else after * gain)[:, :, None, None]
-        y = convolve(x * styles.to(x.dtype)[:, :, None, None], self.weight, None, self.resample, self.taps)
+        weight = self.weight.transpose(0, 1) if self.resample == "up" else self.weight
+        y = convolve(x * styles.to(x.dtype)[:, :, None, None], weight, None, self.resample, self.taps)
         if after is None:
             return y if bias is None else y + bias.to(y.dtype)
         return y * after.to(y.dtype) if bias is None else torch.addcmul(bias.to(y.dtype), y, after.to(y.dtype))
@@ -359,15 +281,19 @@ class ModulatedConv2d(nn.Module):
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or weight.is_inference():
             # A fused optimizer's step leaves no trace in the weight's version, but it needs a pass like this one before
             self._energy = None
-            return weight.square().sum((2, 3))
+            return self._summed()
         key = (weight.data_ptr(), weight._version, weight.dtype, weight.device)
         if self._energy is None or self._energy[0] != key:
-            self._energy = (key, weight.square().sum((2, 3)))
+            self._energy = (key, self._summed())
         return self._energy[1]
+
+    def _summed(self) -> Tensor:
+        energy = self.weight.square().sum((2, 3))
+        return energy.t() if self.resample == "up" else energy
 
     def extra_repr(self) -> str:
         """What distinguishes the layer."""
-        o, i, k, _ = self.weight.shape
+        i, o, k = self.affine.weight.shape[0], self.weight.shape[self.resample == "up"], self.weight.shape[-1]
         return f"{i}, {o}, kernel={k}, demodulate={self.demodulate}, resample={self.resample}"
 
 
