@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,16 @@ def test_recognising(monkeypatch: pytest.MonkeyPatch) -> None:
         recognise(contents({"netG": {"w": 1}}))
     with pytest.raises(BadCheckpoint, match=r"no layout fits. Known: none for biggan"):
         recognise(contents({"netG": {"w": 1}}), "biggan")
+
+
+def test_the_package_answers_as_the_function_does(tmp_path: Path) -> None:
+    # Whoever imports ganzoo.convert, ganzoo.load among them, puts the package where the public function was.
+    answer: Any = ganzoo.convert
+    assert sys.modules["ganzoo.convert"] is answer
+    with pytest.raises(BadCheckpoint, match=r"absent\.pkl: cannot be read"):
+        answer(tmp_path / "absent.pkl", to=tmp_path / "model")
+    with pytest.raises(TypeError, match="'to'"):
+        answer(tmp_path / "absent.pkl")
 
 
 def test_converted_is_plain() -> None:

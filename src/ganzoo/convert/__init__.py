@@ -1,14 +1,20 @@
-"""Official checkpoints to ganzoo's terms, without executing anything in them.
+"""Floor 4: official checkpoints in ganzoo's terms, without executing anything in them.
 
-contents = open_file("network.pkl")                # symbolically: pickles.py, containers.py
-converted = recognise(contents).convert(contents)  # by one of the layouts in convert/<family>.py
+A file is opened symbolically (opcodes.py, values.py, pickles.py), sorted into networks (containers.py), recognised as
+one of the layouts of `convert/<family>.py`, and converted by it:
+
+    contents = open_file("network.pkl")
+    converted = recognise(contents).convert(contents)
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from functools import cache
+from types import ModuleType
+from typing import Any
 
 from ganzoo.convert.containers import Contents, Module, Network, open_file
 from ganzoo.convert.layout import Converted, Layout, Ledger, check_shapes
@@ -26,6 +32,17 @@ __all__ = [
     "open_file",
     "recognise",
 ]
+
+
+class _Callable(ModuleType):
+    """Importing this package puts it where the function `ganzoo.convert` was, so it answers as that does."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What `ganzoo.api.convert` does, which lives on a floor above this one."""
+        return importlib.import_module("ganzoo.api").convert(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Callable
 
 
 @cache
