@@ -51,7 +51,8 @@ def test_what_are_no_numbers(text: str) -> None:
 
 
 def test_seeds_are_drawn_in_runs() -> None:
-    assert _runs([0, 1, 2, 9, 10, 4]) == [[(0, 0), (1, 1), (2, 2)], [(3, 9), (4, 10)], [(5, 4)]]
+    assert _runs([0, 1, 2, 9, 10, 4], 64) == [[(0, 0), (1, 1), (2, 2)], [(3, 9), (4, 10)], [(5, 4)]]
+    assert _runs([0, 1, 2, 9], 2) == [[(0, 0), (1, 1)], [(2, 2)], [(3, 9)]]
 
 
 def drawn(model: str, out: Path, *words: str) -> None:
@@ -91,6 +92,7 @@ def test_what_the_family_lacks(plain: str, capsys: pytest.CaptureFixture[str]) -
     for words, said in (
         (["--labels", "1"], "DCGAN has no classes"),
         (["--truncation", "0.7"], "DCGAN has no truncation"),
+        (["--noise", "const"], "DCGAN has no noise"),
         (["--seeds", "4294967296"], "seed 4294967296 is out of range"),
         (["--batch_size", "0"], "batch size is 0"),
         (["--device", "tpu9"], "tpu9"),

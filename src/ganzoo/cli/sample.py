@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +26,18 @@ def parser() -> ArgumentParser:
             "examples:\n"
             "  ganzoo sample dcgan-fashion-mnist --seeds 0-15 --out grid.png\n"
             "  ganzoo sample infogan-fashion-mnist --seeds 0-9 --labels 0-9 --out codes.png\n"
-            "  ganzoo sample dcgan-fashion-mnist --seeds 0-99 --out pictures/"
+            "  ganzoo sample dcgan-fashion-mnist --seeds 0-99 --out pictures/\n"
+            "  ganzoo sample stylegan2-ffhq --seeds 85,100 --truncation 0.7 --noise const --out faces/"
         ),
     )
     made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
     made.add_argument("--seeds", type=str, default="0-15", help="such as 0-15,20 (default: 0-15)")
     made.add_argument("--labels", type=str, default=None, help="one class for all or one a seed, such as 3 or 0-9")
     made.add_argument("--truncation", type=float, default=None, help="where the family defines one")
+    made.add_argument("--truncation_cutoff", type=int, default=None, help="layers from this one on are not truncated")
+    made.add_argument(
+        "--noise", type=str, default=None, help="random, const or none, where there are noise inputs"
+    )
     made.add_argument("--out", type=str, default="samples.png", help="a .png for a grid, else a folder of pictures")
     made.add_argument("--columns", type=int, default=None, help="of the grid")
     made.add_argument("--batch_size", type=int, default=None, help="pictures made at a time")
@@ -54,21 +61,18 @@ def run(arguments: Any) -> int:
     from ganzoo.data.pictures import save_grid
 
     model = api.load(arguments.model, device=arguments.device or best_device())
+    named = ("truncation", "truncation_cutoff", "noise")
+    options = {name: getattr(arguments, name) for name in named if getattr(arguments, name) is not None}
     pictures = []
-    for run_of_seeds in _runs(seeds):
-        part = None
-        if labels is not None:
-            part = labels if len(labels) == 1 else [labels[i] for i, _ in run_of_seeds]
-        first = run_of_seeds[0][1]
-        pictures.append(
-            model.sample(
-                len(run_of_seeds),
-                seed=first,
-                labels=part,
-                truncation=arguments.truncation,
-                batch_size=arguments.batch_size,
-            )
-        )
+    parts = _runs(seeds, 64 if model.shape[-1] <= 128 else 4)
+    with _progress(len(seeds), len(parts) > 1) as advance:
+        for run_of_seeds in parts:
+            part = None
+            if labels is not None:
+                part = labels if len(labels) == 1 else [labels[i] for i, _ in run_of_seeds]
+            n, first = len(run_of_seeds), run_of_seeds[0][1]
+            pictures.append(model.sample(n, seed=first, labels=part, batch_size=arguments.batch_size, **options))
+            advance(n)
     images = torch.cat(pictures)
     if out.suffix.lower() == ".png" or images.dim() == 2:
         save_grid(images, out, columns=arguments.columns)
@@ -116,7 +120,19 @@ def numbers(text: str, option: str) -> list[int]:
     return found
 
 
-def _runs(seeds: list[int]) -> list[list[tuple[int, int]]]:
+def _runs(seeds: list[int], longest: int) -> list[list[tuple[int, int]]]:
     """Splits seeds into runs of consecutive ones, each with its place in the list."""
     keyed = itertools.groupby(enumerate(seeds), lambda pair: pair[1] - pair[0])
-    return [list(group) for _, group in keyed]
+    whole = [list(group) for _, group in keyed]
+    return [run[start : start + longest] for run in whole for start in range(0, len(run), longest)]
+
+
+@contextmanager
+def _progress(total: int, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar on the error stream."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not shown) as bar:
+        task = bar.add_task("sampling", total=total)
+        yield lambda n: bar.advance(task, n)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -556,7 +557,7 @@ class Game(L.LightningModule, ABC):
             labels: class indices `(n,)` or one for all, where the family has classes, or vectors `(n, classes)` where
                 it takes some; None draws classes.
             truncation: where the family defines one.
-            batch_size: images made at a time; None for 64.
+            batch_size: images made at a time; None for a million pixels' worth, and at most 64.
             **options: what else the family's `render` takes, such as StyleGAN2's `noise`.
 
         Returns:
@@ -574,7 +575,7 @@ class Game(L.LightningModule, ABC):
         self._check_options(options)
         _check_seeds((seed, seed + n - 1))
         given = self._check_labels(labels, n)
-        step = batch_size or 64
+        step = batch_size or max(1, min(64, 2**20 // max(math.prod(self.shape[1:]), 1)))
         dtype = next((p.dtype for name in self.inference for p in self.average_module(name).parameters()), None)
         images = []
         with self.inferring():
