@@ -35,6 +35,7 @@ from ganzoo.nn.style import (
     resolutions,
 )
 from ganzoo.objectives import losses, penalties
+from ganzoo.objectives.augment import ADA, diff_augment
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import BadArgument, Batch
@@ -290,6 +291,10 @@ class StyleGAN2(Game):
         path_every: batches from one path length regularisation to the next.
         path_shrink: divides its batch.
         path_decay: of the running mean of path lengths, a.
+        augment: what the discriminator sees: by `ada` adaptively augmented images, by `diff` those of DiffAugment; none
+            for the images themselves.
+        augment_target: the overfitting that ADA holds.
+        augment_images: images in which ADA's probability can go from 0 to 1.
         lr: learning rate of both players.
         betas: Adam's decay rates.
     """
@@ -329,6 +334,9 @@ class StyleGAN2(Game):
         path_every: Positive = 4,
         path_shrink: Positive = 2,
         path_decay: Share = 0.01,
+        augment: Literal["ada", "diff"] | None = None,
+        augment_target: Share = 0.6,
+        augment_images: Positive = 500_000,
         lr: Weight = 0.002,
         betas: tuple[Share, Share] = (0.0, 0.99),
     ) -> None:
@@ -365,6 +373,8 @@ class StyleGAN2(Game):
         self.path, self.path_every, self.path_shrink, self.path_decay = path, path_every, path_shrink, path_decay
         self.path_mean = torch.zeros((), device="cpu")  # a: equal on all ranks
         self._path_means: list[Tensor] = []  # that the slices of a move found
+        self.augment = ADA(target=augment_target, images=augment_images) if augment == "ada" else None
+        self.fixed_augment = augment == "diff"
         self.lr, self.betas = lr, betas
 
     def players(self) -> dict[str, Player]:
@@ -389,25 +399,30 @@ class StyleGAN2(Game):
         self.move("discriminator", self.discriminator_loss, batch)
         if self.gamma and self.turn(every=self.r1_every):
             self.move("discriminator", self.r1_loss, batch, counts=False)
+        if self.augment is not None and self.turn(every=4):
+            self.augment.adjust(partial(self.trainer.strategy.reduce, reduce_op="sum"))
+            self.record(augment_p=self.augment.p, overfitting=self.augment.r_t)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """E f(-D(G(z)))."""
         fake = self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True)
-        return losses.nonsaturating_generator(self.discriminator(fake, labels=batch.labels))
+        return losses.nonsaturating_generator(self.discriminator(self.seen(fake), labels=batch.labels))
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """E f(D(G(z))) + E f(-D(x)), with both in one pass."""
         with torch.no_grad():
             fake = self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing)
-        both = torch.cat([batch.images, fake.to(batch.images)])
+        both = self.seen(torch.cat([batch.images, fake.to(batch.images)]))
         labels = None if batch.labels is None else torch.cat([batch.labels, batch.labels])
         real_logits, fake_logits = self.discriminator(both, labels=labels, parts=2).chunk(2)
+        if self.augment is not None:
+            self.augment.observe(real_logits)
         return losses.minimax_discriminator(real_logits, fake_logits)
 
     def r1_loss(self, batch: Batch) -> Tensor:
         """gamma/2 E ||grad D(x)||^2, times the batches that it stands for."""
         with input_gradients():
-            penalty = penalties.r1(lambda x: self.discriminator(x, labels=batch.labels), batch.images)
+            penalty = penalties.r1(lambda x: self.discriminator(self.seen(x), labels=batch.labels), batch.images)
         self.record(r1=penalty)
         return self.gamma * self.r1_every * penalty
 
@@ -434,6 +449,12 @@ class StyleGAN2(Game):
     def load_rank_state(self, state: dict[str, Tensor]) -> None:
         """Takes a back."""
         self.path_mean = state["path_mean"]
+
+    def seen(self, images: Tensor) -> Tensor:
+        """What the discriminator is shown: images `(N, C, H, W)`, augmented where the run says so."""
+        if self.augment is not None:
+            return self.augment(images)  # type: ignore[no-any-return]
+        return diff_augment(images) if self.fixed_augment else images
 
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are images in the batch."""
