@@ -341,6 +341,17 @@ def test_images_without_a_draw_stay_beside_those_that_move() -> None:
     assert 5 < kept.sum() < 60
 
 
+def test_a_device_that_is_not_waited_for_resamples_all_and_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = noise(16, 3, 8, 8, dtype=torch.float64).requires_grad_()
+    made, gradients = [], []
+    for wait in (False, True):
+        monkeypatch.setattr(pixels, "_would_wait", lambda device, wait=wait: wait)
+        torch.manual_seed(3)
+        made.append(augment(images, 0.2, BGC))
+        gradients.append(torch.autograd.grad((made[-1] ** 3).sum(), images)[0])
+    assert torch.allclose(made[0], made[1]) and torch.allclose(gradients[0], gradients[1])
+
+
 def test_lookup_by_kernel_and_by_elements_agree() -> None:
     images = noise(2, 3, 7, 9, dtype=torch.float64).requires_grad_()
     x, y = torch.rand(2, 5, 6).double() * 8, torch.rand(2, 5, 6).double() * 6

@@ -61,10 +61,15 @@ def warp(images: Tensor, blit: Tensor, geometry: Tensor | None = None) -> Tensor
         return copied
     plain = (geometry == torch.eye(3, device=images.device)).all(2).all(1)
     matrices = geometry.to(images.dtype) @ blit.to(images.dtype)
-    if images.device.type == "cpu":  # elsewhere the host would wait for the number of those to resample
-        moved = (~plain).nonzero()[:, 0]
-        return copied.index_copy(0, moved, _resampled(images[moved], matrices[moved])) if len(moved) else copied
-    return torch.where(plain[:, None, None, None], copied, _resampled(images, matrices))
+    if _would_wait(images.device):
+        return torch.where(plain[:, None, None, None], copied, _resampled(images, matrices))
+    moved = (~plain).nonzero()[:, 0]
+    return copied.index_copy(0, moved, _resampled(images[moved], matrices[moved])) if len(moved) else copied
+
+
+def _would_wait(device: torch.device) -> bool:
+    """Whether the host would have to wait for the device to learn how many images there are to resample."""
+    return device.type != "cpu"
 
 
 def _copied(images: Tensor, matrices: Tensor) -> Tensor:
