@@ -70,10 +70,11 @@ def convolve(
         return _convolution(x, weight, bias, 1, k // 2)
     if resample == "up":
         if k == 1:
-            return upsample(_convolution(x, weight, bias), taps)
-        # A true convolution of the image with zeros between its pixels: the kernel is not mirrored, as in the
-        # authors' code
-        y = fir(_convolution(x, weight.transpose(0, 1), None, 2, adjoint=True), taps, margin, gain=4.0)
+            y = upsample(_convolution(x, weight), taps)
+        else:
+            # A true convolution of the image with zeros between its pixels: the kernel is not mirrored, as in the
+            # authors' code
+            y = fir(_convolution(x, weight.transpose(0, 1), None, 2, adjoint=True), taps, margin, gain=4.0)
         return y if bias is None else y + bias[:, None, None]
     if k == 1:
         return _convolution(downsample(x, taps), weight, bias)
