@@ -324,6 +324,19 @@ def test_shapes_and_options_that_do_not_fit() -> None:
         refused(contents(gan_zoo([6, 5], 5, 3), config={option: value}), option)
 
 
+def test_what_does_not_belong_to_the_networks() -> None:
+    parts = genforce([6, 5], 5, 3, False, 0.0, 7)
+    run = {"models": parts, "optimizers": {"generator": {}}, "running_metadata": {"iter": 3}}
+    file = Contents(Path("run.pth"), "torch", run)
+    assert recognise(file).convert(file).arguments["size"] == 8, "a run's checkpoint"
+    refused(Contents(Path("x.pth"), "torch", {**parts, "encoder": {}}), "holds 'encoder', which this layout does not")
+    refused(Contents(Path("x.pth"), "torch", {**run, "models": {**parts, "encoder": {}}}), "holds 'encoder'")
+    parts["discriminator"]["epoch"] = 3  # type: ignore[assignment]
+    refused(contents(parts), "discriminator holds 'epoch', which is no tensor")
+    several = tensorflow(genforce([6, 5], 5, 3, False, 0.0, 7), False, 2).networks
+    refused(Contents(Path("x.pkl"), "tensorflow", None, networks=(*several, several[0])), "expected G, D and Gs")
+
+
 def test_a_generator_alone_can_be_drawn_from() -> None:
     parts = genforce([6, 5], 5, 3, False, 0.0, 7)
     file = contents({"generator_smooth": parts["generator_smooth"]})

@@ -6,15 +6,20 @@ TensorFlow keeps kernels as (height, width, in, out) and matrices as (in, out); 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ganzoo.convert.containers import Contents, Network
 from ganzoo.convert.layout import Ledger
 from ganzoo.convert.pickles import quoted
+from ganzoo.types import BadCheckpoint
+
+# What genforce's checkpoints of a run hold beside the networks
+GENFORCE_RUN = ("running_metadata", "optimizers", "learning_rates", "running_stats")
 
 BLUR = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
 
@@ -49,6 +54,37 @@ class Critic:
                 f"expected the generator's, {channels} and {widths}"
             )
         return {"dense": self.dense, "group": group if self.statistics else 1}
+
+
+def tables(contents: Contents, *names: str) -> dict[str, Any]:
+    """Those of a torch file's networks that are there, in the order given; a run's checkpoint has them in `models`."""
+    tree = contents.tree if contents.kind == "torch" else None
+    if isinstance(tree, dict) and isinstance(tree.get("models"), dict):
+        tree = tree["models"]
+    return {name: tree[name] for name in names if name in tree} if isinstance(tree, dict) else {}
+
+
+def check_rest(contents: Contents, names: Iterable[str], left_out: Iterable[str]) -> None:
+    """Refuses a torch file that holds more than its networks and what is known not to belong to them."""
+    tree = contents.tree
+    inner = tree["models"] if isinstance(tree.get("models"), dict) else {}
+    known = {*names, *left_out, *(["models"] if inner else [])}
+    over = [key for key in [*tree, *inner] if key not in known]
+    if over:
+        raise BadCheckpoint(f"{contents.path}: holds {quoted(over[0])}, which this layout does not know")
+
+
+def tensorflow_networks(contents: Contents) -> dict[str, Network]:
+    """The networks G, D and Gs of a TensorFlow pickle by their names: a generator at least."""
+    networks = {network.name: network for network in contents.networks}
+    if (
+        len(networks) != len(contents.networks)
+        or not {"G", "Gs"} & networks.keys()
+        or networks.keys() - {"G", "D", "Gs"}
+    ):
+        names = ", ".join(quoted(network.name) for network in contents.networks[:6])
+        raise BadCheckpoint(f"{contents.path}: holds the networks {names}; expected G, D and Gs")
+    return networks
 
 
 def kernel(weight: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from ganzoo.convert.containers import Contents, Network
 from ganzoo.convert.growing import laid_out, mirrored, square
 from ganzoo.convert.layout import Converted, Layout, Ledger
 from ganzoo.convert.pickles import Call, quoted
-from ganzoo.types import BadCheckpoint
 
 # Options of G_paper and D_paper with which the family agrees
 _OPTIONS: dict[str, tuple[Any, ...]] = {
@@ -44,10 +43,6 @@ def _assembled(
 # NVIDIA's TensorFlow
 
 
-def _networks(contents: Contents) -> dict[str, Network]:
-    return {network.name: network for network in contents.networks}
-
-
 def _is_tensorflow(contents: Contents) -> bool:
     return any(
         "4x4/Dense/weight" in network.variables and not network.components and "ToRGB_lod0/weight" in network.variables
@@ -56,11 +51,8 @@ def _is_tensorflow(contents: Contents) -> bool:
 
 
 def _from_tensorflow(contents: Contents) -> Converted:
-    networks = _networks(contents)
-    chosen = networks.get("Gs") or networks.get("G")
-    if chosen is None:
-        raise BadCheckpoint(f"{contents.path}: holds the networks {', '.join(networks)}; expected G, D and Gs")
-    tensors, arguments = _tensorflow_generator(contents, chosen)
+    networks = growing.tensorflow_networks(contents)
+    tensors, arguments = _tensorflow_generator(contents, networks.get("Gs") or networks["G"])
     live = _tensorflow_generator(contents, networks["G"])[0] if "G" in networks else None
     found = None
     if "D" in networks:
@@ -146,41 +138,29 @@ def _check_outputs(ledger: Ledger, critic: growing.Critic, arguments: Mapping[st
 # genforce
 
 
-def _part(contents: Contents, *names: str) -> Mapping[str, Tensor] | None:
-    """The first of a file's dictionaries of tensors that is there; a run's checkpoint has them under `models`."""
-    tree = contents.tree
-    if contents.kind != "torch" or not isinstance(tree, dict):
-        return None
-    tree = tree["models"] if isinstance(tree.get("models"), dict) else tree
-    for name in names:
-        found = tree.get(name)
-        if isinstance(found, dict) and found and all(isinstance(value, Tensor) for value in found.values()):
-            return found
-    return None
+_GENFORCE = ("generator_smooth", "generator", "discriminator")
 
 
 def _is_genforce(contents: Contents) -> bool:
-    found = _part(contents, "generator_smooth", "generator")
-    return found is not None and "layer0.weight" in found and "output0.weight" in found
+    found = next(iter(growing.tables(contents, *_GENFORCE[:2]).values()), None)
+    return isinstance(found, dict) and "layer0.weight" in found and "output0.weight" in found
 
 
 def _from_genforce(contents: Contents) -> Converted:
-    critic = _part(contents, "discriminator")
-    found, classes = None, 0
+    growing.check_rest(contents, _GENFORCE, growing.GENFORCE_RUN)
+    found = growing.tables(contents, *_GENFORCE)
+    critic, classes = None, 0
+    if "discriminator" in found:
+        with Ledger(contents, "discriminator", found["discriminator"]) as ledger:
+            critic = growing.genforce_critic(ledger, blurred=False)
+        classes = critic.outputs - 1
+    made = {name: _genforce_generator(contents, name, found[name], classes) for name in _GENFORCE[:2] if name in found}
+    tensors, arguments = next(iter(made.values()))
     if critic is not None:
-        with Ledger(contents, "discriminator", critic) as ledger:
-            found = growing.genforce_critic(ledger, blurred=False)
-        classes = found.outputs - 1
-    smooth, live = _part(contents, "generator_smooth"), _part(contents, "generator")
-    chosen = smooth or live
-    assert chosen is not None
-    tensors, arguments = _genforce_generator(contents, "generator_smooth" if smooth else "generator", chosen, classes)
-    made = None if live is None else _genforce_generator(contents, "generator", live, classes)[0]
-    if found is not None:
-        arguments |= found.arguments(ledger, arguments["widths"], arguments["channels"], 16)
-        _check_outputs(ledger, found, arguments)
+        arguments |= critic.arguments(ledger, arguments["widths"], arguments["channels"], 16)
+        _check_outputs(ledger, critic, arguments)
     arguments["variant"] = "genforce"
-    return _assembled(arguments, tensors, made, found)
+    return _assembled(arguments, tensors, made["generator"][0] if "generator" in made else None, critic)
 
 
 def _genforce_generator(
@@ -234,16 +214,17 @@ def _config(contents: Contents) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
+_GAN_ZOO = ("avgG", "netG", "netD")
+
+
 def _is_gan_zoo(contents: Contents) -> bool:
-    found = _part(contents, "avgG", "netG")
-    return found is not None and "formatLayer.module.weight" in found
+    found = next(iter(growing.tables(contents, *_GAN_ZOO[:2]).values()), None)
+    return isinstance(found, dict) and "formatLayer.module.weight" in found
 
 
 def _from_gan_zoo(contents: Contents) -> Converted:
-    config = _config(contents)
-    smooth, live, critic = (_part(contents, name) for name in ("avgG", "netG", "netD"))
-    chosen = smooth or live
-    assert chosen is not None
+    growing.check_rest(contents, _GAN_ZOO, ("config", "tmp"))
+    config, found = _config(contents), growing.tables(contents, *_GAN_ZOO)
     alpha, equal = config.get("alpha", 0.0), config.get("equalizedlR", True)
     with Ledger(contents, "config", {}) as ledger:
         classes = growing.whole(ledger, config, "categoryVectorDim", 0)
@@ -257,17 +238,20 @@ def _from_gan_zoo(contents: Contents) -> Converted:
             "lossCriterion": ("WGANGP", "Logistic"),  # the others end in tanh
         }
         growing.check_options(ledger, config, known)
-    part = "netG" if smooth is None else "avgG"
-    tensors, arguments = _gan_zoo_generator(contents, part, chosen, classes, alpha, equal)
-    made = None if live is None else _gan_zoo_generator(contents, "netG", live, classes, alpha, equal)[0]
-    found = None
-    if critic is not None:
-        with Ledger(contents, "netD", critic) as ledger:
-            found = _gan_zoo_critic(ledger, alpha, equal)
-        arguments |= found.arguments(ledger, arguments["widths"], arguments["channels"], 4)
-        _check_outputs(ledger, found, arguments)
+    made = {
+        name: _gan_zoo_generator(contents, name, found[name], classes, alpha, equal)
+        for name in _GAN_ZOO[:2]
+        if name in found
+    }
+    tensors, arguments = next(iter(made.values()))
+    critic = None
+    if "netD" in found:
+        with Ledger(contents, "netD", found["netD"]) as ledger:
+            critic = _gan_zoo_critic(ledger, alpha, equal)
+        arguments |= critic.arguments(ledger, arguments["widths"], arguments["channels"], 4)
+        _check_outputs(ledger, critic, arguments)
     arguments |= {"fused": False, "variant": "gan_zoo"}
-    return _assembled(arguments, tensors, made, found)
+    return _assembled(arguments, tensors, made["netG"][0] if "netG" in made else None, critic)
 
 
 def _gan_zoo_layer(

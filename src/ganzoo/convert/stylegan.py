@@ -15,7 +15,6 @@ from ganzoo.convert.containers import Contents, Network
 from ganzoo.convert.growing import laid_out, mirrored, square
 from ganzoo.convert.layout import Converted, Layout, Ledger
 from ganzoo.convert.pickles import quoted
-from ganzoo.types import BadCheckpoint
 
 _FUSED_FROM = 128  # pixels, where the layers of the authors' code are fused by `auto`
 
@@ -130,10 +129,8 @@ def _is_tensorflow(contents: Contents) -> bool:
 
 
 def _from_tensorflow(contents: Contents) -> Converted:
-    networks = {network.name: network for network in contents.networks}
-    chosen = networks.get("Gs") or networks.get("G")
-    if chosen is None:
-        raise BadCheckpoint(f"{contents.path}: holds the networks {', '.join(networks)}; expected G, D and Gs")
+    networks = growing.tensorflow_networks(contents)
+    chosen = networks.get("Gs") or networks["G"]
     built = _tensorflow_generator(contents, chosen)
     live = _tensorflow_generator(contents, networks["G"]) if "G" in networks else None
     critic = None
@@ -205,32 +202,21 @@ def _tensorflow_generator(contents: Contents, network: Network) -> _Built:
 # genforce
 
 
-def _part(contents: Contents, name: str) -> Mapping[str, Tensor] | None:
-    """One of a file's dictionaries of tensors; a run's checkpoint has them under `models`."""
-    tree = contents.tree
-    if contents.kind != "torch" or not isinstance(tree, dict):
-        return None
-    tree = tree["models"] if isinstance(tree.get("models"), dict) else tree
-    found = tree.get(name)
-    return found if isinstance(found, dict) and all(isinstance(value, Tensor) for value in found.values()) else None
+_GENFORCE = ("generator_smooth", "generator", "discriminator")
 
 
 def _is_genforce(contents: Contents) -> bool:
-    found = _part(contents, "generator_smooth") or _part(contents, "generator")
-    return found is not None and {"synthesis.layer0.style.weight", "synthesis.output0.weight"} <= found.keys()
+    found = next(iter(growing.tables(contents, *_GENFORCE[:2]).values()), None)
+    return isinstance(found, dict) and {"synthesis.layer0.style.weight", "synthesis.output0.weight"} <= found.keys()
 
 
 def _from_genforce(contents: Contents) -> Converted:
-    parts = {name: _part(contents, name) for name in ("generator_smooth", "generator", "discriminator")}
-    made = {
-        name: _genforce_generator(contents, name, found)
-        for name, found in parts.items()
-        if found is not None and name != "discriminator"
-    }
-    built = next(iter(made.values()))
-    critic = None
-    if parts["discriminator"] is not None:
-        with Ledger(contents, "discriminator", parts["discriminator"]) as ledger:
+    growing.check_rest(contents, _GENFORCE, growing.GENFORCE_RUN)
+    found = growing.tables(contents, *_GENFORCE)
+    made = {name: _genforce_generator(contents, name, found[name]) for name in _GENFORCE[:2] if name in found}
+    built, critic = next(iter(made.values())), None
+    if "discriminator" in found:
+        with Ledger(contents, "discriminator", found["discriminator"]) as ledger:
             critic = growing.genforce_critic(ledger, blurred=True)
             _fit(ledger, critic, built, 4)
     return _assembled(built, made.get("generator"), critic, {})
