@@ -6,7 +6,8 @@ Writes a pickle as NVIDIA's code does, with random weights under the names and s
 (G, D and G_ema: 370 MB), and the same tensors as a torch file. Each is then read several times, in a fresh process each
 time, and the median is given: seconds, processor seconds, and the most memory that was resident above what the imports
 took, over the file's size (from the kernel; Linux). `torch.load` stands beside, for the torch file that it can read
-without executing anything. The file is in the system's cache: what is measured is reading, not the disk.
+without executing anything. The last row converts the pickle to a model folder: reading, converting, writing G_ema and
+both players, hashing. The file is in the system's cache: what is measured is reading, not the disk.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ READERS = {
     "torch.load, torch file": (
         "network.pth",
         "import functools, torch; read = functools.partial(torch.load, weights_only=True)",
+    ),
+    "ganzoo, converted": (
+        "network.pkl",
+        "import ganzoo.api, ganzoo.convert, ganzoo.training.saving, ganzoo.families.stylegan2\n"
+        "ganzoo.convert.layouts()\n"
+        "read = lambda path: ganzoo.api.convert(path, to=Path(path).parent / 'model')",
     ),
 }
 MEASURE = """
@@ -61,6 +68,9 @@ def write(folder: Path, table: str) -> None:
         name: ("Discriminator" if name == "D" else "Generator", {"z_dim": 512}, parity_files.from_table(tensors, seed))
         for seed, (name, tensors) in enumerate(parity_files.keys(table).items())
     }
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    for _, _, tensors in networks.values():  # the one constant that is checked when StyleGAN2 is converted
+        tensors |= {name: torch.outer(taps, taps) for name in tensors if name.endswith("resample_filter")}
     networks["G"] = networks["G_ema"]  # a module of its own in the file, with bytes of its own
     parity_files.write_nvidia(folder / "network.pkl", networks)
     torch.save(
