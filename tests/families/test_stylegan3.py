@@ -57,7 +57,7 @@ def test_the_discriminators_adam_makes_room_for_its_lazy_penalty(gamma: float) -
 
 def test_losses_by_their_formulas() -> None:
     """With D's answers known: softplus of each, and R1 of a linear critic, whose gradient is its weight."""
-    game = game_of(gamma=3.0, r1_every=5, magnitude_half_life=1e12)
+    game = game_of(gamma=3.0, r1_every=5, magnitude_half_life=1.6e7)
     batch = batch_of(game)
     weight = torch.linspace(-1, 1, 64).reshape(1, 8, 8)
 
