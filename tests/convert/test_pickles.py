@@ -216,6 +216,13 @@ def test_parts_of_storages_of_old_torch(tmp_path: Path) -> None:
     assert read(put(tmp_path, content))["w"].tolist() == [3, 4]
 
 
+def test_classes_of_old_torch_come_with_their_source_which_is_not_looked_at(tmp_path: Path) -> None:
+    module = b"(" + short("module") + new("a.Net") + short("net.py") + short("import os; os.abort()") + b"tQ"
+    tree = b"}" + short("net") + module + b")\x81" + pickled({"size": 3}) + b"bs"
+    made = read(put(tmp_path, legacy(whole(tree, 2))))["net"]
+    assert (made.function, made.state) == (Global("a", "Net"), {"size": 3})
+
+
 def test_objects_are_recorded(tmp_path: Path) -> None:
     value = argparse.Namespace(size=64, path=[1, 2])
     for protocol in range(6):

@@ -454,6 +454,8 @@ class Storages:
     def __call__(self, identity: Any) -> Any:
         """The storage of a persistent id."""
         if isinstance(identity, tuple) and identity[:1] == ("module",) and len(identity) == 4:
+            if not isinstance(identity[1], Global):
+                raise BadCheckpoint("a module's class is none: damaged")
             return identity[1]  # a class, beside its source text, which is not looked at
         if not isinstance(identity, tuple) or identity[:1] != ("storage",) or len(identity) not in (5, 6):
             raise BadCheckpoint(f"refers to {quoted(identity)} outside its tree; expected a storage")
