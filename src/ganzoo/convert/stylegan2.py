@@ -347,15 +347,12 @@ def _module(contents: Contents, key: str, convert: Callable[[Ledger, Traits], Ma
         linear = re.search(r"(^|\.)(affine|embed|out|skip|torgb)\.activation$", name)
         if name.endswith(".activation") and value != ("linear" if linear else "lrelu"):
             raise ledger.error(f"has the activation {quoted(value)} in {quoted(name)}; expected lrelu")
-    given = module.arguments
-    inner = given.get("synthesis_kwargs", given)
-    clamp = _one(ledger, module, _BOUNDED, inner.get("conv_clamp") if isinstance(inner, dict) else None)
-    traits = Traits(
-        clamp=None if clamp is None else float(clamp),
-        rate=float(_one(ledger, module, r"mapping\.fc\d+\.bias_gain", 0.01)),
-        decay=float(_one(ledger, module, r"mapping\.w_avg_beta", 0.995) or 0.995),
-        group=_one(ledger, module, r"b4\.mbstd\.group_size", 4),
-    )
+    # Attributes say it; where a container has none, the arguments may
+    clamp = _one(ledger, module, _BOUNDED, _given(module, "conv_clamp", _given(module, "synthesis_kwargs.conv_clamp")))
+    rate = _one(ledger, module, r"mapping\.fc\d+\.bias_gain", _given(module, "mapping_kwargs.lr_multiplier", 0.01))
+    decay = _one(ledger, module, r"mapping\.w_avg_beta", _given(module, "mapping_kwargs.w_avg_beta", 0.995))
+    group = _one(ledger, module, r"b4\.mbstd\.group_size", _given(module, "epilogue_kwargs.mbstd_group_size", 4))
+    traits = Traits(None if clamp is None else float(clamp), float(rate), float(decay or 0.995), group)
     return ledger, convert(ledger, traits)
 
 
@@ -365,6 +362,16 @@ def _one(ledger: Ledger, module: Module, pattern: str, default: Any) -> Any:
     if any(value != found[0] for value in found):
         raise ledger.error(f"has different values in {pattern}; one is expected")
     return found[0] if found else default
+
+
+def _given(module: Module, name: str, default: Any = None) -> Any:
+    """An argument of the constructor; `a.b` is the entry b of the argument a."""
+    value: Any = module.arguments
+    for part in name.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return default
+        value = value[part]
+    return value
 
 
 # ---------------------------------------------------------------- NVIDIA, TensorFlow

@@ -488,7 +488,8 @@ class StyleGAN2(Game):
         if z.dim() != 2 or z.shape[1] != self.latent:
             raise BadArgument(f"z has shape {tuple(z.shape)}; (N, {self.latent}) is expected")
         self._check_truncation(truncation, truncation_cutoff)
-        given = self._check_labels(labels, len(z))
+        none = isinstance(labels, Tensor) and labels.dim() == 2 and not labels.shape[1]  # vectors of no classes
+        given = None if none else self._check_labels(labels, len(z))
         with self.inferring():
             given = None if given is None else given.to(self.device)
             return self.averaged.mapping(z.to(self.device), given, truncation, truncation_cutoff)  # type: ignore[no-any-return]
