@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hostile_pickles
 import numpy as np
 import parity_files
 import pytest
 import torch
 
+import ganzoo.api
 import ganzoo.convert
 from ganzoo.convert import Contents, Converted, Layout, Ledger, Module, check_shapes, layouts, open_file, recognise
 from ganzoo.convert.pickles import Call
@@ -185,6 +188,18 @@ def test_the_package_answers_as_the_function_does(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="'to'"):
         answer(tmp_path / "absent.pkl")
     assert sys.modules["ganzoo.convert"] is answer
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_nothing_is_written_of_what_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file.pkl"
+    cases = [content for _, content in hostile_pickles.cases()[::25]]
+    cases.append(pickle.dumps({"weight": np.ones(3)}))  # honest, and of no layout
+    for content in cases:
+        path.write_bytes(content)
+        with pytest.raises(BadCheckpoint):
+            ganzoo.api.convert(path, to=tmp_path / "models" / "made")
+        assert [*tmp_path.rglob("*")] == [path]
 
 
 def test_converted_is_plain() -> None:
