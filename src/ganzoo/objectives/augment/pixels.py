@@ -36,6 +36,7 @@ SYM6: Final = (
     -0.007800708325034148,
 )
 _BEFORE: Final = 5  # taps of SYM6 before that which falls onto a pixel itself
+_BLOCK: Final = 64  # pixels that are filtered by one product of matrices
 _CENTROID: Final = sum(j * tap for j, tap in enumerate(SYM6)) / sum(SYM6)
 
 
@@ -124,19 +125,37 @@ def _mirrored(index: Tensor, size: int) -> Tensor:
 def _magnified(images: Tensor) -> Tensor:
     """One period of the columns, reflected and magnified twice, and two samples more for the lookup beyond its end."""
     n, channels, height, width = images.shape
-    around = torch.arange(-3, _period(height) + 4, device=images.device)  # as far as twelve taps reach
-    pixels = images.index_select(2, _mirrored(around, height)).reshape(n * channels, 1, len(around), width)
-    taps = constant(SYM6, images.device, images.dtype).view(1, 1, -1, 1) * math.sqrt(2)
-    first = 6 + _BEFORE
-    fine = F.conv_transpose2d(pixels, taps, stride=(2, 1))[:, :, first : first + 2 * _period(height) + 2]
-    return fine.reshape(n, channels, -1, width)
+    samples = 2 * _period(height) + 2
+    block = min(_BLOCK, samples // 2)
+    starts = torch.arange(0, samples // 2, block, device=images.device)
+    rows = _mirrored(starts[:, None] + torch.arange(-3, block + 3, device=images.device), height)
+    pixels = images.index_select(2, rows.flatten()).view(n, channels, *rows.shape, width)
+    fine = _filter(range(2 * block), range(-3, block + 3), images.device, images.dtype) @ pixels
+    return fine.view(n, channels, -1, width)[:, :, :samples]
 
 
 def _reduced(images: Tensor) -> Tensor:
-    """The columns, filtered and halved: the transpose of magnifying."""
-    n, channels, height, width = images.shape
-    taps = constant(SYM6, images.device, images.dtype).view(1, 1, -1, 1) / math.sqrt(2)
-    return F.conv2d(images.reshape(n * channels, 1, height, width), taps, stride=(2, 1)).view(n, channels, -1, width)
+    """The columns, from 5 samples before the first pixel to 6 after the last, filtered and halved."""
+    n, channels, samples, width = images.shape
+    height = samples // 2 - 5
+    block = min(_BLOCK, height)
+    starts = torch.arange(0, height, block, device=images.device)
+    rows = 2 * starts[:, None] + torch.arange(2 * block + 10, device=images.device)
+    fine = images.index_select(2, rows.clamp(max=samples - 1).flatten()).view(n, channels, *rows.shape, width)
+    pixels = _filter(range(-5, 2 * block + 5), range(block), images.device, images.dtype).mT @ fine / 2
+    return pixels.view(n, channels, -1, width)[:, :, :height]
+
+
+@cache
+def _filter(samples: range, pixels: range, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The matrix that magnifies pixels to samples by SYM6; half its transpose reduces.
+
+    Multiplying blocks by it is several times as fast as a convolution of one channel, in the derivatives above all.
+    """
+    taps = np.arange(samples.start, samples.stop)[:, None] - 2 * np.arange(pixels.start, pixels.stop) + _BEFORE
+    values = np.where((taps >= 0) & (taps < len(SYM6)), np.take(SYM6, taps, mode="clip"), 0.0)
+    with torch.inference_mode(mode=False):
+        return torch.tensor(values * math.sqrt(2), dtype=dtype, device=device)
 
 
 def _looked_up(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
