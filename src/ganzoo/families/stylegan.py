@@ -25,8 +25,9 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.nn import growing, style
-from ganzoo.nn.growing import BLUR, GAIN, UpConv2d, enlarge
-from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, fir, label_vectors
+from ganzoo.nn.growing import BLUR, GAIN, Conv2d, Linear, UpConv2d, enlarge
+from ganzoo.nn.resampling import fir
+from ganzoo.nn.style import label_vectors
 from ganzoo.objectives import losses, penalties
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
@@ -59,7 +60,7 @@ class Mapping(style.Mapping):
     ) -> None:
         super().__init__(latent, style, layers, count=count, width=width, rate=rate, decay=decay)
         sizes = [2 * latent if classes else latent, *[width] * (layers - 1), style]
-        self.layers = nn.ModuleList(EqualizedLinear(i, o, rate=rate, gain=GAIN) for i, o in pairwise(sizes))
+        self.layers = nn.ModuleList(Linear(i, o, rate=rate, gain=GAIN) for i, o in pairwise(sizes))
         self.classes = classes
         self.label = nn.Parameter(torch.randn(classes, latent)) if classes else None
 
@@ -92,10 +93,10 @@ class StyledLayer(nn.Module):
     def __init__(self, inputs: int, outputs: int, latent: int, size: int, up: bool = False) -> None:
         super().__init__()
         self.constant = None if inputs else nn.Parameter(torch.ones(outputs, size, size))
-        conv = UpConv2d if up else EqualizedConv2d
+        conv = UpConv2d if up else Conv2d
         self.conv = conv(inputs, outputs, 3, bias=False, gain=GAIN) if inputs else None
         self.strength, self.bias = nn.Parameter(torch.zeros(outputs)), nn.Parameter(torch.zeros(outputs))
-        self.affine = EqualizedLinear(latent, 2 * outputs)
+        self.affine = Linear(latent, 2 * outputs)
         self.register_buffer("noise", torch.randn(size, size))
         self.size, self.up = size, up
 
@@ -138,7 +139,7 @@ class Synthesis(growing.Growing):
             layers.append(StyledLayer(below, width, latent, 4 << level, up=True))
             layers.append(StyledLayer(width, width, latent, 4 << level))
         self.layers = nn.ModuleList(layers)
-        self.to_rgb = nn.ModuleList(EqualizedConv2d(width, channels, 1) for width in widths)
+        self.to_rgb = nn.ModuleList(Conv2d(width, channels, 1) for width in widths)
         self.latent, self.count, self.sizes = latent, len(layers), [layer.size for layer in layers]
 
     def forward(self, ws: Tensor, noise: Noise | Sequence[Tensor] = "random") -> Tensor:
