@@ -61,7 +61,6 @@ def test_the_published_size_loads_strictly_and_samples(tmp_path: Path) -> None:
     write_nvidia(
         tmp_path / "t256.pkl",
         {
-            "G": ("Generator", arguments, generator),
             "D": ("Discriminator", {"c_dim": 0, "img_resolution": 256, "img_channels": 3}, critic),
             "G_ema": ("Generator", arguments, generator),
         },

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.nn import alias_free
+from ganzoo.nn.resampling import input_gradients
 from ganzoo.nn.style import Discriminator, Mapping
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import ADA, diff_augment
@@ -276,7 +277,8 @@ class StyleGAN3(Game):
 
     def r1_loss(self, batch: Batch) -> Tensor:
         """gamma/2 E ||grad D(x)||^2, times the batches that it stands for."""
-        penalty = penalties.r1(lambda x: self.discriminator(self.seen(x), labels=batch.labels), batch.images)
+        with input_gradients():
+            penalty = penalties.r1(lambda x: self.discriminator(self.seen(x), labels=batch.labels), batch.images)
         self.record(r1=penalty)
         return self.gamma * self.r1_every * penalty
 
