@@ -10,6 +10,8 @@ import torch.nn.functional as F
 
 from ganzoo.nn import growing
 from ganzoo.nn.growing import DownConv2d, Schedule, UpConv2d
+from ganzoo.nn.resampling import input_gradients
+from ganzoo.objectives import penalties
 from ganzoo.types import BadArgument
 
 
@@ -89,9 +91,8 @@ def test_resampling_and_convolving_as_one_is_both_after_another(side: int) -> No
     weight = up.weight * 1.3 / math.sqrt(27)
     doubled = F.conv2d(x.repeat_interleave(2, 2).repeat_interleave(2, 3), weight, up.bias, padding=1)
     halved = F.avg_pool2d(F.conv2d(x, down.weight * 1.3 / math.sqrt(27), down.bias, padding=1), 2)
-    for learning in (False, True):
-        with torch.set_grad_enabled(learning):
-            assert torch.allclose(up(x), doubled) and torch.allclose(down(x), halved)
+    for training in (False, True):
+        assert torch.allclose(up.train(training)(x), doubled) and torch.allclose(down.train(training)(x), halved)
 
 
 def test_second_derivatives() -> None:
@@ -171,3 +172,26 @@ def test_a_label_chooses_the_score() -> None:
     assert torch.allclose(judge(images, torch.tensor([0.5, 0.5, 0.0]).expand(4, 3)), every[:, :2].mean(1, keepdim=True))
     with pytest.raises(BadArgument, match="labels are needed"):
         judge(images)
+
+
+@pytest.mark.parametrize("blur", [True, False])
+def test_the_gradient_of_a_penalty_on_gradients(blur: bool) -> None:
+    """Against a difference quotient, with the level below still showing."""
+    judge = at(tiny(blur=blur), 0.5)
+    images = torch.randn(4, 2, 16, 16, dtype=torch.float64)
+
+    def penalty() -> torch.Tensor:
+        with input_gradients():
+            return penalties.r1(judge, images)
+
+    parameters = [p for name, p in judge.named_parameters() if p.dim() > 1]
+    directions = [torch.randn_like(parameter) for parameter in parameters]
+    gradients = torch.autograd.grad(penalty(), parameters, allow_unused=True)
+    slope = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True) if g is not None)
+    values = []
+    for step in (1e-6, -2e-6):
+        with torch.no_grad():
+            for parameter, direction in zip(parameters, directions, strict=True):
+                parameter.add_(direction, alpha=step)
+        values.append(float(penalty().detach()))
+    assert slope == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-4)

@@ -23,6 +23,7 @@ from torch.optim import Adam
 
 from ganzoo.nn import growing
 from ganzoo.nn.growing import GAIN, Conv2d, Linear, UpConv2d, enlarge
+from ganzoo.nn.resampling import input_gradients
 from ganzoo.nn.style import label_vectors, normalize_2nd_moment
 from ganzoo.objectives import losses, penalties
 from ganzoo.training.engine import Player
@@ -171,7 +172,8 @@ class ProGAN(Game):
         judged, judged_fake = self.discriminator(images), self.discriminator(fake)
         distance = losses.wasserstein_critic(judged[:, :1], judged_fake[:, :1])
         self.record(wasserstein_estimate=-distance, level_of_detail=self.discriminator.lod)
-        slope = penalties.gradient_penalty(lambda x: self.discriminator(x)[:, :1], images, fake)
+        with input_gradients():
+            slope = penalties.gradient_penalty(lambda x: self.discriminator(x)[:, :1], images, fake)
         loss: Tensor = distance + self.penalty * slope + self.drift * judged[:, :1].float().square().mean()
         return loss + self.classification(judged, batch) + self.classification(judged_fake, batch)
 

@@ -26,7 +26,7 @@ from torch.optim import Adam
 
 from ganzoo.nn import growing, style
 from ganzoo.nn.growing import BLUR, GAIN, Conv2d, Linear, UpConv2d, enlarge
-from ganzoo.nn.resampling import fir
+from ganzoo.nn.resampling import fir, input_gradients
 from ganzoo.nn.style import label_vectors
 from ganzoo.objectives import losses, penalties
 from ganzoo.training.engine import Player
@@ -332,7 +332,8 @@ class StyleGAN(Game):
         """E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2."""
         images = growing.at_level(batch.images, self.level(self.images_seen))
         game = losses.minimax_discriminator(self.judge(images, batch), self.judge(self.fake(batch), batch))
-        penalty = penalties.r1(lambda x: self.judge(x, batch), images)
+        with input_gradients():
+            penalty = penalties.r1(lambda x: self.judge(x, batch), images)
         self.record(r1=penalty, level_of_detail=self.discriminator.lod)
         return game + self.gamma * penalty
 

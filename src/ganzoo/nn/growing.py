@@ -31,6 +31,10 @@ GAIN = math.sqrt(2.0)
 BLUR = (1.0, 2.0, 1.0)
 """StyleGAN's filter, of one axis."""
 
+# Pixels from which resampling and convolution are one in evaluation too: where the authors do so, because StyleGAN's
+# instance normalisation amplifies differences of rounding. While training they always are, which saves half of the time
+_AS_ONE_FROM = 128
+
 
 # ------------------------------------------------------------------------------------------------- how far it has grown
 
@@ -192,7 +196,7 @@ class UpConv2d(Conv2d):
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, 2H, 2W)`, the convolution multiplied by `gain`."""
-        if not _as_one(2 * x.shape[-1]):
+        if not self.training and 2 * x.shape[-1] < _AS_ONE_FROM:
             return super().forward(enlarge(x), gain)
         weight = _widened(self.weight * (self.scale * gain)).flip(2, 3).transpose(0, 1)
         return F.conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
@@ -203,18 +207,9 @@ class DownConv2d(Conv2d):
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, H/2, W/2)`, the convolution multiplied by `gain`."""
-        if not _as_one(x.shape[-1]):
+        if not self.training and x.shape[-1] < _AS_ONE_FROM:
             return shrink(super().forward(x, gain))
         return F.conv2d(x, _widened(self.weight * (self.scale * gain)) / 4, self.bias, stride=2, padding=1)
-
-
-def _as_one(side: int) -> bool:
-    """Whether resampling and convolution are one.
-
-    While learning, where it saves half of the time; otherwise where the authors do so, at sides from 128 on, because
-    StyleGAN's instance normalisation amplifies differences of rounding.
-    """
-    return torch.is_grad_enabled() or side >= 128
 
 
 def _widened(weight: Tensor) -> Tensor:
