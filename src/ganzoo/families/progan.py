@@ -101,7 +101,7 @@ class ProGAN(Game):
         widths: feature maps at 4, 8, 16, ... pixels (table 2); as many as the size needs are used.
         dense: units of the discriminator's last hidden layer; None for as many as at 4 pixels.
         classes: of the labels; 0 for none.
-        start: resolution to begin at; `size` for no growing.
+        start: resolution to begin at; `size` for no growing, as when fine-tuning.
         stabilise: images for which each resolution is learned.
         transition: images over which the next one fades in.
         group: images over which the discriminator takes the standard deviation; 1 for none.

@@ -239,7 +239,7 @@ class StyleGAN(Game):
         mapping_width: of its layers between; None for `style`.
         mapping_rate: its learning-rate multiplier.
         decay: of the running mean of w.
-        start: resolution to begin at; `size` for no growing.
+        start: resolution to begin at; `size` for no growing, as when fine-tuning.
         stabilise: images for which each resolution is learned.
         transition: images over which the next one fades in.
         group: images over which the discriminator takes the standard deviation; 1 for none.
