@@ -357,6 +357,12 @@ def altered(change: str) -> Contents:
         arguments["nonlinearity"] = "relu"
     elif change == "filter":
         arguments["resample_kernel"] = [1, 2, 1]
+    elif change == "multiplier":
+        arguments["mapping_lrmul"] = "fast"
+    elif change == "bound":
+        arguments["conv_clamp"] = [1]
+    elif change == "noise":
+        variables["synthesis/noise99999999999"] = np.zeros((1, 1, 4, 4), np.float32)
     elif change == "label":
         variables["mapping/LabelConcat/weight"] = np.zeros((3, 9), np.float32)
     elif change == "sizes":
@@ -376,6 +382,9 @@ def altered(change: str) -> Contents:
         ("gap", r"has layers for \[4, 16\] pixels"),
         ("activation", "has the nonlinearity 'relu'; expected lrelu"),
         ("filter", "has the filter list; expected"),
+        ("multiplier", "has the learning-rate multiplier 'fast'"),
+        ("bound", "has the bound list; a number above 0"),
+        ("noise", "does not know: 'synthesis/noise99999999999'"),
         ("label", "z and the label are normalised together"),
         ("sizes", "has a live generator of another architecture"),
     ],

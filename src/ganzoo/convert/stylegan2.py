@@ -25,6 +25,7 @@ from ganzoo.convert.layout import Converted, Layout, Ledger
 from ganzoo.convert.pickles import quoted
 from ganzoo.nn.resampling import TAPS
 from ganzoo.nn.style import Mapping as MappingNetwork
+from ganzoo.types import BadCheckpoint
 
 _FAMILY = "stylegan2"
 
@@ -66,7 +67,7 @@ def generator(ledger: Ledger, traits: Traits) -> Made:
         BadCheckpoint: for tensors that are missing, over or of another shape.
     """
     check_filters(ledger)
-    sizes = _sizes(ledger, r"synthesis\.b(\d+)\.conv1\.weight")
+    sizes = _sizes(ledger, r"synthesis\.b(\d{1,6})\.conv1\.weight")
     style = _sides(ledger, "synthesis.b4.conv1.affine.weight", 2)[1]
     widths = [_sides(ledger, f"synthesis.b{size}.conv1.weight", 4)[0] for size in sizes]
     channels = _sides(ledger, f"synthesis.b{sizes[-1]}.torgb.weight", 4)[0]
@@ -183,7 +184,7 @@ def discriminator(ledger: Ledger, traits: Traits, rate: float = 0.01) -> Made:
     """
     check_filters(ledger)
     made: dict[str, Tensor] = {}
-    sizes = [4, *_sizes(ledger, r"b(\d+)\.conv0\.weight", 8)]
+    sizes = [4, *_sizes(ledger, r"b(\d{1,6})\.conv0\.weight", 8)]
     widths = [_sides(ledger, "b4.conv.weight", 4)[0]]
     widths += [_sides(ledger, f"b{size}.conv0.weight", 4)[0] for size in sizes[1:]]
     channels = _sides(ledger, f"b{sizes[-1]}.fromrgb.weight", 4)[1]
@@ -352,8 +353,24 @@ def _module(contents: Contents, key: str, convert: Callable[[Ledger, Traits], Ma
     rate = _one(ledger, module, r"mapping\.fc\d+\.bias_gain", _given(module, "mapping_kwargs.lr_multiplier", 0.01))
     decay = _one(ledger, module, r"mapping\.w_avg_beta", _given(module, "mapping_kwargs.w_avg_beta", 0.995))
     group = _one(ledger, module, r"b4\.mbstd\.group_size", _given(module, "epilogue_kwargs.mbstd_group_size", 4))
-    traits = Traits(None if clamp is None else float(clamp), float(rate), float(decay or 0.995), group)
+    traits = _traits(ledger, clamp, rate, decay, group)
     return ledger, convert(ledger, traits)
+
+
+def _traits(ledger: Ledger, clamp: Any = None, rate: Any = 0.01, decay: Any = None, group: Any = 4) -> Traits:
+    """Checks what a file says beside its tensors, which may be anything."""
+    for name, value in {"bound": clamp, "learning-rate multiplier": rate, "decay": decay, "group": group}.items():
+        sound = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6
+        if not sound and not (value is None and name != "learning-rate multiplier"):
+            raise ledger.error(f"has the {name} {quoted(value)}; a number above 0 is expected")
+    if decay is not None and decay >= 1:
+        raise ledger.error(f"has the decay {quoted(decay)}; a number below 1 is expected")
+    return Traits(
+        None if clamp is None else float(clamp),
+        float(rate),
+        0.995 if decay is None else float(decay),
+        None if group is None else int(group),
+    )
 
 
 def _one(ledger: Ledger, module: Module, pattern: str, default: Any) -> Any:
@@ -407,7 +424,7 @@ def _tf_generator(contents: Contents, network: Network) -> tuple[Ledger, Made]:
     made |= ledger.rename({r"mapping/LabelEmbed/weight": "mapping.embed.weight"}, _dense)
     made |= ledger.rename({r"mapping/LabelEmbed/bias": "mapping.embed.bias"})
     made["synthesis.b4.const"] = ledger.take("synthesis/4x4/Const/const", (1, -1, 4, 4))[0]
-    largest = max((int(m[1]) for n in ledger if (m := re.match(r"synthesis/(\d+)x\1/", n))), default=4)
+    largest = max((int(m[1]) for n in ledger if (m := re.match(r"synthesis/(\d{1,6})x\1/", n))), default=4)
     # Of the networks that grew, only the image of the last resolution counts
     ledger.ignore(r"synthesis/ToRGB_lod[1-9]\d*/\w+")
     layers = {r"(\d+)x\1/Conv": r"b\1.conv1", r"(\d+)x\1/Conv0_up": r"b\1.conv0", r"(\d+)x\1/Conv1": r"b\1.conv1"}
@@ -423,16 +440,12 @@ def _tf_generator(contents: Contents, network: Network) -> tuple[Ledger, Made]:
         ]
         for kind, name, change in kinds:
             made |= ledger.rename({rf"synthesis/{theirs}/{kind}": f"synthesis.{ours}.{name}"}, change)
-    for name in ledger.names(r"synthesis/noise\d+"):
+    for name in ledger.names(r"synthesis/noise\d{1,2}"):
         size, layer = _place(int(name.removeprefix("synthesis/noise")))
         made[f"synthesis.b{size}.{layer}.noise_const"] = ledger.take(name, (1, 1, size, size))[0, 0]
     ledger.close()
-    clamp = arguments.get("conv_clamp")
-    traits = Traits(
-        clamp=None if clamp is None else float(clamp),
-        rate=float(arguments.get("mapping_lrmul", 0.01)),
-        decay=float(arguments.get("dlatent_avg_beta") or arguments.get("w_avg_beta") or 0.995),
-    )
+    decay = arguments.get("dlatent_avg_beta", arguments.get("w_avg_beta"))
+    traits = _traits(ledger, arguments.get("conv_clamp"), arguments.get("mapping_lrmul", 0.01), decay)
     named = Ledger(contents, network.name, made)
     return named, generator(named, traits)
 
@@ -441,7 +454,7 @@ def _tf_discriminator(contents: Contents, network: Network, rate: float) -> Made
     arguments, ledger = network.arguments, Ledger(contents, network.name, network.variables)
     _check_tf(ledger, arguments, ("nonlinearity",))
     _grown(ledger, "lod")
-    largest = max((int(m[1]) for n in ledger if (m := re.match(r"(\d+)x\1/", n))), default=4)
+    largest = max((int(m[1]) for n in ledger if (m := re.match(r"(\d{1,6})x\1/", n))), default=4)
     ledger.ignore(r"FromRGB_lod[1-9]\d*/\w+")
     layers = {"FromRGB_lod0": f"b{largest}.fromrgb", r"(\d+)x\1/FromRGB": r"b\1.fromrgb", "4x4/Conv": "b4.conv"}
     layers |= {
@@ -458,12 +471,8 @@ def _tf_discriminator(contents: Contents, network: Network, rate: float) -> Made
     ledger.close()
     if arguments.get("label_size", 0) and "mapping.embed.weight" not in made:
         raise ledger.error("is conditional as StyleGAN2's first code was: one score a class")
-    clamp = arguments.get("conv_clamp")
-    traits = Traits(
-        clamp=None if clamp is None else float(clamp),
-        rate=float(arguments.get("mapping_lrmul", 0.1)),
-        group=arguments.get("mbstd_group_size", 4),
-    )
+    group = arguments.get("mbstd_group_size", 4) or None  # 0 is for no such statistics
+    traits = _traits(ledger, arguments.get("conv_clamp"), arguments.get("mapping_lrmul", 0.1), None, group)
     return discriminator(Ledger(contents, network.name, made), traits, rate)
 
 
@@ -472,7 +481,7 @@ def _check_tf(ledger: Ledger, arguments: Mapping[str, Any], activations: tuple[s
         if arguments.get(name, "lrelu") != "lrelu":
             raise ledger.error(f"has the {name} {quoted(arguments[name])}; expected lrelu")
     kernel = arguments.get("resample_kernel", [1, 3, 3, 1])
-    if not isinstance(kernel, (list, tuple)) or [float(tap) for tap in kernel] != list(TAPS):
+    if not isinstance(kernel, (list, tuple)) or list(kernel) != list(TAPS):
         raise ledger.error(f"has the filter {quoted(kernel)}; expected [1, 3, 3, 1]")
 
 
@@ -530,7 +539,7 @@ def _r_generator(contents: Contents, key: str, center: Any) -> tuple[Ledger, Mad
     ledger = _tensors(contents, key)
     check_filters(ledger, r".*\.kernel", gain=4.0)
     made: dict[str, Tensor] = {}
-    for name in ledger.names(r"style\.\d+\.(weight|bias)"):
+    for name in ledger.names(r"style\.\d{1,3}\.(weight|bias)"):
         _, number, kind = name.split(".")
         made[f"mapping.fc{int(number) - 1}.{kind}"] = ledger.take(name)
     made["synthesis.b4.const"] = ledger.take("input.input", (1, -1, 4, 4))[0]
@@ -549,7 +558,7 @@ def _r_generator(contents: Contents, key: str, center: Any) -> tuple[Ledger, Mad
             continue
         made[f"{target}.bias"] = ledger.take(f"{source}.activate.bias")
         made[f"{target}.noise_strength"] = ledger.take(f"{source}.noise.weight", (1,))[0]
-    for name in ledger.names(r"noises\.noise_\d+"):
+    for name in ledger.names(r"noises\.noise_\d{1,2}"):
         size, layer = _place(int(name.removeprefix("noises.noise_")))
         made[f"synthesis.b{size}.{layer}.noise_const"] = ledger.take(name, (1, 1, size, size))[0, 0]
     ledger.close()
@@ -563,14 +572,16 @@ def _estimated(contents: Contents, made: Mapping[str, Tensor]) -> Tensor:
     layers = {name: value for name, value in made.items() if name.startswith("mapping.")}
     arguments, tensors = mapping(Ledger(contents, "style", layers), "mapping.")
     style = len(tensors[f"mapping.layers.{arguments['mapping_layers'] - 1}.bias"])
+    if max(arguments["latent"], style, arguments["mapping_width"] or 0) > 8192:
+        raise BadCheckpoint(f"{contents.path}: maps {arguments['latent']} values to {style}; 512 are usual")
     network = MappingNetwork(
         arguments["latent"], style, arguments["mapping_layers"], width=arguments["mapping_width"], decay=None
     )
     network.load_state_dict({name.removeprefix("mapping."): value for name, value in tensors.items()})
-    z = torch.from_numpy(np.random.RandomState(0).randn(10_000, arguments["latent"])).float()
+    rng = np.random.RandomState(0)
     with torch.no_grad():
-        mean: Tensor = network(z).mean(0)
-    return mean
+        parts = [network(torch.from_numpy(rng.randn(1000, arguments["latent"])).float()).mean(0) for _ in range(10)]
+    return torch.stack(parts).mean(0)
 
 
 def _r_discriminator(contents: Contents) -> Made:
