@@ -231,9 +231,9 @@ class _Filtered(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, up_filter: Tensor, down_filter: Tensor, plan: _Plan) -> Tensor:
         ctx.save_for_backward(x, up_filter, down_filter)
         ctx.plan = plan
-        flat = x.reshape(-1, *x.shape[2:])
+        flat = x.flatten(0, 1)
         y = x.new_empty(plan.output_shape(x))
-        made = y.view(-1, *y.shape[2:])
+        made = y.flatten(0, 1)
         up, down = plan.upsampler(up_filter), plan.downsampler(down_filter)
         for part in plan.chunks(len(flat)):
             made[part] = down(plan.activate(up(flat[part])))
@@ -251,9 +251,9 @@ class _Pushed(torch.autograd.Function):
     def forward(ctx: Any, v: Tensor, x: Tensor, up_filter: Tensor, down_filter: Tensor, plan: _Plan) -> Tensor:
         ctx.save_for_backward(x, up_filter, down_filter)
         ctx.plan = plan
-        flat, direction = x.reshape(-1, *x.shape[2:]), v.reshape(-1, *x.shape[2:])
+        flat, direction = x.flatten(0, 1), v.flatten(0, 1)
         y = x.new_empty(plan.output_shape(x))
-        made = y.view(-1, *y.shape[2:])
+        made = y.flatten(0, 1)
         up, down = plan.upsampler(up_filter), plan.downsampler(down_filter)
         for part in plan.chunks(len(flat)):
             made[part] = down(plan.differential(up(flat[part]), up(direction[part])))
@@ -271,7 +271,7 @@ class _Pulled(torch.autograd.Function):
     def forward(ctx: Any, g: Tensor, x: Tensor, up_filter: Tensor, down_filter: Tensor, plan: _Plan) -> Tensor:
         ctx.save_for_backward(x, up_filter, down_filter)
         ctx.plan = plan
-        flat, given = x.reshape(-1, *x.shape[2:]), g.reshape(-1, *g.shape[2:])
+        flat, given = x.flatten(0, 1), g.flatten(0, 1)
         made = torch.empty_like(flat)
         up, back = plan.upsampler(up_filter), plan.upsampler_adjoint(up_filter)
         spread = plan.downsampler_adjoint(down_filter)
