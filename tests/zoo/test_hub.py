@@ -240,7 +240,7 @@ def test_a_model_without_weights_says_what_there_is_instead(tmp_path: Path, monk
     from ganzoo.zoo import catalogue, hub
 
     with pytest.raises(BadArgument, match=r"does not read its authors' file \(https://api\.ngc\.nvidia\.com/.*pkl\)"):
-        hub.locate("stylegan2-ffhq")
+        hub.locate("biggan-deep-128")
     recipe = tmp_path / "recipes" / "wgan_gp" / "x.yaml"
     found = catalogue.Entry("wgan-gp-x", "wgan_gp", "recipe", "unconditional", "x", recipe=recipe)
     monkeypatch.setattr(catalogue, "find", lambda name: found)

@@ -35,9 +35,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--labels", type=str, default=None, help="one class for all or one a seed, such as 3 or 0-9")
     made.add_argument("--truncation", type=float, default=None, help="where the family defines one")
     made.add_argument("--truncation_cutoff", type=int, default=None, help="layers from this one on are not truncated")
-    made.add_argument(
-        "--noise", type=str, default=None, help="random, const or none, where there are noise inputs"
-    )
+    made.add_argument("--noise", type=str, default=None, help="random, const or none, where there are noise inputs")
     made.add_argument("--out", type=str, default="samples.png", help="a .png for a grid, else a folder of pictures")
     made.add_argument("--columns", type=int, default=None, help="of the grid")
     made.add_argument("--batch_size", type=int, default=None, help="pictures made at a time")

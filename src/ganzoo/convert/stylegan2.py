@@ -12,7 +12,7 @@ only served that (the images of the lower resolutions) is left out once they hav
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -315,16 +315,25 @@ def _is_nvidia(contents: Contents) -> bool:
 
 
 def _from_nvidia(contents: Contents) -> Converted:
-    generators = {key: m for key, m in contents.modules.items() if "synthesis.b4.const" in m.tensors}
-    critics = {key: m for key, m in contents.modules.items() if "b4.out.weight" in m.tensors}
-    key = "G_ema" if "G_ema" in generators else next(iter(generators))
+    generators = roles(contents, ("G_ema", "G"), "synthesis.b4.const")
+    critics = roles(contents, ("D",), "b4.out.weight")
+    key = generators[0]
     ledger, averaged = _module(contents, key, generator)
     live = _module(contents, "G", generator)[1] if "G" in generators and key != "G" else None
     critic = None
     if critics:
         rate = averaged[0]["mapping_rate"]
-        critic = nvidia_discriminator(contents, next(iter(critics)), rate)
+        critic = nvidia_discriminator(contents, critics[0], rate)
     return joined(_NVIDIA, averaged, live, critic, ledger)
+
+
+def roles(contents: Contents, keys: Sequence[str], marker: str) -> list[str]:
+    """The modules of one role: those under the keys that NVIDIA's code gives them, else those with a certain tensor.
+
+    By their keys first, so that a module which lacks that tensor is refused rather than overlooked.
+    """
+    named = [key for key in keys if key in contents.modules]
+    return named or [key for key, module in contents.modules.items() if marker in module.tensors]
 
 
 def nvidia_discriminator(contents: Contents, key: str = "D", rate: float = 0.01) -> Made:
@@ -401,8 +410,10 @@ def _is_tensorflow(contents: Contents) -> bool:
 
 
 def _from_tensorflow(contents: Contents) -> Converted:
-    generators = [n for n in contents.networks if "synthesis/4x4/Conv/mod_weight" in n.variables]
-    critics = [n for n in contents.networks if "Output/weight" in n.variables]
+    critics = [n for n in contents.networks if n.name == "D" or "Output/weight" in n.variables]
+    generators = [n for n in contents.networks if not any(n is critic for critic in critics)]
+    if not generators:
+        raise BadCheckpoint(f"{contents.path}: holds no generator beside its discriminator")
     # G, D, Gs: the last generator is the averaged one
     ledger, averaged = _tf_generator(contents, generators[-1])
     live = _tf_generator(contents, generators[0])[1] if len(generators) > 1 else None

@@ -17,7 +17,7 @@ from torch import Tensor
 from ganzoo.convert.containers import Contents, Module
 from ganzoo.convert.layout import Converted, Layout, Ledger
 from ganzoo.convert.pickles import quoted
-from ganzoo.convert.stylegan2 import mapping, nvidia_discriminator
+from ganzoo.convert.stylegan2 import mapping, nvidia_discriminator, roles
 from ganzoo.nn.alias_free import Signal, factors, schedule
 from ganzoo.types import BadArgument
 
@@ -33,9 +33,9 @@ def _is_nvidia(contents: Contents) -> bool:
 
 
 def _from_nvidia(contents: Contents) -> Converted:
-    generators = [key for key, module in contents.modules.items() if "synthesis.input.freqs" in module.tensors]
-    critics = [key for key, module in contents.modules.items() if "b4.out.weight" in module.tensors]
-    key = "G_ema" if "G_ema" in generators else generators[0]
+    generators = roles(contents, ("G_ema", "G"), "synthesis.input.freqs")
+    critics = roles(contents, ("D",), "b4.out.weight")
+    key = generators[0]
     arguments, averaged = _generator(contents, key)
     live = averaged
     if "G" in generators and key != "G":

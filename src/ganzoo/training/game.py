@@ -382,6 +382,10 @@ class Game(L.LightningModule, ABC):
         modules = [module for name in self.networks() for module in getattr(self, name).modules()]
         self._statistics = [module._buffers for module in modules if module._buffers]
         if self.engine.compile:
+            guards = torch._dynamo.config
+            if hasattr(guards, "skip_tensor_guards_with_matching_dict_tags"):
+                # torch 2.11 overlooked that a move switches parameters off and on, and ran the graph without gradients
+                guards.skip_tensor_guards_with_matching_dict_tags = False
             options = {"backend": self.engine.compile} if isinstance(self.engine.compile, str) else {}
             for name in self.networks():
                 getattr(self, name).compile(**options)
