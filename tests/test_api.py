@@ -287,8 +287,8 @@ def test_an_authors_checkpoint_becomes_a_model_that_loads_and_can_be_trained_on(
     assert ganzoo.verify(folder)["tensors"] > 0
     players = ganzoo.load(folder, players=True)
     live = ganzoo.load(api.convert(fixture(name), to=tmp_path / "live", generator="live"))
-    own = players.generator.state_dict()
-    assert all(torch.equal(value, own[key]) for key, value in live.generator.state_dict().items())
+    own, now = players.player_tensors(), live.inference_tensors()
+    assert all(torch.equal(value, own[key]) for key, value in now.items())
     assert not torch.equal(live.sample(2, seed=3), images), "the fixtures' average differs from the live generator"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import struct
@@ -120,12 +121,12 @@ def test_a_run_is_written_for_wandb_without_an_account(tmp_path: Path) -> None:
     """Reads the run back from wandb's own file: every number of the log, at its step, and every preview."""
     pytest.importorskip("wandb")
     run = train(tmp_path, "wandb")
-    from wandb.proto import wandb_internal_pb2
+    messages: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
 
     (file,) = run.rglob("*.wandb")
     rows: list[dict[str, Any]] = []
     for data in records(file):
-        record = wandb_internal_pb2.Record()
+        record = messages.Record()
         record.ParseFromString(data)
         if record.WhichOneof("record_type") == "history":
             items = record.history.item
@@ -150,10 +151,10 @@ def test_a_run_is_written_for_tensorboard(tmp_path: Path) -> None:
     run = train(tmp_path, "tensorboard")
     import io
 
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    events_of: Any = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
 
     (file,) = run.rglob("events.out.tfevents.*")
-    events = EventAccumulator(str(file.parent), size_guidance={"images": 0, "scalars": 0})
+    events = events_of.EventAccumulator(str(file.parent), size_guidance={"images": 0, "scalars": 0})
     events.Reload()
     written = log_of(run)
     for key in ("generator_loss", "discriminator_loss", "images_seen"):

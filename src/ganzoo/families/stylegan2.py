@@ -295,6 +295,7 @@ class StyleGAN2(Game):
             for the images themselves.
         augment_target: the overfitting that ADA holds.
         augment_images: images in which ADA's probability can go from 0 to 1.
+        augment_start: where that probability begins; small data, and fine-tuning on them, may begin high.
         lr: learning rate of both players.
         betas: Adam's decay rates.
     """
@@ -337,6 +338,7 @@ class StyleGAN2(Game):
         augment: Literal["ada", "diff"] | None = None,
         augment_target: Share = 0.6,
         augment_images: Positive = 500_000,
+        augment_start: Share = 0.0,
         lr: Weight = 0.002,
         betas: tuple[Share, Share] = (0.0, 0.99),
     ) -> None:
@@ -373,7 +375,8 @@ class StyleGAN2(Game):
         self.path, self.path_every, self.path_shrink, self.path_decay = path, path_every, path_shrink, path_decay
         self.path_mean = torch.zeros((), device="cpu")  # a: equal on all ranks
         self._path_means: list[Tensor] = []  # that the slices of a move found
-        self.augment = ADA(target=augment_target, images=augment_images) if augment == "ada" else None
+        ada = partial(ADA, p=augment_start, target=augment_target, images=augment_images)
+        self.augment = ada() if augment == "ada" else None
         self.fixed_augment = augment == "diff"
         self.lr, self.betas = lr, betas
 
@@ -390,7 +393,12 @@ class StyleGAN2(Game):
         }
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """An update of each player, and every so often a step on its penalty alone."""
+        """An update of each player, and every so often a step on its penalty alone.
+
+        A conditional model that goes on with pictures without labels takes them all for its first class.
+        """
+        if self.classes is not None and batch.labels is None:
+            batch = batch._replace(labels=torch.zeros(len(batch.images), dtype=torch.long, device=self.device))
         self.move("generator", self.generator_loss, batch)
         if self.path and self.turn(every=self.path_every):
             some = batch.part(0, max(len(batch.images) // self.path_shrink, 1))

@@ -126,6 +126,7 @@ class StyleGAN3(Game):
             for the images themselves.
         augment_target: the overfitting that ADA holds.
         augment_images: images in which ADA's probability can go from 0 to 1.
+        augment_start: where that probability begins; small data, and fine-tuning on them, may begin high.
         magnitude_half_life: images after which a layer's running magnitude has forgotten one half.
         lr: learning rate of the generator.
         discriminator_lr: of the discriminator.
@@ -175,6 +176,7 @@ class StyleGAN3(Game):
         augment: Literal["ada", "diff"] | None = None,
         augment_target: Share = 0.6,
         augment_images: Positive = 500_000,
+        augment_start: Share = 0.0,
         magnitude_half_life: Scale = 20_000.0,
         lr: Weight = 0.0025,
         discriminator_lr: Weight = 0.002,
@@ -230,7 +232,8 @@ class StyleGAN3(Game):
         self.gamma, self.r1_every = gamma, r1_every
         self.blur = (10.0 if rotates else 0.0) if blur is None else blur
         self.blur_images, self.magnitude_half_life = blur_images, magnitude_half_life
-        self.augment = ADA(target=augment_target, images=augment_images) if augment == "ada" else None
+        ada = partial(ADA, p=augment_start, target=augment_target, images=augment_images)
+        self.augment = ada() if augment == "ada" else None
         self.fixed_augment = augment == "diff"
         self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
 
