@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,12 +54,16 @@ def run(arguments: Any) -> int:
     if out.suffix.lower() in (".jpg", ".jpeg", ".webp", ".gif", ".bmp"):
         raise BadArgument(f"--out is {out}; a grid is written as .png, and a folder's name has no such ending")
 
-    import torch
+    gc.disable()  # looking for garbage among all that the imports make takes a tenth of the whole command
+    try:
+        import torch
 
-    from ganzoo import api
-    from ganzoo.data.pictures import save_grid
+        from ganzoo import api
+        from ganzoo.data.pictures import save_grid
 
-    model = api.load(arguments.model, device=arguments.device or best_device())
+        model = api.load(arguments.model, device=arguments.device or best_device())
+    finally:
+        gc.enable()
     named = ("truncation", "truncation_cutoff", "noise")
     options = {name: getattr(arguments, name) for name in named if getattr(arguments, name) is not None}
     pictures = []
