@@ -50,12 +50,16 @@ class Layout:
         family: the family that it becomes.
         recognises: whether a file is of this layout, judged by names and arguments, without converting it.
         convert: the conversion; raises `BadCheckpoint` where tensors are missing, over or of other shapes.
+        discriminator: adds the discriminator (or critic) where its authors keep it in a file of its own: from that file
+            and what `convert` made of the generator's, a `Converted` with `players`, whose arguments the second file
+            may make more exact; None where there is no such file.
     """
 
     name: str
     family: str
     recognises: Callable[[Contents], bool]
     convert: Callable[[Contents], Converted]
+    discriminator: Callable[[Contents, Converted], Converted] | None = None
 
 
 class Ledger:
