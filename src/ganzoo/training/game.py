@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import lightning as L
 import numpy as np
@@ -29,6 +29,9 @@ from ganzoo.training import strategy as _strategy  # noqa: F401  # registers `dd
 from ganzoo.training.engine import Absent, Engine, MovingAverage, Player, begin_stream, stream_seed
 from ganzoo.types import BadArgument, Batch, Card, TrainingStopped
 from ganzoo.zoo.checkpoint import check_strict
+
+if TYPE_CHECKING:
+    from ganzoo.data.batch import Images
 
 _PATIENCE = 20  # moves of one player with non-finite gradients, in a row, after which a run stops
 
@@ -139,6 +142,17 @@ class Game(L.LightningModule, ABC):
 
     def load_rank_state(self, state: dict[str, Tensor]) -> None:
         """Takes back what `rank_state` gave."""
+
+    def pictures(self, real: Images | None) -> dict[str, Tensor]:
+        """What a model of this family shows beside its samples, such as reconstructions; nothing unless overridden.
+
+        Args:
+            real: the opened test split; None where there is none at hand. What needs it is then left out.
+
+        Returns:
+            By name (small letters, digits and hyphens) a table of images `(rows, columns, C, H, W)` in [-1, 1].
+        """
+        return {}
 
     # ---------------------------------------------------------------- the verb
 
