@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +24,10 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from ganzoo.objectives.penalties import eager
+from ganzoo.training import inference
 from ganzoo.training import strategy as _strategy  # noqa: F401  # registers `ddp_game` with Lightning
 from ganzoo.training.engine import Absent, Engine, MovingAverage, Player, begin_stream, stream_seed
-from ganzoo.types import BadArgument, Batch, Card, TrainingStopped
+from ganzoo.types import BadArgument, BadData, Batch, Card, TrainingStopped
 from ganzoo.zoo.checkpoint import check_strict
 
 if TYPE_CHECKING:
@@ -59,9 +59,12 @@ class Game(L.LightningModule, ABC):
         engine: the options of a run that the paper is not about.
         images_seen: real images that all ranks have seen; schedules follow it.
         batches_seen: batches begun; `turn`, the random streams and the sampler follow it.
-        shape: `(C, H, W)` of an image, or `(d,)` of a point.
+        shape: `(C, H, W)` of an image that the model makes, or `(d,)` of a point.
+        source_shape: of an image that a translation starts from; `shape` unless a family sets it.
+        directions: the names of the translations that a family can do, its first by default; none for most families.
+        stride: sides of images to be translated are padded to its multiples.
         classes: number of classes of a conditional family; None otherwise.
-        latent: length of z.
+        latent: length of z; 0 where a family translates and draws nothing of its own.
         arguments: the arguments of the constructor, resolved, as plain JSON values.
         card, provenance: what a loaded model is and where it came from; None for a fresh one.
     """
@@ -72,9 +75,12 @@ class Game(L.LightningModule, ABC):
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
     coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples: ranks then differ from a joined batch
     label_vectors: ClassVar[bool] = False  # whether labels may be vectors `(N, classes)` instead of class indices
+    labelled: ClassVar[bool] = False  # whether it learns from labels, so that its data have `classes` classes
 
     shape: tuple[int, ...]
     latent: int
+    directions: tuple[str, ...] = ()
+    stride: int = 1
     classes: int | None = None
     arguments: dict[str, Any]
     card: Card | None = None
@@ -99,6 +105,7 @@ class Game(L.LightningModule, ABC):
         self.batches_seen = 0
         self.latest: dict[str, float] = {}  # the last line of the log,
         self.latest_step = 0  # and its step
+        self._source_shape: tuple[int, ...] | None = None
         self._averages = nn.ModuleDict()
         self._movers: dict[str, _Mover] = {}
         self._statistics: list[dict[str, Tensor | None]] = []  # the buffers of the live networks' modules, by name
@@ -135,6 +142,20 @@ class Game(L.LightningModule, ABC):
             rngs: each image's stream, from which z and then the label were drawn; noise inputs are drawn next.
         """
         return self.generate(z, labels)
+
+    def transform(self, images: Tensor, direction: str) -> Tensor:
+        """Maps a batch of images for `translate`, whose further options are the keyword arguments that a family adds.
+
+        A family whose translations draw random numbers adds `seeds`, which are given to it: one an image.
+
+        Args:
+            images: `(n, C, H, W)` in [-1, 1] on the model's device, with sides that are multiples of `stride`.
+            direction: one of `directions`.
+
+        Returns:
+            `(n, C, H, W)` with the same sides; it is clamped to [-1, 1].
+        """
+        raise NotImplementedError(f"{type(self).__name__} names directions and does not implement transform.")
 
     def rank_state(self) -> dict[str, Tensor]:
         """Tensors beside parameters and buffers that this rank alone holds, such as an image pool."""
@@ -194,6 +215,28 @@ class Game(L.LightningModule, ABC):
     def turn(self, every: int) -> bool:
         """Whether this batch is the last of a group of `every`: the generator's turn, or a lazy penalty's."""
         return self.batches_seen % every == 0
+
+    def labels_of(self, batch: Batch) -> Tensor:
+        """The labels of a batch: class indices `(N,)`, or vectors where the data have some.
+
+        Raises:
+            BadData: if the data have none.
+        """
+        if batch.labels is None:
+            raise BadData(f"{type(self).__name__} learns from labels, and the data have none; give data with classes")
+        return batch.labels
+
+    def targets_of(self, batch: Batch) -> Tensor:
+        """The images of the other domain `(N, C, H, W)`, which stand at their partners' places where data are paired.
+
+        Raises:
+            BadData: if the data have none.
+        """
+        if batch.targets is None:
+            raise BadData(
+                f"{type(self).__name__} translates, and the data have one domain; give Pairs, Unpaired or EmojiPairs"
+            )
+        return batch.targets
 
     def record(self, **values: Tensor) -> None:
         """Notes scalars for the log, which holds their mean since its last line."""
@@ -521,7 +564,7 @@ class Game(L.LightningModule, ABC):
         Raises:
             BadArgument: for a seed or label out of range, or labels for a family without classes.
         """
-        return self._draw(_streams(seeds), self._check_labels(labels, len(seeds)))
+        return self._draw(inference.streams(seeds), self._check_labels(labels, len(seeds)))
 
     def _draw(self, rngs: Sequence[np.random.RandomState], given: Tensor | None) -> tuple[Tensor, Tensor | None]:
         z, drawn = [], []
@@ -535,27 +578,7 @@ class Game(L.LightningModule, ABC):
     def _check_labels(self, labels: Sequence[int] | Tensor | int | None, n: int) -> Tensor | None:
         if labels is None:
             return None
-        if self.classes is None:
-            raise BadArgument(f"{type(self).__name__} has no classes, so no labels can be given")
-        tensor = torch.as_tensor(labels).cpu()
-        if self.label_vectors and tensor.dim() > 0 and (tensor.dim() == 2 or tensor.is_floating_point()):
-            return self._check_vectors(tensor, n)
-        tensor = tensor.expand(n) if tensor.dim() == 0 else tensor
-        if tensor.dim() != 1 or len(tensor) not in (1, n) or tensor.is_floating_point() or tensor.is_complex():
-            raise BadArgument(f"labels have shape {tuple(tensor.shape)}; {n} class indices, or one, are expected")
-        if not bool(((tensor >= 0) & (tensor < self.classes)).all()):
-            worst = int(tensor[(tensor < 0) | (tensor >= self.classes)][0])
-            raise BadArgument(f"label {worst} is out of range; classes run from 0 to {self.classes - 1}")
-        return tensor.expand(n).long()
-
-    def _check_vectors(self, tensor: Tensor, n: int) -> Tensor:
-        """Labels as vectors: one for all images, or one an image."""
-        tensor = tensor[None] if tensor.dim() == 1 else tensor
-        if tuple(tensor.shape) not in ((1, self.classes), (n, self.classes)):
-            raise BadArgument(f"label vectors have shape {tuple(tensor.shape)}; ({n}, {self.classes}) is expected")
-        if not bool(torch.isfinite(tensor).all()):
-            raise BadArgument("label vectors hold values that are not finite")
-        return tensor.float().expand(n, -1)
+        return inference.labels_for(labels, n, self.classes, self.label_vectors, type(self).__name__)
 
     def sample(
         self,
@@ -584,35 +607,108 @@ class Game(L.LightningModule, ABC):
         Raises:
             BadArgument: for a number, seed or label out of range, or an option that the family does not have.
         """
+        if self.only_translates:
+            raise BadArgument(f"{type(self).__name__} draws no images of its own; give it some with translate")
         if n < 1:
             raise BadArgument(f"{n} samples were asked for; at least 1 is expected")
-        if batch_size is not None and batch_size < 1:
-            raise BadArgument(f"batch size is {batch_size}; at least 1 is expected")
+        step = inference.at_a_time(batch_size, self.shape[1:])
         if truncation is not None:
             options["truncation"] = truncation
-        self._check_options(options)
-        _check_seeds((seed, seed + n - 1))
+        inference.check_options(type(self).__name__, self.render, options)
+        inference.check_seeds((seed, seed + n - 1))
         given = self._check_labels(labels, n)
-        step = batch_size or max(1, min(64, 2**20 // max(math.prod(self.shape[1:]), 1)))
-        dtype = next((p.dtype for name in self.inference for p in self.average_module(name).parameters()), None)
         images = []
         with self.inferring():
             for start in range(0, n, step):
                 stop = min(start + step, n)
-                rngs = _streams(range(seed + start, seed + stop))
+                rngs = inference.streams(range(seed + start, seed + stop))
                 z, drawn = self._draw(rngs, None if given is None else given[start:stop])
                 y = None if drawn is None else drawn.to(self.device)
-                made = self.render(z.to(device=self.device, dtype=dtype), y, rngs, **options)
+                made = self.render(z.to(device=self.device, dtype=self._precision), y, rngs, **options)
                 images.append(made.float().cpu())
         return self.limit(torch.cat(images))
 
-    def _check_options(self, options: dict[str, Any]) -> None:
-        parameters = inspect.signature(self.render).parameters.values()
-        known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-        for name in options:
-            if name not in known:
-                has = f"its options are {', '.join(known)}" if known else "leave it out"
-                raise BadArgument(f"{type(self).__name__} has no {name}; {has}")
+    def translate(
+        self,
+        images: Tensor,
+        *,
+        direction: str | None = None,
+        seed: int = 0,
+        batch_size: int | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Maps images to the other domain; each depends on itself and its seed alone, at any batch size.
+
+        Sides that are no multiples of the network's `stride` are padded by reflection, and the result is cropped back.
+
+        Args:
+            images: `(n, C, H, W)` floats in [-1, 1], with the channels of the direction's domain (`shapes_of`) and
+                sides of at least `stride`.
+            direction: one of `directions`; the first where None.
+            seed: of the first image, where a translation draws random numbers; image i's is `seed + i`.
+            batch_size: images mapped at a time; None for a million pixels' worth, and at most 64.
+            **options: what else the family's `transform` takes.
+
+        Returns:
+            `(n, C, H, W)` float32 in [-1, 1], on the CPU, with the same sides.
+
+        Raises:
+            BadArgument: for a family that does not translate, another direction or option than it has, and images of
+                another shape, type or range than expected.
+        """
+        name = type(self).__name__
+        (channels, *_), _ = self.shapes_of(direction)
+        way = direction or self.directions[0]
+        inference.check_images(images, channels, self.stride, name)
+        inference.check_options(name, self.transform, options, own=("seeds",))
+        inference.check_seeds((seed, seed + len(images) - 1))
+        draws = "seeds" in inspect.signature(self.transform).parameters
+        height, width = images.shape[2:]
+        step = inference.at_a_time(batch_size, (height, width))
+        made = []
+        with self.inferring():
+            for start in range(0, len(images), step):
+                part = images[start : start + step].to(device=self.device, dtype=self._precision or torch.float32)
+                if draws:
+                    options["seeds"] = range(seed + start, seed + start + len(part))
+                mapped = self.transform(inference.pad(part, self.stride), way, **options)
+                made.append(inference.crop(mapped, height, width).float().cpu())
+        return self.limit(torch.cat(made))
+
+    def shapes_of(self, direction: str | None = None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shapes `(C, H, W)` of what a direction starts from and of what it makes, at the sides of training.
+
+        The first direction maps `source_shape` to `shape`, any other one back.
+
+        Raises:
+            BadArgument: for a family that does not translate, or another direction than it has.
+        """
+        if not self.directions:
+            raise BadArgument(f"{type(self).__name__} does not translate images; it draws some with sample")
+        if direction is not None and direction not in self.directions:
+            known = " or ".join(self.directions)
+            raise BadArgument(f"{type(self).__name__} has no direction {direction!r}; {known} is expected")
+        forth = direction in (None, self.directions[0])
+        return (self.source_shape, self.shape) if forth else (self.shape, self.source_shape)
+
+    @property
+    def source_shape(self) -> tuple[int, ...]:
+        """The shape `(C, H, W)` of what the first direction starts from; `shape` unless a family sets it."""
+        return self.shape if self._source_shape is None else self._source_shape
+
+    @source_shape.setter
+    def source_shape(self, shape: tuple[int, ...]) -> None:
+        self._source_shape = shape
+
+    @property
+    def only_translates(self) -> bool:
+        """Whether it maps images and draws none of its own."""
+        return bool(self.directions) and self.latent == 0
+
+    @property
+    def _precision(self) -> torch.dtype | None:
+        """Of the weights that inference uses."""
+        return next((p.dtype for name in self.inference for p in self.average_module(name).parameters()), None)
 
     def limit(self, images: Tensor) -> Tensor:
         """Clamps images to [-1, 1]; points are left as they are."""
@@ -650,18 +746,6 @@ class Game(L.LightningModule, ABC):
             for name, module in self.named_children()
             if name != "_averages" and (isinstance(module, Absent) or next(module.parameters(), None) is not None)
         ]
-
-
-def _streams(seeds: Sequence[int]) -> list[np.random.RandomState]:
-    """One stream of random numbers a seed."""
-    _check_seeds(seeds)
-    return [np.random.RandomState(seed) for seed in seeds]
-
-
-def _check_seeds(seeds: Sequence[int]) -> None:
-    for seed in seeds:
-        if not 0 <= seed < 2**32:
-            raise BadArgument(f"seed {seed} is out of range; seeds run from 0 to {2**32 - 1}")
 
 
 @contextmanager

@@ -1,0 +1,159 @@
+"""What sampling and translating have in common with no paper: streams of random numbers, checked requests, and sides.
+
+Pure functions; `Game.sample` and `Game.translate` put them together.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ganzoo.types import BadArgument
+
+_SLACK = 1e-3  # how far a rounding error may carry a pixel beyond 1; an eighth of an 8-bit level
+
+
+def streams(seeds: Sequence[int]) -> list[np.random.RandomState]:
+    """One stream of random numbers a seed.
+
+    Raises:
+        BadArgument: for a seed out of range.
+    """
+    check_seeds(seeds)
+    return [np.random.RandomState(seed) for seed in seeds]
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Holds seeds against numpy's range.
+
+    Raises:
+        BadArgument: for the first out of range.
+    """
+    for seed in seeds:
+        if not 0 <= seed < 2**32:
+            raise BadArgument(f"seed {seed} is out of range; seeds run from 0 to {2**32 - 1}")
+
+
+def check_options(name: str, hook: Callable[..., Any], options: dict[str, Any], own: Sequence[str] = ()) -> None:
+    """Holds options against the keyword-only arguments of a family's hook.
+
+    Args:
+        name: of the family's class.
+        hook: `render` or `transform`.
+        options: what a caller gave.
+        own: keyword-only arguments that are not the caller's to give.
+
+    Raises:
+        BadArgument: for the first that the hook does not take.
+    """
+    parameters = inspect.signature(hook).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in own]
+    for option in options:
+        if option not in known:
+            has = f"its options are {', '.join(known)}" if known else "leave it out"
+            raise BadArgument(f"{name} has no {option}; {has}")
+
+
+def labels_for(labels: Sequence[int] | Tensor | int, n: int, classes: int | None, vectors: bool, name: str) -> Tensor:
+    """The labels of n images, checked.
+
+    Args:
+        labels: class indices, one for all or one an image, or vectors `(n, classes)`.
+        n: how many images.
+        classes: of the family.
+        vectors: whether the family takes vectors.
+        name: of the family's class.
+
+    Returns:
+        `(n,)` int64, or `(n, classes)` float32, on the CPU.
+
+    Raises:
+        BadArgument: for a family without classes, another shape, or a label out of range.
+    """
+    if classes is None:
+        raise BadArgument(f"{name} has no classes, so no labels can be given")
+    tensor = torch.as_tensor(labels).cpu()
+    if vectors and tensor.dim() > 0 and (tensor.dim() == 2 or tensor.is_floating_point()):
+        return _vectors(tensor, n, classes)
+    tensor = tensor.expand(n) if tensor.dim() == 0 else tensor
+    if tensor.dim() != 1 or len(tensor) not in (1, n) or tensor.is_floating_point() or tensor.is_complex():
+        raise BadArgument(f"labels have shape {tuple(tensor.shape)}; {n} class indices, or one, are expected")
+    if not bool(((tensor >= 0) & (tensor < classes)).all()):
+        worst = int(tensor[(tensor < 0) | (tensor >= classes)][0])
+        raise BadArgument(f"label {worst} is out of range; classes run from 0 to {classes - 1}")
+    return tensor.expand(n).long()
+
+
+def _vectors(tensor: Tensor, n: int, classes: int) -> Tensor:
+    """Labels as vectors: one for all images, or one an image."""
+    tensor = tensor[None] if tensor.dim() == 1 else tensor
+    if tuple(tensor.shape) not in ((1, classes), (n, classes)):
+        raise BadArgument(f"label vectors have shape {tuple(tensor.shape)}; ({n}, {classes}) is expected")
+    if not bool(torch.isfinite(tensor).all()):
+        raise BadArgument("label vectors hold values that are not finite")
+    return tensor.float().expand(n, -1)
+
+
+def at_a_time(batch_size: int | None, sides: Sequence[int]) -> int:
+    """How many images are made at a time: a million pixels' worth, and at most 64, where nobody says.
+
+    Raises:
+        BadArgument: for a batch size below 1.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise BadArgument(f"batch size is {batch_size}; at least 1 is expected")
+    return batch_size or max(1, min(64, 2**20 // max(math.prod(sides), 1)))
+
+
+def check_images(images: Tensor, channels: int, stride: int, name: str) -> None:
+    """Holds images against what a network takes.
+
+    Args:
+        images: what a caller gave.
+        channels: that the network takes.
+        stride: the least side; others are padded to its multiples.
+        name: of the family's class.
+
+    Raises:
+        BadArgument: unless they are `(n, channels, H, W)` floats in [-1, 1], at least one, with sides of at least
+            `stride`.
+    """
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] != channels or shape[0] < 1:
+        raise BadArgument(f"images have shape {shape}; {name} expects (n, {channels}, H, W) with n of at least 1")
+    if min(shape[2:]) < stride:
+        raise BadArgument(f"images have {shape[2]}x{shape[3]} pixels; {name} expects sides of at least {stride}")
+    if not images.is_floating_point():
+        raise BadArgument(f"images are {images.dtype}; floats in [-1, 1] are expected: x / 127.5 - 1 of 8-bit levels")
+    wrong = images[~(images.abs() <= 1 + _SLACK)]  # so written, it finds NaN too
+    if len(wrong):
+        raise BadArgument(f"images hold {wrong[0].item():g}; values in [-1, 1] are expected, so scale or clamp them")
+
+
+def pad(images: Tensor, stride: int) -> Tensor:
+    """Reflects images at their borders until both sides are multiples of `stride`.
+
+    The original stays in the middle; where the difference is odd, the extra row or column is at the bottom or right.
+
+    Args:
+        images: `(n, C, H, W)` with sides of at least `stride`.
+        stride: of the network.
+    """
+    height, width = images.shape[2:]
+    down, across = -height % stride, -width % stride
+    if not (down or across):
+        return images
+    return functional.pad(images, (across // 2, across - across // 2, down // 2, down - down // 2), mode="reflect")
+
+
+def crop(images: Tensor, height: int, width: int) -> Tensor:
+    """Takes the middle that `pad` kept the original in."""
+    top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
+    return images[:, :, top : top + height, left : left + width]
