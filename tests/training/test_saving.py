@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import lightning as L
 import pytest
 import torch
 from helpers import data_for, fit, tiny, trainer
+from PIL import Image
 from safetensors.torch import load_file
 from toys import Toy
 
@@ -90,6 +92,53 @@ def test_the_model_folder_holds_the_average_and_every_live_player(tmp_path: Path
     assert {key.split(".")[0] for key in players} == {"generator", "discriminator"}
     assert folder.config["steps"] == made.global_step == 2
     assert folder.config["images_seen"] == 8 and folder.config["licence"] == "mit"
+
+
+def test_a_familys_own_pictures_are_written_listed_and_handed_the_test_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game = tiny("dcgan")
+    handed: list[Any] = []
+
+    def pictures(real: Any) -> dict[str, torch.Tensor]:
+        handed.append(real)
+        return {"two-rows": torch.stack([torch.full((3, 1, 8, 8), value) for value in (-1.0, 1.0)])}
+
+    monkeypatch.setattr(game, "pictures", pictures)
+    fit(game, 1, Saver(tmp_path, 2, {}), plugins=[AtomicIO()])
+    assert handed[-1].split == "test" and handed[-1].shape == (1, 8, 8)
+    folder = ModelFolder(tmp_path / FOLDER)
+    with Image.open(folder.check("two-rows.png")) as picture:  # the manifest lists it, with its hash
+        assert picture.width > picture.height
+        upper, lower = (picture.convert("L").getpixel((picture.width // 2, picture.height * k // 4)) for k in (1, 3))
+    assert (upper, lower) == (0, 255)
+    (folder.path / "two-rows.png").write_bytes(b"")
+    with pytest.raises(BadModelFolder, match="two-rows"):
+        ModelFolder(folder.path).check("two-rows.png")
+
+
+def broken(real: Any) -> dict[str, torch.Tensor]:
+    raise RuntimeError("no\nluck")
+
+
+@pytest.mark.parametrize(
+    ("pictures", "said"),
+    [
+        (broken, "DCGAN draws no further pictures: no luck"),
+        (lambda real: {"../up": torch.zeros(1, 1, 1, 8, 8)}, "no name of a picture"),
+        (lambda real: {"samples": torch.zeros(1, 1, 1, 8, 8)}, "no name of a picture"),
+        (lambda real: {"loud": torch.full((1, 1, 1, 8, 8), 2.0)}, "DCGAN draws no picture loud"),
+    ],
+)
+def test_a_picture_that_fails_does_not_lose_the_model(
+    pictures: Any, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game = tiny("dcgan")
+    monkeypatch.setattr(game, "pictures", pictures)
+    with pytest.warns(UserWarning, match=re.escape(said)):
+        write_model(game, tmp_path / "model", {})
+    assert set(ModelFolder(tmp_path / "model").hashes()) == set(folders.LISTED)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["model"]
 
 
 def test_saves_come_at_multiples_and_at_the_end(tmp_path: Path) -> None:

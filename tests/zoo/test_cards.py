@@ -73,6 +73,17 @@ def test_a_card_holds_what_the_files_hold(folder: Path) -> None:
     assert cards.render_card(folder, previous=text) == text, "rendering is idempotent"
 
 
+def test_a_familys_own_pictures_are_shown(folder: Path) -> None:
+    assert "econstructions" not in cards.render_card(folder)
+    picture = (folder / checkpoint.SAMPLES).read_bytes()
+    for name in ("class-grid.png", "reconstructions.png", "Not ours](x).png"):
+        (folder / name).write_bytes(picture)
+    text = cards.render_card(folder)
+    assert text.index("(samples.png)") < text.index("![Class grid](class-grid.png)")
+    assert text.index("(class-grid.png)") < text.index("![Reconstructions](reconstructions.png)")
+    assert "Not ours" not in text
+
+
 def test_measured_and_published_scores_never_share_a_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     published = catalogue.Published("FID", 37.5, "50,000 images", "https://example.org")
     entry = catalogue.Entry(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,10 @@ import lightning as L
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from ganzoo.data.pictures import grid
+from ganzoo.data.batch import Data, Images
+from ganzoo.data.pictures import grid, save_grid
 from ganzoo.training.game import Game
-from ganzoo.types import BadModelFolder, TrainingStopped
+from ganzoo.types import BadArgument, BadModelFolder, GanzooError, TrainingStopped
 from ganzoo.zoo import checkpoint as folders
 from ganzoo.zoo.registry import family_of
 
@@ -75,7 +77,13 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_model(game: Game, folder: Path, facts: dict[str, Any], results: list[dict[str, Any]] | None = None) -> None:
+def write_model(
+    game: Game,
+    folder: Path,
+    facts: dict[str, Any],
+    results: list[dict[str, Any]] | None = None,
+    real: Images | None = None,
+) -> None:
     """Writes a model folder; on several ranks all call it and rank 0 writes.
 
     Args:
@@ -84,6 +92,7 @@ def write_model(game: Game, folder: Path, facts: dict[str, Any], results: list[d
         facts: what `config.json` says beside what the family knows: `licence`, `data`, `images_seen`, `steps`; with
             `storage` being `float16`, what inference needs is stored in 16 bits, and the pictures are drawn with that.
         results: the table of `results.json`; none yet where None.
+        real: the opened test split, for the pictures that need one.
     """
     with game.synchronised():
         if game.global_rank != 0:
@@ -96,6 +105,7 @@ def write_model(game: Game, folder: Path, facts: dict[str, Any], results: list[d
             folders.write_json(fresh / folders.RESULTS, results or [])
             with _holding(game, kept):
                 draw_pictures(game, fresh)
+                draw_further(game, fresh, real)
 
 
 def narrowed(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -125,12 +135,43 @@ def _put(game: Game, tensors: dict[str, torch.Tensor]) -> None:
 def draw_pictures(game: Game, folder: Path) -> None:
     """Draws `samples.png`, and `golden.png`: four pictures at their own size to render again and compare."""
     images = game.sample(64 if len(game.shape) == 3 else 4096, seed=0)
-    from ganzoo.data.pictures import save_grid
-
     save_grid(images, folder / folders.SAMPLES)
     if len(game.shape) == 3:
         with folders.atomic(folder / folders.GOLDEN) as part:
             grid(images[:GOLDEN_SEEDS], columns=GOLDEN_SEEDS, padding=0).save(part, format="PNG")
+
+
+def draw_further(game: Game, folder: Path, real: Images | None) -> None:
+    """Draws what else the family shows (`Game.pictures`), each table as a file of its name.
+
+    A picture that cannot be drawn is left out with a warning: a model is worth more than its pictures.
+    """
+    try:
+        tables = game.pictures(real)
+    except Exception as error:  # a family's own code, after hours of training
+        _warn(game, "draws no further pictures", error)
+        return
+    for name, table in tables.items():
+        try:
+            if not folders.belongs(f"{name}.png") or f"{name}.png" in folders.LISTED:
+                raise BadArgument(f"{name!r} is no name of a picture; give small letters, digits and hyphens")
+            save_grid(table.flatten(0, 1), folder / f"{name}.png", columns=table.shape[1])
+        except Exception as error:
+            _warn(game, f"draws no picture {name}", error)
+
+
+def _warn(game: Game, what: str, error: Exception) -> None:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    warnings.warn(f"{type(game).__name__} {what}: {reason}", stacklevel=3)
+
+
+def held_out(data: Any) -> Images | None:
+    """The test split of a data source, for pictures; None where there is none at hand."""
+    try:
+        found = data.open("test") if isinstance(data, Data) else None
+    except (GanzooError, OSError):
+        return None
+    return found if found is not None and len(found) else None
 
 
 class Saver(L.Callback):
@@ -201,5 +242,6 @@ class Saver(L.Callback):
             )
         trainer.save_checkpoint(self.folder / LAST)
         facts = {**self.facts, "images_seen": game.images_seen, "steps": trainer.global_step}
-        write_model(game, self.folder / FOLDER, facts)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        write_model(game, self.folder / FOLDER, facts, real=held_out(data))
         self._saved = trainer.global_step

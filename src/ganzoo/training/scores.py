@@ -14,7 +14,7 @@ from ganzoo.metrics.measuring import measure
 from ganzoo.metrics.path import Paths
 from ganzoo.metrics.protocol import protocol
 from ganzoo.training.game import Game
-from ganzoo.training.saving import write_model
+from ganzoo.training.saving import held_out, write_model
 from ganzoo.types import BadArgument
 
 BEST = "best"
@@ -85,7 +85,7 @@ class Scores(L.Callback):
             logger.log_metrics({score.key: score.value for score in found}, step=trainer.global_step)
         if best:
             facts = {**self.facts, "images_seen": game.images_seen, "steps": trainer.global_step}
-            write_model(game, self.folder / BEST, facts)
+            write_model(game, self.folder / BEST, facts, real=held_out(data))
         if trainer.is_global_zero:
             print(
                 f"step {trainer.global_step}: {found[0].key} {value:.4g}{', the best so far' if best else ''}",

@@ -252,6 +252,9 @@ def _body(
     yield from _what(config)
     if (folder / checkpoint.SAMPLES).is_file():
         yield from ("", f"![Samples of {name}, seeds from 0, not selected]({checkpoint.SAMPLES})")
+    for picture in checkpoint.further_pictures(folder):
+        title = picture.removesuffix(".png").replace("-", " ").capitalize()
+        yield from ("", f"{title}:", "", f"![{title}]({picture})")
     yield from ("", PROSE_BEGINS, prose, PROSE_ENDS) if prose else ("", PROSE_BEGINS, PROSE_ENDS)
     yield from ("", "## Load it", "", "```python", "import ganzoo", "")
     yield from (f'model = ganzoo.load("{address}")', *_call(config), "```")

@@ -6,6 +6,7 @@
     results.json         scores, each with its protocol
     samples.png          the first pictures
     golden.png           four pictures at their own size, against which `ganzoo verify` renders
+    <name>.png           what else the family shows, such as reconstructions
     README.md            the card
     manifest.json        sha256 and size of the others, the README aside
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -42,6 +44,7 @@ MODEL, PLAYERS, CONFIG, MANIFEST, RESULTS, SAMPLES, CARD, GOLDEN = (
     "golden.png",
 )
 LISTED = (MODEL, PLAYERS, CONFIG, RESULTS, SAMPLES, GOLDEN)
+_PICTURE = re.compile(r"[a-z][a-z0-9-]{0,39}\.png")  # what a family may call a picture
 _JSON_LIMIT = 8 * 2**20  # bytes; the largest configuration or table of results that is read
 _HEADER_LIMIT = 32 * 2**20  # bytes of a safetensors header
 
@@ -129,12 +132,19 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 def write_manifest(folder: Path) -> None:
     """Writes manifest.json for the files that are in the folder now."""
-    files = {
-        name: {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size}
-        for name in LISTED
-        if (folder / name).is_file()
-    }
+    names = [*(name for name in LISTED if (folder / name).is_file()), *further_pictures(folder)]
+    files = {name: {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size} for name in names}
     write_json(folder / MANIFEST, {"format": FORMAT, "files": files})
+
+
+def belongs(name: str) -> bool:
+    """Whether a manifest may list a file of this name: one that every folder has, or a family's own picture."""
+    return name in LISTED or _PICTURE.fullmatch(name) is not None
+
+
+def further_pictures(folder: Path) -> list[str]:
+    """The names of the family's own pictures in a folder, sorted."""
+    return sorted(path.name for path in folder.glob("*.png") if path.name not in LISTED and belongs(path.name))
 
 
 @contextmanager
@@ -243,7 +253,7 @@ class ModelFolder:
             raise BadModelFolder(
                 f"{path / MANIFEST}: format {manifest.get('format')!r}; this ganzoo reads format {FORMAT}"
             )
-        foreign = next((name for name in manifest["files"] if name not in LISTED), None)
+        foreign = next((name for name in manifest["files"] if not belongs(name)), None)
         if foreign is not None:
             raise BadModelFolder(f"{path / MANIFEST}: lists {foreign[:80]!r}, which is no file of a model folder")
         self._listed: dict[str, dict[str, Any]] = manifest["files"]
