@@ -1,0 +1,99 @@
+"""DRAGAN: the discriminator's gradient is held near norm 1 around the data, against sharp slopes that collapse modes.
+
+Kodali et al. 2017, "On Convergence and Stability of GANs", arXiv:1705.07215. Gradient descent on both players is seen
+as regret minimisation; bad local equilibria show sharp gradients of D around real points. The penalty sits there, and
+the game stays the original one:
+
+    L_D = -E log D(x) - E log(1 - D(G(z))) + lambda E (||grad D(x + delta)|| - k)^2        L_G = -E log D(G(z))
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor
+from torch.optim import Adam
+
+from ganzoo.nn import dcgan
+from ganzoo.objectives import losses, penalties
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Positive, Share, Weight
+from ganzoo.zoo.registry import register
+
+
+@register(
+    paper="Kodali, Abernethy, Hays and Kira, On Convergence and Stability of GANs",
+    year=2017,
+    url="https://arxiv.org/abs/1705.07215",
+)
+class DRAGAN(Game):
+    """A gradient penalty around noised real data keeps the discriminator smooth where it matters.
+
+    Args:
+        size: side of an image: 4, 5, 6 or 7 times a power of two.
+        channels: of an image.
+        latent: length of z, uniform in [-1, 1].
+        width: feature maps beside the images.
+        penalty: lambda, the weight of the penalty.
+        lr: learning rate of both players (authors' code).
+        betas: Adam's decay rates (authors' code).
+    """
+
+    coupled: ClassVar[bool] = True  # the noise is scaled by the standard deviation of the local batch
+
+    def __init__(
+        self,
+        size: Positive = 64,
+        channels: Positive = 3,
+        latent: Positive = 100,
+        width: Positive = 64,
+        penalty: Weight = 10.0,
+        lr: Weight = 1e-4,
+        betas: tuple[Share, Share] = (0.5, 0.9),
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent, self.penalty = (channels, size, size), latent, penalty
+        self.generator = dcgan.Generator(latent, channels, size, width)
+        # The penalty is on each sample's own gradient: no batch normalization here, as in the authors' code
+        self.discriminator = dcgan.Discriminator(channels, size, width, normalization=None)
+        self.adam = partial(Adam, lr=lr, betas=betas)
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator and the generator, with the same Adam."""
+        return {
+            "discriminator": Player(self.discriminator, self.adam),
+            "generator": Player(self.generator, self.adam),
+        }
+
+    def prior(self, rng: np.random.RandomState) -> np.ndarray:
+        """z ~ U[-1, 1] in each coordinate (authors' code)."""
+        return rng.uniform(-1, 1, self.latent)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Algorithm 1: one update of each player."""
+        self.move("discriminator", self.discriminator_loss, batch)
+        self.move("generator", self.generator_loss, batch)
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """-E log D(x) - E log(1 - D(G(z))) + lambda E (||grad D(x + delta)|| - k)^2 with k = 1.
+
+        The paper leaves the scale of the noise open; the penalty does as the authors' code: uniform noise of half the
+        batch's standard deviation, of which a random share is added. Inside the penalty D is the logit, as there.
+        """
+        fake = self.generator(self.noise(batch))
+        game = losses.minimax_discriminator(self.discriminator(batch.images), self.discriminator(fake))
+        penalty = penalties.dragan(self.discriminator, batch.images)
+        self.record(gradient_penalty=penalty)
+        return game + self.penalty * penalty
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """-E log D(G(z))."""
+        return losses.nonsaturating_generator(self.discriminator(self.generator(self.noise(batch))))
+
+    def noise(self, batch: Batch) -> Tensor:
+        """z `(N, latent)`, as many as there are images in the batch."""
+        return batch.images.new_empty(len(batch.images), self.latent).uniform_(-1, 1)
