@@ -3,7 +3,8 @@
 The order of training is stateless. The data set is an endless stream of concatenated permutations, the one of epoch e
 drawn from (seed, e); batch b of all ranks together takes positions b·B·w to (b+1)·B·w of it (B per rank, w ranks), rank
 r the r-th part. So a resumed run goes on where it stopped without any saved sampler, and w ranks see what one process
-with a batch of w·B would see.
+with a batch of w·B would see. The targets of pairs come with their images; those of unpaired data come from
+permutations of their own, drawn in the same way.
 """
 
 from __future__ import annotations
@@ -11,22 +12,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ganzoo.types import BadArgument, BadData, Batch
 
 SPLITS: Final = ("train", "test", "all")
 
-_ORDER, _FLIP = 1, 2  # which stream a seed is for, so that order and flips do not share their numbers
+_Indices = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
+
+# Which stream a seed is for, so that order, flips and cuts do not share their numbers; unpaired targets have their own
+_ORDER, _FLIP, _CUT = 1, 2, 3
+_TARGETS = 3  # added to the three
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -74,6 +80,8 @@ class Images:
         classes: the classes' names, by index; None without labels.
         split: `train`, `test` or `all`.
         licence: of the data, as an SPDX identifier where it has one.
+        targets: for translation, the other domain's images: uint8 `(M, C', H, W)`; None elsewhere.
+        paired: whether the k-th target is the counterpart of the k-th image; else M is a number of its own.
 
     Raises:
         BadData: if the arrays do not have these types and shapes, or a label has no class.
@@ -85,6 +93,8 @@ class Images:
     classes: tuple[str, ...] | None = None
     split: str = "all"
     licence: str = "unknown"
+    targets: npt.NDArray[np.uint8] | None = None
+    paired: bool = True
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
@@ -102,6 +112,18 @@ class Images:
             if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.classes)):
                 span = f"{labels.min()} to {labels.max()}"
                 raise BadData(f"{self.name}: labels run from {span}, but there are {len(self.classes)} classes.")
+        if self.targets is not None:
+            self._check_targets(self.targets)
+
+    def _check_targets(self, targets: npt.NDArray[np.uint8]) -> None:
+        values = self.values
+        if targets.dtype != np.uint8 or targets.ndim != 4 or targets.shape[2:] != values.shape[2:]:
+            found, side = f"{targets.dtype} {targets.shape}", "x".join(map(str, values.shape[2:]))
+            raise BadData(f"{self.name}: targets must be uint8 (M, C, H, W) of {side} pixels, not {found}.")
+        if self.paired and len(targets) != len(values):
+            raise BadData(f"{self.name}: {len(values)} images and {len(targets)} targets are not pairs.")
+        if len(values) and not len(targets):
+            raise BadData(f"{self.name}: there is no target for its {len(values)} images.")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -113,9 +135,9 @@ class Images:
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 (64 hex digits) of values, labels and classes: the same for the same content."""
+        """The sha256 (64 hex digits) of values, labels, classes and targets: the same for the same content."""
         sha = hashlib.sha256()
-        for array in (self.values, self.labels):
+        for array in (self.values, self.labels, *(() if self.targets is None else (self.targets,))):
             if array is None:
                 sha.update(b"none\n")
                 continue
@@ -123,34 +145,47 @@ class Images:
             for start in range(0, len(array), 4096):  # in parts, for a mapped file larger than the memory
                 sha.update(np.ascontiguousarray(array[start : start + 4096]).data)
         sha.update(json.dumps(self.classes).encode())
+        if self.targets is not None:
+            sha.update(b"pairs" if self.paired else b"no pairs")
         return sha.hexdigest()
 
-    def batch(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor) -> Batch:
-        """Gathers the samples at `indices` into tensors of their own; uint8 stays uint8 (see `to_float`)."""
+    def batch(self, indices: _Indices, partners: _Indices | None = None) -> Batch:
+        """Gathers the samples at `indices` into tensors of their own; uint8 stays uint8 (see `to_float`).
+
+        Args:
+            indices: of the images and labels, and of the targets where they are pairs.
+            partners: of unpaired targets; where None, `indices` again, counted round.
+        """
         at = np.asarray(indices, dtype=np.int64)
         images = torch.from_numpy(np.asarray(self.values[at]))
-        return Batch(images, None if self.labels is None else torch.from_numpy(self.labels[at]))
+        labels = None if self.labels is None else torch.from_numpy(self.labels[at])
+        if self.targets is None:
+            return Batch(images, labels)
+        if not self.paired:
+            at = at % len(self.targets) if partners is None else np.asarray(partners, dtype=np.int64)
+        return Batch(images, labels, torch.from_numpy(np.asarray(self.targets[at])))
 
     def __getstate__(self) -> dict[str, Any]:
         # numpy pickles a mapped array by its content: a worker started by spawn would receive the whole data set
-        state = dict(self.__dict__)
-        if isinstance(self.values, np.memmap) and self.values.flags.c_contiguous:
-            state["values"] = _Mapped.of(self.values)
-        return state
+        return {name: _Mapped.of(v) if _Mapped.holds(v) else v for name, v in self.__dict__.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if isinstance(state["values"], _Mapped):
-            state["values"] = state["values"].open()
-        self.__dict__.update(state)
+        self.__dict__.update({name: v.open() if isinstance(v, _Mapped) else v for name, v in state.items()})
 
 
 class _Mapped(NamedTuple):
-    """Where a mapped array lies."""
+    """Where a mapped array, or a part of one, lies."""
 
     path: str
     offset: int
     dtype: str
     shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @staticmethod
+    def holds(value: Any) -> bool:
+        """Whether a value can be told by its place: it is mapped, and runs forward in the file."""
+        return isinstance(value, np.memmap) and value.size > 0 and min(value.strides) >= 0
 
     @classmethod
     def of(cls, values: np.memmap[Any, Any]) -> _Mapped:
@@ -159,28 +194,41 @@ class _Mapped(NamedTuple):
             root = root.base
         # a slice inherits the attribute `offset` of the whole, so the distance of the two in memory is added
         offset = root.offset + values.__array_interface__["data"][0] - root.__array_interface__["data"][0]
-        return cls(str(root.filename), offset, values.dtype.str, values.shape)
+        return cls(str(root.filename), offset, values.dtype.str, values.shape, values.strides)
 
     def open(self) -> np.memmap[Any, Any]:
-        return np.memmap(self.path, np.dtype(self.dtype), "r", self.offset, self.shape)
+        kind = np.dtype(self.dtype)
+        reach = 1 + sum((n - 1) * step // kind.itemsize for n, step in zip(self.shape, self.strides, strict=True))
+        flat = np.memmap(self.path, kind, "r", self.offset, (reach,))
+        part = np.lib.stride_tricks.as_strided(flat, self.shape, self.strides, subok=True, writeable=False)
+        return cast("np.memmap[Any, Any]", part)
 
 
 # numpy promises that the numbers of RandomState, and those of a bit generator itself, will never change (NEP 19)
 
 
-@lru_cache(maxsize=4)
-def _permutation(n: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([_ORDER, seed % 2**64, epoch])))
+@lru_cache(maxsize=8)
+def _permutation(n: int, seed: int, epoch: int, kind: int = _ORDER) -> npt.NDArray[np.int64]:
+    random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([kind, seed % 2**64, epoch])))
     order = random.permutation(n).astype(np.int64, copy=False)
     order.setflags(write=False)  # it is shared through the cache
     return order
 
 
 class Draw(NamedTuple):
-    """One rank's part of a batch: which samples, and which of them are mirrored (None: flips are off)."""
+    """One rank's part of a batch: which samples, which of them are mirrored, and where each is cut out.
+
+    Args:
+        indices: of the samples, `(B,)`.
+        flips: whether each is mirrored, `(B,)`; None where flips are off.
+        corners: top and left of each cut out of the enlarged picture, `(B, 2)`; None where jitter is off.
+        targets: the same of unpaired targets; None where targets go with their images, or there are none.
+    """
 
     indices: npt.NDArray[np.int64]
     flips: npt.NDArray[np.bool_] | None
+    corners: npt.NDArray[np.int64] | None = None
+    targets: Draw | None = None
 
 
 @dataclass(frozen=True)
@@ -190,10 +238,12 @@ class Stream:
     Args:
         n: samples in the data set.
         batch_size: samples per rank and batch.
-        seed: of order and flips.
+        seed: of order, flips and cuts.
         rank: of this process, from 0 on.
         world: how many processes train together.
         flip: whether to mirror a random half of the samples.
+        jitter: by how many pixels pictures are enlarged before they are cut back to their size at a random place.
+        partners: unpaired targets in the data set; None where there are none, or pairs.
     """
 
     n: int
@@ -202,39 +252,56 @@ class Stream:
     rank: int = 0
     world: int = 1
     flip: bool = False
+    jitter: int = 0
+    partners: int | None = None
 
     def draw(self, b: int) -> Draw:
         """The part of batch `b` (from 0 on) that belongs to this rank."""
+        own = self._part(b, self.n, 0)
+        return own if self.partners is None else own._replace(targets=self._part(b, self.partners, _TARGETS))
+
+    def _part(self, b: int, n: int, kind: int) -> Draw:
         whole = self.batch_size * self.world
         first = b * whole + self.rank * self.batch_size
-        indices = self.positions(first, first + self.batch_size)
-        if not self.flip:
-            return Draw(indices, None)
+        indices = self._positions(first, first + self.batch_size, n, _ORDER + kind)
+        flips = self._numbers(b, _FLIP + kind) >> np.uint64(63) == 1 if self.flip else None
+        corners = None
+        if self.jitter:
+            at = self._numbers(b, _CUT + kind)
+            corners = np.stack([at >> np.uint64(32), at & np.uint64(2**32 - 1)], 1) % np.uint64(self.jitter + 1)
+        return Draw(indices, flips, None if corners is None else corners.astype(np.int64))
+
+    def _numbers(self, b: int, kind: int) -> npt.NDArray[np.uint64]:
+        """64 random bits a sample."""
         # drawn for the joined batch and then cut, so that a sample's flip does not depend on the number of ranks
-        # by the first bit of PCG64's raw numbers: setting up a RandomState each batch takes longer than gathering it
-        sequence = np.random.SeedSequence([_FLIP, self.seed % 2**64, b])
-        flips = np.random.PCG64(sequence).random_raw(whole) >> np.uint64(63) == 1
-        return Draw(indices, flips[self.rank * self.batch_size :][: self.batch_size])
+        # PCG64's raw numbers: setting up a RandomState each batch takes longer than gathering it
+        sequence = np.random.SeedSequence([kind, self.seed % 2**64, b])
+        raw = np.random.PCG64(sequence).random_raw(self.batch_size * self.world)
+        return np.asarray(raw[self.rank * self.batch_size :][: self.batch_size])
 
     def positions(self, start: int, stop: int) -> npt.NDArray[np.int64]:
         """The samples at positions `start` up to `stop` of the endless concatenation of permutations."""
+        return self._positions(start, stop, self.n, _ORDER)
+
+    def _positions(self, start: int, stop: int, n: int, kind: int) -> npt.NDArray[np.int64]:
         parts = []
-        for epoch in range(start // self.n, (stop - 1) // self.n + 1):
-            begin = epoch * self.n
-            parts.append(_permutation(self.n, self.seed, epoch)[max(start - begin, 0) : stop - begin])
+        for epoch in range(start // n, (stop - 1) // n + 1):
+            begin = epoch * n
+            parts.append(_permutation(n, self.seed, epoch, kind)[max(start - begin, 0) : stop - begin])
         return np.concatenate(parts)
 
 
 class _Draws(Sampler[Draw]):
     """The draws from the first batch that the model has not started yet, without end (and so without a length)."""
 
-    def __init__(self, data: Data, n: int) -> None:
+    def __init__(self, data: Data, n: int, partners: int | None) -> None:
         self.data = data
         self.n = n
+        self.partners = partners
 
     def __iter__(self) -> Iterator[Draw]:
         # the state of the run is read here and not at construction: by now a checkpoint has been restored
-        b, stream = self.data.progress(self.n)
+        b, stream = self.data.progress(self.n, self.partners)
         while True:
             yield stream.draw(b)
             b += 1
@@ -243,15 +310,31 @@ class _Draws(Sampler[Draw]):
 class _Gather(Dataset[Batch]):
     """Whole batches by draw."""
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Images, jitter: int) -> None:
         self.images = images
+        self.jitter = jitter
 
     def __getitem__(self, draw: Draw) -> Batch:
-        batch = self.images.batch(draw.indices)
+        batch = self.images.batch(draw.indices, None if draw.targets is None else draw.targets.indices)
+        targets = None if batch.targets is None else self._varied(batch.targets, draw.targets or draw)
+        return Batch(self._varied(batch.images, draw), batch.labels, targets)
+
+    def _varied(self, images: Tensor, draw: Draw) -> Tensor:
+        if draw.corners is not None:
+            images = _cut(images, self.jitter, draw.corners)
         if draw.flips is not None:
-            values = batch.images.numpy()  # the same memory
+            values = images.numpy()  # the same memory
             values[draw.flips] = values[draw.flips][..., ::-1]
-        return batch
+        return images
+
+
+def _cut(images: Tensor, jitter: int, corners: npt.NDArray[np.int64]) -> Tensor:
+    """Enlarges uint8 `(B, C, H, W)` by `jitter` pixels a side and cuts the old size out at each one's corner."""
+    height, width = images.shape[2:]
+    sides = (height + jitter, width + jitter)
+    large = functional.interpolate(images.float(), sides, mode="bicubic").round_().clamp_(0, 255).to(torch.uint8)
+    places = zip(large, corners.tolist(), strict=True)
+    return torch.stack([image[:, top : top + height, left : left + width] for image, (top, left) in places])
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -268,13 +351,17 @@ class Data(L.LightningDataModule):
         batch_size: samples per process and batch.
         flip: whether to mirror a random half of the samples left to right, anew in each batch.
         workers: processes that gather batches ahead of training; 0 gathers in the training process.
+        jitter: by how many pixels a side pictures are enlarged (bicubic) before a random part of their own size is cut
+            out, anew in each batch: 30 for 256 pixels in pix2pix's paper. 0 for none.
 
     Raises:
-        BadArgument: if `batch_size` is below 1 or `workers` is negative.
+        BadArgument: if `batch_size` is below 1, or `workers` or `jitter` is negative.
     """
 
-    def __init__(self, batch_size: int = 64, flip: bool = False, workers: int = 0) -> None:
+    def __init__(self, batch_size: int = 64, flip: bool = False, workers: int = 0, jitter: int = 0) -> None:
         super().__init__()
+        if jitter < 0:
+            raise BadArgument(f"jitter={jitter}: give the pixels by which pictures are enlarged, 0 for none.")
         if batch_size < 1:
             raise BadArgument(f"batch_size={batch_size}: a batch has at least one sample.")
         if workers < 0:
@@ -282,6 +369,7 @@ class Data(L.LightningDataModule):
         self.batch_size = batch_size
         self.flip = flip
         self.workers = workers
+        self.jitter = jitter
         self._opened: dict[str, Images] = {}
 
     def read(self, split: str) -> Images:
@@ -309,19 +397,21 @@ class Data(L.LightningDataModule):
         """Opens the training split on one process of each machine first, so that what is cached is made once."""
         self.open("train")
 
-    def progress(self, n: int) -> tuple[int, Stream]:
+    def progress(self, n: int, partners: int | None = None) -> tuple[int, Stream]:
         """Where training stands: the number of the next batch, and the stream over `n` samples that it is drawn from.
+
+        `partners` is the number of unpaired targets, None where there are none.
 
         The model says how many batches it has started (`batches_seen`) and the seed (`engine.seed`), the trainer says
         the rank; without a trainer they are 0, 0 and 0 of 1.
         """
         trainer = self.trainer
+        stream = Stream(n, self.batch_size, flip=self.flip, jitter=self.jitter, partners=partners)
         if trainer is None:
-            return 0, Stream(n, self.batch_size, flip=self.flip)
+            return 0, stream
         model: Any = trainer.lightning_module
         seed, seen = (model.engine.seed, model.batches_seen) if model is not None else (0, 0)
-        stream = Stream(n, self.batch_size, int(seed), trainer.global_rank, trainer.world_size, self.flip)
-        return int(seen), stream
+        return int(seen), replace(stream, seed=int(seed), rank=trainer.global_rank, world=trainer.world_size)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader of `Batch` with uint8 images on the CPU, from the first batch not yet seen by the model.
@@ -333,9 +423,9 @@ class Data(L.LightningDataModule):
         if len(images) == 0:
             raise BadData(f"{images.name}: the training split holds no sample.")
         return DataLoader(
-            _Gather(images),
+            _Gather(images, self.jitter),
             batch_size=None,  # a draw is a whole batch
-            sampler=_Draws(self, len(images)),
+            sampler=_Draws(self, len(images), None if images.targets is None or images.paired else len(images.targets)),
             num_workers=self.workers,
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
