@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ganzoo.cli import _wording, import_own
-from ganzoo.types import BadArgument, TrainingStopped
+from ganzoo.types import BadArgument, BadData, TrainingStopped
 
 if TYPE_CHECKING:
+    from ganzoo.data.batch import Images
     from ganzoo.training.game import Game
 
 HELP = "train a model from a recipe"
@@ -253,11 +254,7 @@ class Session:
         if self.config.init_from is not None:
             api.initialise(self.game, self.config.init_from)
         images = self.data.open("train")
-        if tuple(images.shape) != tuple(self.game.shape):
-            raise BadArgument(
-                f"{recipe}: the data are {tuple(images.shape)} and the model makes {tuple(self.game.shape)}; "
-                "give both the same size and channels"
-            )
+        _check_data(recipe, self.game, images)
         self.facts = {
             "name": self.name,
             "licence": self.run.licence,
@@ -448,6 +445,37 @@ def _check_model(model: Any) -> None:
         registry.check_arguments(entry, _plain(model.init_args))
     except BadArgument as error:
         raise BadArgument(str(error).replace(f"{entry.name}: ", "model.", 1)) from None
+
+
+def _check_data(recipe: Path, game: Game, images: Images) -> None:
+    """Holds the training split against what the model learns from.
+
+    Raises:
+        BadArgument: for other shapes or another number of classes.
+        BadData: for data without the labels or targets that the family needs.
+    """
+    title = type(game).__name__
+    made, given = tuple(game.shape), tuple(images.shape)
+    if game.directions and images.targets is None:
+        sources = "Pairs, Unpaired or EmojiPairs"
+        raise BadData(f"{recipe}: {title} translates, and {images.name} has one domain; give data with two: {sources}")
+    if game.only_translates and images.targets is not None:
+        pairs = [("images", given, tuple(game.source_shape)), ("targets", images.targets.shape[1:], made)]
+        for what, found, wanted in pairs:
+            if found != wanted:
+                advice = "give both the same size and channels"
+                raise BadArgument(f"{recipe}: the data's {what} are {found} and {title} expects {wanted}; {advice}")
+    elif given != made:
+        raise BadArgument(
+            f"{recipe}: the data are {given} and the model makes {made}; give both the same size and channels"
+        )
+    if game.labelled and images.classes is None:
+        raise BadData(f"{recipe}: {title} learns from labels, and {images.name} has none; give data with classes")
+    if game.labelled and images.classes is not None and len(images.classes) != game.classes:
+        raise BadArgument(
+            f"{recipe}: {images.name} has {len(images.classes)} classes and the model {game.classes}; set "
+            f"model.init_args.classes to {len(images.classes)}"
+        )
 
 
 def _quiet() -> None:

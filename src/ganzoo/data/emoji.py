@@ -213,6 +213,86 @@ class Emoji(Data):
         return values
 
 
+class EmojiPairs(Data):
+    """The same emoji in two styles, for translation: 3421 pairs for training, 365 for testing.
+
+    Run `ganzoo data emoji` first. Where training is to be without pairs, a hash of the base emoji divides them into two
+    halves: the images are those of one half, the targets those of the other. So no emoji, and no variant of one (skin
+    tone, gender, ...), is ever seen in both styles. The test split holds pairs in either case, of emoji that were seen
+    in neither style; `all` holds every pair.
+
+    Args:
+        source: the style of the images: `google` or `twitter`.
+        target: the style of the targets; another one than `source`.
+        paired: whether training sees pairs.
+        size: the pixels of a side; other than 64, resampled by Lanczos' filter.
+        channels: 3 for colour, 1 for grey (ITU-R 601 luma).
+        labels: what the classes of the images are: the 10 categories, or the 99 subcategories.
+        root: the folder that `ganzoo data emoji --out` was given; by default that in the cache.
+        batch_size: samples per process and batch.
+        flip: whether to mirror a random half: of the pairs, or of each style's pictures for itself.
+        jitter: by how many pixels a side pictures are enlarged before a random part of `size` is cut out; 8 of 64 are
+            the share of pix2pix's paper.
+        workers: processes that gather batches ahead of training.
+
+    Raises:
+        BadArgument: for unknown or equal styles, or another value out of range.
+    """
+
+    def __init__(
+        self,
+        source: Literal["google", "twitter"] = "google",
+        target: Literal["google", "twitter"] = "twitter",
+        paired: bool = True,
+        size: int = SIZE,
+        channels: Literal[1, 3] = 3,
+        labels: Literal["category", "subcategory"] = "category",
+        root: str | None = None,
+        batch_size: int = 64,
+        flip: bool = False,
+        jitter: int = 0,
+        workers: int = 0,
+    ) -> None:
+        super().__init__(batch_size, flip, workers, jitter)
+        self.styles = tuple(Emoji(style, size, labels, root) for style in (source, target))
+        if source == target:
+            raise BadArgument(f"source and target are both {source!r}; give two styles.")
+        if channels not in (1, 3):
+            raise BadArgument(f"channels={channels}: give 3 for colour or 1 for grey.")
+        self.paired, self.channels = paired, channels
+
+    def read(self, split: str) -> Images:
+        """Reads a split; the k-th image and the k-th target are a pair, but for training without pairs.
+
+        Raises:
+            BadData: if a style was not prepared, a file of it is damaged, or the two do not hold the same emoji.
+        """
+        images, targets = (style.read(split) for style in self.styles)
+        table, other = (style.table(split) for style in self.styles)
+        if [row["code"] for row in table] != [row["code"] for row in other]:
+            raise BadData(f"{self.styles[1]._folder()}: its styles hold different emoji; run `ganzoo data emoji`.")
+        values, counterparts = (self._coloured(part.values) for part in (images, targets))
+        name, paired = f"{images.name}-to-{self.styles[1].style}", self.paired or split != "train"
+        licence, labels = f"{images.licence} AND {targets.licence}", images.labels
+        assert labels is not None
+        if not paired:
+            first = np.array([_first_half(row["base"]) for row in table])
+            values, labels, counterparts = values[first], labels[first], counterparts[~first]
+        return Images(name, values, labels, images.classes, split, licence, counterparts, paired)
+
+    def table(self, split: str) -> list[dict[str, Any]]:
+        """What is known of each image of a split, in its order; see `Emoji.table`."""
+        rows = self.styles[0].table(split)
+        return rows if self.paired or split != "train" else [row for row in rows if _first_half(row["base"])]
+
+    def _coloured(self, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if self.channels == 3:
+            return values
+        weights = np.array([19595, 38470, 7471], np.uint32)  # Pillow's, of 2^16, so that grey is the same everywhere
+        luma: npt.NDArray[np.uint32] = np.einsum("nchw,c->nhw", values.astype(np.uint32), weights) + 2**15 >> 16
+        return luma.astype(np.uint8)[:, None]
+
+
 def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
     """Fetches a style and writes it as `STYLE.safetensors` and `STYLE.json`, each whole or not at all.
 
@@ -284,6 +364,11 @@ def _check_style(style: str) -> None:
 def _for_testing(base: str) -> bool:
     """A hash of the base decides, so that both styles, and later versions of the packages, are split alike."""
     return int.from_bytes(hashlib.sha256(f"emoji/{base}".encode()).digest()[:6]) / 2**48 >= 1 - _TEST_SHARE
+
+
+def _first_half(base: str) -> bool:
+    """Half of the emoji, by a hash of the base too, so that all variants of one are on the same side."""
+    return hashlib.sha256(f"emoji-half/{base}".encode()).digest()[0] < 128
 
 
 def _in(row: dict[str, Any], split: str) -> bool:
