@@ -1,4 +1,4 @@
-"""Floor 7: the command line. One file a command; each has `HELP`, `parser()` and `run(arguments)`.
+"""Floor 8: the command line. One file a command; each has `HELP`, `parser()` and `run(arguments)`.
 
 Commands exit 0 when done, 1 when something failed, 2 for wrong usage, 130 when interrupted. No traceback reaches a
 person for what they did: errors that ganzoo raises on purpose are one line. `GANZOO_TRACEBACK=1` shows the whole.
