@@ -48,7 +48,8 @@ class Batch(NamedTuple):
     Args:
         images: `(N, C, H, W)` float32 in [-1, 1]; for two-dimensional mixtures, points `(N, 2)`. On its way from a data
             source to the device it is uint8.
-        labels: class indices `(N,)` int64, or vectors `(N, K)` where a paper conditions on vectors; None without.
+        labels: class indices `(N,)` int64, -1 for one that is hidden from semi-supervised learning; or vectors `(N, K)`
+            where a paper conditions on vectors; None without.
         targets: the other half of a pair `(N, C, H, W)`, or of an unpaired batch; None elsewhere.
     """
 

@@ -419,7 +419,14 @@ class Data(L.LightningDataModule):
         Raises:
             BadData: if the split holds no sample.
         """
-        images = self.open("train")
+        return self.loader(self.open("train"))
+
+    def loader(self, images: Images) -> DataLoader[Batch]:
+        """The same of any samples, for sources that train on something else than the split as it is.
+
+        Raises:
+            BadData: if there is no sample.
+        """
         if len(images) == 0:
             raise BadData(f"{images.name}: the training split holds no sample.")
         return DataLoader(

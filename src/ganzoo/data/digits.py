@@ -1,4 +1,4 @@
-"""The 8x8 handwritten digits that scikit-learn carries: the data set that is always there."""
+"""The 8x8 handwritten digits that scikit-learn carries, the data set that is always there, and their edge pictures."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
+from torch.utils.data import DataLoader
 
-from ganzoo.data.batch import Data, Images
+from ganzoo.data.batch import Data, Images, pad_to
+from ganzoo.data.partly_labelled import partly_labelled
+from ganzoo.types import BadArgument, Batch
 
 
 class Digits(Data):
@@ -20,10 +24,24 @@ class Digits(Data):
         batch_size: samples per process and batch.
         flip: whether to mirror samples at random; digits are not symmetric, so this is rarely wanted.
         workers: processes that gather batches ahead of training.
+        known: training labels that are kept, as many of each class, for semi-supervised learning: half of a batch then
+            has labels and the other half's are -1. None keeps all.
+        known_seed: of the choice of these.
+
+    Raises:
+        BadArgument: if `known` is no multiple of the classes, or more than there are.
     """
 
-    def __init__(self, batch_size: int = 64, flip: bool = False, workers: int = 0) -> None:
+    def __init__(
+        self,
+        batch_size: int = 64,
+        flip: bool = False,
+        workers: int = 0,
+        known: int | None = None,
+        known_seed: int = 0,
+    ) -> None:
         super().__init__(batch_size, flip, workers)
+        self.known, self.known_seed = known, known_seed
 
     def read(self, split: str) -> Images:
         """Reads a split from the installed scikit-learn."""
@@ -37,3 +55,76 @@ class Digits(Data):
         chosen = {"train": ~test, "test": test, "all": np.ones_like(test)}[split]
         licence = "CC-BY-4.0"  # UCI's; scikit-learn passes the table on under BSD-3-Clause
         return Images("digits", values[chosen], labels[chosen], tuple("0123456789"), split, licence)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """An endless loader; where some labels are hidden, of batches with labels in one half."""
+        if self.known is None:
+            return super().train_dataloader()
+        return partly_labelled(self, self.known, self.known_seed)
+
+
+class DigitEdges(Data):
+    """Digits and, unpaired, edge pictures of other digits: the two domains of CoGAN's first experiment.
+
+    Digits are enlarged to 16 pixels (bicubic) on a black margin. An edge picture is the difference of the digit dilated
+    by a 3x3 square and the digit itself, as in the authors' code. In training, edges come from one half of each class
+    (`targets`) and digits from the other (`values`), so that no digit stands in both; `test` and `all` hold pairs.
+
+    Args:
+        size: the pixels of a side, margin included; at least 16.
+        batch_size: samples of each domain per process and batch.
+        flip: whether to mirror samples at random; digits are not symmetric, so this is rarely wanted.
+        workers: processes that gather batches ahead of training.
+
+    Raises:
+        BadArgument: if `size` is below 16.
+    """
+
+    def __init__(self, size: int = 20, batch_size: int = 64, flip: bool = False, workers: int = 0) -> None:
+        super().__init__(batch_size, flip, workers)
+        if size < 16:
+            raise BadArgument(f"size={size}: the digits are enlarged to 16 pixels; give 16 or more.")
+        self.size = size
+
+    def read(self, split: str) -> Images:
+        """Reads a split: digits with their labels, and edges as targets."""
+        digits = self.domain(split, 0)
+        labels, targets = digits.labels, self.domain(split, 1).values
+        assert labels is not None
+        values = digits.values
+        if split == "train":
+            first = np.zeros(len(labels), bool)
+            first[np.argsort(labels, kind="stable")[::2]] = True  # sorted by class, so each gives half
+            values, labels, targets = values[first], labels[first], targets[~first]
+        names = {"classes": digits.classes, "split": split, "licence": digits.licence}
+        return Images("digit-edges", values, labels, targets=targets, paired=split != "train", **names)  # type: ignore[arg-type]
+
+    def domain(self, split: str, domain: int) -> Images:
+        """All pictures of one domain with their labels, in the order of `Digits`: what a classifier is trained on.
+
+        Args:
+            split: `train`, `test` or `all`.
+            domain: 0 for digits, 1 for edges.
+
+        Raises:
+            BadArgument: for another domain or split.
+        """
+        if domain not in (0, 1):
+            raise BadArgument(f"domain={domain}: give 0 for digits or 1 for edges.")
+        digits = Digits().open(split)
+        values = np.empty((len(digits), 1, 16, 16), np.uint8)
+        for k, digit in enumerate(digits.values[:, 0]):
+            values[k, 0] = np.asarray(Image.fromarray(digit).resize((16, 16), Image.Resampling.BICUBIC))
+        values = pad_to(values, self.size)
+        name = ("digits", "edges")[domain] + f"-{self.size}"
+        shown = edges(values) if domain else values
+        return Images(name, shown, digits.labels, digits.classes, split, digits.licence)
+
+
+def edges(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Edge pictures of `(N, C, H, W)`: each dilated by a 3x3 square, less itself; beyond the margin nothing counts."""
+    height, width = values.shape[2:]
+    padded = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    places = [(i, j) for i in range(3) for j in range(3)]
+    dilated: npt.NDArray[np.uint8] = np.max([padded[:, :, i : i + height, j : j + width] for i, j in places], axis=0)
+    return dilated - values

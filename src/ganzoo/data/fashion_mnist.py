@@ -13,10 +13,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from torch.utils.data import DataLoader
 
 from ganzoo.data.batch import Data, Images, pad_to
 from ganzoo.data.files import cache_folder
-from ganzoo.types import BadArgument, BadData
+from ganzoo.data.partly_labelled import partly_labelled
+from ganzoo.types import BadArgument, BadData, Batch
 
 CLASSES: Final = (
     "T-shirt/top",
@@ -49,9 +51,12 @@ class FashionMNIST(Data):
         root: a folder with the four published `*-ubyte.gz` files.
         flip: whether to mirror a random half of the samples.
         workers: processes that gather batches ahead of training.
+        known: training labels that are kept, as many of each class, for semi-supervised learning: half of a batch then
+            has labels and the other half's are -1. None keeps all.
+        known_seed: of the choice of these.
 
     Raises:
-        BadArgument: if `size` is below 28.
+        BadArgument: if `size` is below 28, or `known` no multiple of the classes, or more than there are.
     """
 
     def __init__(
@@ -61,12 +66,15 @@ class FashionMNIST(Data):
         root: str | None = None,
         flip: bool = False,
         workers: int = 0,
+        known: int | None = None,
+        known_seed: int = 0,
     ) -> None:
         super().__init__(batch_size, flip, workers)
         if size < 28:
             raise BadArgument(f"size={size}: Fashion-MNIST has 28 pixels and is never resized; give 28 or more.")
         self.size = size
         self.root = root
+        self.known, self.known_seed = known, known_seed
 
     def read(self, split: str) -> Images:
         """Reads a split; under a second for the training images.
@@ -82,6 +90,12 @@ class FashionMNIST(Data):
             raise BadData(f"{folder}: {len(values)} images but {len(labels)} labels; fetch the files again.")
         padded = pad_to(values[:, None], self.size, 0)
         return Images("fashion-mnist", padded, labels.astype(np.int64), CLASSES, split, "MIT")
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """An endless loader; where some labels are hidden, of batches with labels in one half."""
+        if self.known is None:
+            return super().train_dataloader()
+        return partly_labelled(self, self.known, self.known_seed)
 
 
 def read_idx(path: Path, sample: tuple[int, ...]) -> npt.NDArray[np.uint8]:

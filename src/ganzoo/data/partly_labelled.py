@@ -1,0 +1,90 @@
+"""Data of which a few labels are known: what semi-supervised learning is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader
+
+from ganzoo.data.batch import Data, Images
+from ganzoo.types import BadArgument, Batch
+
+UNKNOWN = -1  # the label of a sample whose class is not told
+
+
+@dataclass(frozen=True, eq=False)
+class PartlyLabelled(Images):
+    """A training split, every sample once without its label, and as many places for the few that have one.
+
+    So half of a batch has labels, as in the authors' code of Salimans et al. 2016 (arXiv:1606.03498), where each update
+    sees as many labelled samples, over and over the same, as unlabelled ones. `values`, `labels` and the rest are the
+    whole split's; only `len` and `batch` know of the two halves.
+
+    Args:
+        told: the indices of the samples whose labels are known, in ascending order.
+    """
+
+    told: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return 2 * len(self.values)
+
+    def batch(self, indices: Any, partners: Any = None) -> Batch:
+        """Gathers samples: below the split's length without their labels (`UNKNOWN`), beyond it labelled ones."""
+        at = np.asarray(indices, dtype=np.int64)
+        n = len(self.values)
+        known = at >= n
+        at = np.where(known, self.told[(at - n) % len(self.told)], at)
+        assert self.labels is not None
+        labels = np.where(known, self.labels[at], UNKNOWN)
+        return Batch(torch.from_numpy(np.asarray(self.values[at])), torch.from_numpy(labels))
+
+
+def choose(labels: npt.NDArray[np.int64], classes: int, known: int, seed: int) -> npt.NDArray[np.int64]:
+    """Chooses samples whose labels are known, as many of each class.
+
+    Args:
+        labels: class indices `(N,)`.
+        classes: how many there are.
+        known: labels to keep.
+        seed: of the choice.
+
+    Returns:
+        Indices `(known,)`, ascending.
+
+    Raises:
+        BadArgument: if `known` is no positive multiple of the classes, or a class has fewer samples.
+    """
+    each, rest = divmod(known, classes)
+    if rest or each < 1:
+        raise BadArgument(
+            f"known={known}: give a multiple of the {classes} classes, so that each keeps as many labels."
+        )
+    order = np.random.RandomState(seed % 2**32).permutation(len(labels))
+    chosen = [order[labels[order] == label][:each] for label in range(classes)]
+    least = min(len(part) for part in chosen)
+    if least < each:
+        raise BadArgument(f"known={known}: that is {each} of each class, and one has only {least} samples.")
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def partly_labelled(data: Data, known: int, seed: int) -> DataLoader[Batch]:
+    """The training loader of a source, with all but a few labels hidden; the source's splits stay whole.
+
+    Args:
+        data: a source whose training split has labels.
+        known: labels to keep, as many of each class.
+        seed: of the choice.
+
+    Raises:
+        BadArgument: as `choose`.
+    """
+    whole = data.open("train")
+    assert whole.labels is not None and whole.classes is not None
+    told = choose(whole.labels, len(whole.classes), known, seed)
+    given = {each.name: getattr(whole, each.name) for each in fields(whole)}
+    return data.loader(PartlyLabelled(**given, told=told))
