@@ -5,15 +5,40 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import tiny
+from helpers import fit, tiny
 
-from ganzoo.types import Batch
+from ganzoo.types import BadData, Batch
 
 
 def test_the_prior_is_uniform() -> None:
     game: Any = tiny("dcgan", latent=50)
     for z in (game.draw(range(200))[0], game.noise(Batch(torch.zeros(200, 1, 8, 8)))):
         assert z.abs().max() <= 1 and abs(z.var().item() - 1 / 3) < 0.01 and abs(z.mean().item()) < 0.02
+
+
+def test_the_normal_prior() -> None:
+    game: Any = tiny("dcgan", latent=50, prior="normal")
+    for z in (game.draw(range(200))[0], game.noise(Batch(torch.zeros(200, 1, 8, 8)))):
+        assert z.abs().max() > 2 and abs(z.var().item() - 1) < 0.05
+
+
+def test_classes_stand_beside_z_and_beside_the_image() -> None:
+    game: Any = tiny("dcgan", classes=3)
+    assert game.labelled and not tiny("dcgan").labelled
+    images, labels = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 2])
+    seen: list[torch.Tensor] = []
+    game.discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    game.discriminator_loss(Batch(images, labels))
+    for x in seen:
+        assert x.shape == (4, 4, 8, 8)
+        assert torch.equal(x[:, 1:], torch.eye(3)[labels][:, :, None, None].expand(-1, -1, 8, 8))
+    assert torch.equal(seen[0][:, :1], images) and len(seen) == 2
+    z = torch.rand(4, 6)
+    same = game.generate(z, labels)
+    assert torch.equal(same, game.averaged(torch.cat([z, torch.eye(3)[labels]], 1)))
+    fit(game, 2)
+    with pytest.raises(BadData, match="labels"):
+        game.generator_loss(Batch(images))
 
 
 def test_the_losses(monkeypatch: pytest.MonkeyPatch) -> None:

