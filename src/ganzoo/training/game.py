@@ -75,7 +75,7 @@ class Game(L.LightningModule, ABC):
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
     coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples: ranks then differ from a joined batch
     label_vectors: ClassVar[bool] = False  # whether labels may be vectors `(N, classes)` instead of class indices
-    labelled: ClassVar[bool] = False  # whether it learns from labels, so that its data have `classes` classes
+    labelled: bool = False  # whether it learns from labels, so that its data have `classes` classes
 
     shape: tuple[int, ...]
     latent: int
