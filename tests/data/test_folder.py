@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from ganzoo.data import folder as module
+from ganzoo.data import conversion as module
 from ganzoo.data.folder import Folder
 from ganzoo.types import BadArgument, BadData
 
