@@ -30,7 +30,15 @@ def main() -> None:
     for name in ("gan-ring", "unrolled-ring"):
         points = ganzoo.load(name).sample(4096, seed=0)
         scatter(points, HERE / f"{name}.png", extent=3.0, reference=Ring().centres)
+    packages()
     augmentation()
+
+
+def packages() -> None:
+    """Draws what generators that Python packages carry make; these must be installed."""
+    save_grid(ganzoo.load("dcgan-digiface-64").sample(16, seed=0), HERE / "dcgan-digiface-64.png", columns=8)
+    eyes = ganzoo.load("dcgan-omniart-eyes-128").sample(16, seed=0, labels=[i % 8 for i in range(16)])
+    save_grid(eyes[..., ::2, ::2], HERE / "dcgan-omniart-eyes-128.png", columns=8)
 
 
 def augmentation() -> None:
