@@ -66,24 +66,24 @@ class Digits(Data):
 class DigitEdges(Data):
     """Digits and, unpaired, edge pictures of other digits: the two domains of CoGAN's first experiment.
 
-    Digits are enlarged to 16 pixels (bicubic) on a black margin. An edge picture is the difference of the digit dilated
-    by a 3x3 square and the digit itself, as in the authors' code. In training, edges come from one half of each class
+    Digits are enlarged (bicubic) up to a black margin of one pixel. An edge picture is the difference of the digit
+    dilated by a 3x3 square and the digit itself, as in the authors' code. In training, edges come from one half of each class
     (`targets`) and digits from the other (`values`), so that no digit stands in both; `test` and `all` hold pairs.
 
     Args:
-        size: the pixels of a side, margin included; at least 16.
+        size: the pixels of a side, margin included.
         batch_size: samples of each domain per process and batch.
         flip: whether to mirror samples at random; digits are not symmetric, so this is rarely wanted.
         workers: processes that gather batches ahead of training.
 
     Raises:
-        BadArgument: if `size` is below 16.
+        BadArgument: if `size` is below 10, which is too small for the digits.
     """
 
-    def __init__(self, size: int = 20, batch_size: int = 64, flip: bool = False, workers: int = 0) -> None:
+    def __init__(self, size: int = 16, batch_size: int = 64, flip: bool = False, workers: int = 0) -> None:
         super().__init__(batch_size, flip, workers)
-        if size < 16:
-            raise BadArgument(f"size={size}: the digits are enlarged to 16 pixels; give 16 or more.")
+        if size < 10:
+            raise BadArgument(f"size={size}: the digits have 8 pixels and get a margin; give 10 or more.")
         self.size = size
 
     def read(self, split: str) -> Images:
@@ -112,9 +112,10 @@ class DigitEdges(Data):
         if domain not in (0, 1):
             raise BadArgument(f"domain={domain}: give 0 for digits or 1 for edges.")
         digits = Digits().open(split)
-        values = np.empty((len(digits), 1, 16, 16), np.uint8)
+        inner = self.size - 2
+        values = np.empty((len(digits), 1, inner, inner), np.uint8)
         for k, digit in enumerate(digits.values[:, 0]):
-            values[k, 0] = np.asarray(Image.fromarray(digit).resize((16, 16), Image.Resampling.BICUBIC))
+            values[k, 0] = np.asarray(Image.fromarray(digit).resize((inner, inner), Image.Resampling.BICUBIC))
         values = pad_to(values, self.size)
         name = ("digits", "edges")[domain] + f"-{self.size}"
         shown = edges(values) if domain else values

@@ -1,0 +1,188 @@
+"""CoGAN: two generators that share their first layers draw pairs, though nobody ever showed them one.
+
+Liu and Tuzel 2016, "Coupled Generative Adversarial Networks", arXiv:1606.07536. Each domain has its generator and its
+discriminator. What the generators make of z at first, and what the discriminators decide on at last, is one and the
+same (eq. 4: the shared weights are constrained to be equal), so that one z means one thing in both domains:
+
+    min_{g1,g2} max_{f1,f2}  E log f1(x1) + E log(1 - f1(g1(z))) + E log f2(x2) + E log(1 - f2(g2(z)))
+
+with x1 and x2 from two sets of pictures without pairs, and z ~ U[-1, 1]^100. The networks are those of the supplement
+for digits and their edges.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.data.batch import Images
+from ganzoo.objectives import losses
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import BadArgument, Batch
+from ganzoo.zoo.arguments import Positive, Share, Weight
+from ganzoo.zoo.registry import register
+
+_DOMAINS = 2
+
+
+class Generators(nn.Module):
+    """g1 and g2: fractionally strided convolutions that both share, and a last one for each.
+
+    Args:
+        latent: length of z.
+        channels: of an image.
+        size: side of an image: 4 more than a multiple of a power of two, so that doublings less 1 end there.
+        width: feature maps before the last layer; each layer towards z has twice as many.
+    """
+
+    def __init__(self, latent: int, channels: int, size: int, width: int) -> None:
+        super().__init__()
+        steps, doublings = size - 4, 0
+        while steps % 2 == 0 and steps > 2:
+            steps, doublings = steps // 2, doublings + 1
+        if steps < 2 or doublings < 1:
+            raise BadArgument(f"image size is {size}; an even one of at least 8 is expected, such as 16, 20 or 28")
+        widths = [width << i for i in reversed(range(doublings + 1))]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(latent, widths[0], steps + 1)]
+        for wide, narrow in pairwise(widths):  # a side of n becomes 2n - 1
+            layers += [nn.BatchNorm2d(wide, affine=False), nn.PReLU()]
+            layers += [nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1)]
+        self.shared = nn.Sequential(*layers, nn.BatchNorm2d(width, affine=False), nn.PReLU())
+        self.own = nn.ModuleList(nn.ConvTranspose2d(width, channels, 6, padding=1) for _ in range(_DOMAINS))
+        self.apply(initialise)
+
+    def forward(self, z: Tensor) -> list[Tensor]:
+        """Maps `(N, latent)` to a picture `(N, C, H, W)` in [-1, 1] of each domain."""
+        h = self.shared(z[:, :, None, None])
+        return [torch.tanh(last(h)) for last in self.own]
+
+
+class Discriminators(nn.Module):
+    """f1 and f2: a first convolution for each, and all further layers shared.
+
+    Args:
+        channels: of an image.
+        size: side of an image.
+        widths: of the two convolutions and the hidden layer.
+        dropout: of the hidden layer.
+    """
+
+    def __init__(self, channels: int, size: int, widths: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        first, second, hidden = widths
+        padding = 0 if size >= 16 else 2  # smaller pictures than the paper's would be used up
+        side = ((size - 4 + 2 * padding) // 2 - 4 + 2 * padding) // 2
+        conv = partial(nn.Conv2d, kernel_size=5, padding=padding)
+        self.own = nn.ModuleList(nn.Sequential(conv(channels, first), nn.MaxPool2d(2)) for _ in range(_DOMAINS))
+        self.shared = nn.Sequential(conv(first, second), nn.MaxPool2d(2), nn.Flatten())
+        self.shared.extend([nn.Linear(second * side * side, hidden), nn.PReLU(), nn.Dropout(dropout)])
+        self.shared.append(nn.Linear(hidden, 1))
+        self.apply(initialise)
+
+    def forward(self, pictures: Sequence[Tensor]) -> Tensor:
+        """Maps a batch `(N, C, H, W)` of each domain to logits `(2N,)`, the first domain's first."""
+        features = [first(x) for first, x in zip(self.own, pictures, strict=True)]
+        return self.shared(torch.cat(features)).squeeze(1)  # type: ignore[no-any-return]
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights after Glorot for rectifiers, biases 0.1, as in the authors' PyTorch code."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2))
+        assert module.bias is not None
+        nn.init.constant_(module.bias, 0.1)
+
+
+@register(
+    paper="Liu and Tuzel, Coupled Generative Adversarial Networks",
+    year=2016,
+    url="https://arxiv.org/abs/1606.07536",
+)
+class CoGAN(Game):
+    """Generators that share their first layers learn a joint distribution of two domains without a single pair.
+
+    Args:
+        size: side of an image: even, at least 8.
+        channels: of an image, in both domains.
+        latent: length of z, uniform in [-1, 1].
+        width: feature maps before the generators' last layers.
+        maps: of the discriminators' two convolutions, and the units of their hidden layer.
+        dropout: of that hidden layer (the authors' first code).
+        lr: learning rate of both players.
+        betas: Adam's decay rates.
+        decay: of the weights (the authors' code).
+    """
+
+    domains = _DOMAINS
+
+    def __init__(
+        self,
+        size: Positive = 28,
+        channels: Positive = 1,
+        latent: Positive = 100,
+        width: Positive = 128,
+        maps: tuple[Positive, Positive, Positive] = (20, 50, 500),
+        dropout: Share = 0.5,
+        lr: Weight = 2e-4,
+        betas: tuple[Share, Share] = (0.5, 0.999),
+        decay: Weight = 5e-4,
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent = (channels, size, size), latent
+        self.generator = Generators(latent, channels, size, width)
+        self.discriminator = Discriminators(channels, size, maps, dropout)
+        self.adam = partial(Adam, lr=lr, betas=betas, weight_decay=decay)
+
+    def players(self) -> dict[str, Player]:
+        """Both discriminators, and both generators."""
+        return {
+            "discriminator": Player(self.discriminator, self.adam),
+            "generator": Player(self.generator, self.adam),
+        }
+
+    def prior(self, rng: np.random.RandomState) -> np.ndarray:
+        """z ~ U[-1, 1] in each coordinate."""
+        return rng.uniform(-1, 1, self.latent)
+
+    def generate(self, z: Tensor, labels: Tensor | None = None, domain: int = 0) -> Tensor:
+        """Maps `z` `(n, latent)` to pictures of one domain, 0 or 1; those of one z belong together."""
+        if domain not in range(_DOMAINS):
+            raise BadArgument(f"domain is {domain}; 0 or 1 is expected")
+        return self.averaged(z)[domain]  # type: ignore[no-any-return]
+
+    def render(
+        self, z: Tensor, labels: Tensor | None, rngs: Sequence[np.random.RandomState], *, domain: int = 0
+    ) -> Tensor:
+        """Makes images of one domain, 0 or 1, for `sample`: one seed gives a pair."""
+        return self.generate(z, labels, domain)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Algorithm 1 of the supplement: one update of each side, in both domains at once."""
+        self.move("discriminator", self.discriminator_loss, batch)
+        self.move("generator", self.generator_loss, batch)
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """Eq. 3, turned for minimising, as the mean over both domains."""
+        real = self.discriminator([batch.images, self.targets_of(batch)])
+        return losses.minimax_discriminator(real, self.discriminator(self.generator(self.noise(batch))))
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """-E log f1(g1(z)) - E log f2(g2(z)), as the mean over both domains."""
+        return losses.nonsaturating_generator(self.discriminator(self.generator(self.noise(batch))))
+
+    def noise(self, batch: Batch) -> Tensor:
+        """z `(N, latent)`, as many as there are images of one domain in the batch."""
+        return batch.images.new_empty(len(batch.images), self.latent).uniform_(-1, 1)
+
+    def pictures(self, real: Images | None) -> dict[str, Tensor]:
+        """Pairs: rows of the first domain, each above the second domain's pictures of the same seeds."""
+        rows = [self.sample(12, seed=seed, domain=domain) for seed in (0, 12) for domain in range(_DOMAINS)]
+        return {"pairs": torch.stack(rows)}
