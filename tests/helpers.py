@@ -38,6 +38,15 @@ SMALL: dict[str, Any] = {
     **{"widths": [4, 4], "start": 4, "stabilise": 1, "transition": 40},  # of networks that grow
     **{"style": 6, "channel_base": 64, "channel_max": 8, "mapping_layers": 2, "discriminator_layers": 2},  # StyleGANs
     **{"r1_every": 2, "path_every": 2, "layers": 3, "margin": 3},
+    **{
+        "discriminator_widths": [4, 4],
+        "downsamplings": 1,
+        "attention": 4,
+        "discriminator_attention": 4,
+    },  # residual networks
+    **{"attention_after": [1], "discriminator_attention_after": [1], "standing": 2},  # biggan
+    **{"patch_layers": 1, "discriminator_width": 4, "blocks": 1},  # translations
+    **{"units": [6, 4, 8], "image_maxout": [6, 2], "label_maxout": [3, 2], "joint_maxout": [5, 2]},  # cgan
 }
 
 
@@ -45,7 +54,8 @@ def tiny(name: str, **arguments: Any) -> Game:
     """A family at its smallest, with the weights of seed 0."""
     entry = registry.family(name)
     known = inspect.signature(entry.cls).parameters
-    chosen = {key: value for key, value in SMALL.items() if key in known} | arguments
+    few = {"classes": 3} if "classes" in known and known["classes"].default > 10 else {}
+    chosen = {key: value for key, value in SMALL.items() if key in known} | few | arguments
     if "shape" in known and "shape" not in arguments and name != "unrolled":
         chosen["shape"] = [1, 8, 8]
     with torch.random.fork_rng():
@@ -56,11 +66,28 @@ def tiny(name: str, **arguments: Any) -> Game:
 
 
 class Noise(Data):
-    """Random pictures, or points, of any shape; with labels where a number of classes is given."""
+    """Random pictures, or points, of any shape.
 
-    def __init__(self, shape: tuple[int, ...], batch_size: int = 4, n: int = 64, classes: int | None = None) -> None:
+    Args:
+        shape: of a sample.
+        batch_size: of training.
+        n: samples of a split.
+        classes: how many classes the labels have; None for no labels.
+        targets: shape of the targets, for translation: random pictures without pairs, a few less; None for none.
+        paired: whether the targets are as many, and count as pairs.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        batch_size: int = 4,
+        n: int = 64,
+        classes: int | None = None,
+        targets: tuple[int, ...] | None = None,
+        paired: bool = False,
+    ) -> None:
         super().__init__(batch_size)
-        self.sample_shape, self.n, self.classes = shape, n, classes
+        self.sample_shape, self.n, self.classes, self.targets, self.paired = shape, n, classes, targets, paired
 
     def read(self, split: str) -> Images:
         rng = np.random.RandomState(0)
@@ -70,12 +97,30 @@ class Noise(Data):
             values = rng.randn(self.n, *self.sample_shape).astype(np.float32)
         else:
             values = rng.randint(0, 256, (self.n, *self.sample_shape)).astype(np.uint8)
-        return Images("noise", values, labels, names, split)
+        if self.targets is None:
+            return Images("noise", values, labels, names, split)
+        others = rng.randint(0, 256, (self.n if self.paired else self.n - 5, *self.targets)).astype(np.uint8)
+        return Images("noise", values, labels, names, split, targets=others, paired=self.paired)
 
 
 def data_for(game: Game, batch_size: int = 4) -> Noise:
-    """Noise of the game's shape."""
+    """Noise of the game's shapes."""
+    if game.only_translates or getattr(game, "domains", 1) > 1:
+        return Noise(tuple(game.source_shape), batch_size, classes=game.classes, targets=tuple(game.shape))
     return Noise(tuple(game.shape), batch_size, classes=game.classes)
+
+
+def pictures(n: int, shape: tuple[int, ...], first: int = 0) -> Tensor:
+    """Noise `(n, *shape)` in [-1, 1]; picture i depends on `first + i` alone."""
+    made = [np.random.RandomState(first + i).uniform(-1, 1, shape) for i in range(n)]
+    return torch.from_numpy(np.stack(made).astype(np.float32))
+
+
+def make(game: Game, n: int, seed: int = 0, **options: Any) -> Tensor:
+    """Images of a model: samples, or translations of noise; image i depends on `seed + i` alone."""
+    if game.only_translates:
+        return game.translate(pictures(n, game.source_shape, seed), seed=seed, **options)
+    return game.sample(n, seed=seed, **options)
 
 
 def trainer(steps: int, *callbacks: Callback, **settings: Any) -> L.Trainer:

@@ -1,0 +1,180 @@
+"""AC-GAN: the discriminator also says which class it sees, and the generator is to be recognised by it.
+
+Odena, Olah and Shlens 2017, "Conditional Image Synthesis with Auxiliary Classifier GANs", arXiv:1610.09585. With the
+source S and the class C of an image, of a sample the class it was made for (eq. 2 and 3):
+
+    L_S = E log P(S = real | x) + E log P(S = fake | G(z, c))
+    L_C = E log P(C = c | x) + E log P(C = c | G(z, c))
+
+D maximises L_S + L_C, G maximises L_C - L_S. The label itself is no input of D.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.nn.dcgan import initialise
+from ganzoo.objectives import losses
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import BadArgument, Batch
+from ganzoo.zoo.arguments import Positive, Share, Weight
+from ganzoo.zoo.registry import register
+
+
+class Generator(nn.Module):
+    """A fully connected layer, then fractionally strided 5 x 5 convolutions (appendix A, tables 1 and 2).
+
+    Args:
+        latent: length of z.
+        classes: number of labels, which enter beside z.
+        channels: channels of an image.
+        size: side of an image.
+        widths: feature maps from z on; each is at twice the resolution of the one before.
+    """
+
+    def __init__(self, latent: int, classes: int, channels: int, size: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        start = size // 2 ** len(widths)
+        self.classes = classes
+        self.project = nn.Linear(latent + classes, widths[0] * start**2)
+        layers: list[nn.Module] = [nn.ReLU(inplace=True), nn.Unflatten(1, (widths[0], start, start))]
+        for wide, narrow in pairwise(widths):
+            layers += [_up(wide, narrow, bias=False), nn.BatchNorm2d(narrow), nn.ReLU(inplace=True)]
+        layers += [_up(widths[-1], channels, bias=True), nn.Tanh()]
+        self.main = nn.Sequential(*layers)
+        self.apply(initialise)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Maps z `(N, latent)` and labels `(N,)` to images `(N, channels, size, size)` in [-1, 1]."""
+        code = torch.cat([z, F.one_hot(labels, self.classes).to(z)], 1)
+        return self.main(self.project(code))  # type: ignore[no-any-return]
+
+
+def _up(inputs: int, outputs: int, bias: bool) -> nn.Module:
+    """A fractionally strided convolution to twice the resolution."""
+    return nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1, bias=bias)
+
+
+class Discriminator(nn.Module):
+    """3 x 3 convolutions of stride 2 and 1 by turns, with leaky ReLU and dropout (appendix A).
+
+    Args:
+        channels: channels of an image.
+        size: side of an image.
+        widths: feature maps of the convolutions.
+        classes: number of labels.
+        dropout: after every convolution, in training.
+    """
+
+    def __init__(self, channels: int, size: int, widths: tuple[int, ...], classes: int, dropout: float) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for i, (narrow, wide) in enumerate(zip((channels, *widths), widths, strict=False)):
+            stride = 2 - i % 2
+            size = -(-size // stride)
+            layers.append(nn.Conv2d(narrow, wide, 3, stride, padding=1, bias=i == 0))
+            layers += [nn.BatchNorm2d(wide)] if i else []
+            layers += [nn.LeakyReLU(0.2, inplace=True), nn.Dropout(dropout)]
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        self.head = nn.Linear(widths[-1] * size**2, 1 + classes)
+        self.apply(initialise)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps images to the logits of the source `(N,)`, real above 0, and of the classes `(N, classes)`."""
+        outputs = self.head(self.features(x))
+        return outputs[:, 0], outputs[:, 1:]
+
+
+@register(
+    paper="Odena, Olah and Shlens, Conditional Image Synthesis with Auxiliary Classifier GANs",
+    year=2017,
+    url="https://arxiv.org/abs/1610.09585",
+    task="conditional",
+)
+class ACGAN(Game):
+    """A classifier in the discriminator makes samples that are recognisable as their class.
+
+    The defaults are those of CIFAR-10 (table 2). The networks of ImageNet at 128 pixels (table 1) have `widths`
+    768, 384, 256, 192, 64, and one model for every 10 classes.
+
+    Args:
+        size: side of an image, a multiple of 2 to the number of `widths`.
+        channels: of an image.
+        classes: number of labels.
+        latent: length of z.
+        widths: the generator's feature maps from z on, each at twice the resolution of the one before.
+        discriminator_widths: feature maps of the discriminator's convolutions, every other one of stride 2.
+        dropout: in the discriminator.
+        class_weight: of L_C beside L_S; 1 in the paper.
+        lr: learning rate of both players.
+        betas: Adam's decay rates.
+    """
+
+    def __init__(
+        self,
+        size: Positive = 32,
+        channels: Positive = 3,
+        classes: Positive = 10,
+        latent: Positive = 100,
+        widths: tuple[Positive, ...] = (384, 192, 96),
+        discriminator_widths: tuple[Positive, ...] = (16, 32, 64, 128, 256, 512),
+        dropout: Share = 0.5,
+        class_weight: Weight = 1.0,
+        lr: Weight = 2e-4,
+        betas: tuple[Share, Share] = (0.5, 0.999),
+    ) -> None:
+        super().__init__()
+        self.labelled = True
+        if not (widths and discriminator_widths) or size % 2 ** len(widths):
+            raise BadArgument(f"size is {size} and widths are {widths}; a multiple of {2 ** len(widths)} is expected")
+        self.shape, self.classes, self.latent, self.weight = (channels, size, size), classes, latent, class_weight
+        self.generator = Generator(latent, classes, channels, size, widths)
+        self.discriminator = Discriminator(channels, size, discriminator_widths, classes, dropout)
+        self.adam = partial(Adam, lr=lr, betas=betas)
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator with its classifier, and the generator."""
+        return {
+            "discriminator": Player(self.discriminator, self.adam),
+            "generator": Player(self.generator, self.adam),
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update of each player."""
+        self.move("discriminator", self.discriminator_loss, batch)
+        self.move("generator", self.generator_loss, batch)
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """-L_S - L_C: real and generated images are told apart, and the classes of both recognised."""
+        z, c = self.noise(batch)
+        real, real_classes = self.discriminator(batch.images)
+        fake, fake_classes = self.discriminator(self.generator(z, c))
+        y = self.labels_of(batch)
+        source = losses.minimax_discriminator(real, fake)
+        self.record(accuracy=(real_classes.argmax(1) == y).float().mean())
+        return source + self.weight * (recognition(real_classes, y) + recognition(fake_classes, c))
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """-L_C + L_S, where G's part of L_S is, as usual, -E log P(S = real | G(z, c)), which does not saturate."""
+        z, c = self.noise(batch)
+        fake, classes = self.discriminator(self.generator(z, c))
+        return losses.nonsaturating_generator(fake) + self.weight * recognition(classes, c)
+
+    def noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """z `(N, latent)` and classes `(N,)`, all as likely, as many as there are images in the batch."""
+        assert self.classes is not None
+        n = len(batch.images)
+        z = torch.randn(n, self.latent, device=self.device)
+        return z, torch.randint(self.classes, (n,), device=self.device)
+
+
+def recognition(logits: Tensor, labels: Tensor) -> Tensor:
+    """-E log P(C = c), from logits `(N, classes)` and labels `(N,)`."""
+    return F.cross_entropy(logits.float(), labels)
