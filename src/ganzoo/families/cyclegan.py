@@ -1,0 +1,196 @@
+"""CycleGAN: two translations that undo one another are learned without a single pair.
+
+Zhu, Park, Isola and Efros 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
+arXiv:1703.10593. G maps domain X to Y and F maps Y to X; D_Y and D_X judge what comes out, and a translation there and
+back must give the image it began with (eq. 2 and 3, least squares for the logarithm as in section 4):
+
+    L_D = 1/2 E (D_Y(y) - 1)^2 + 1/2 E D_Y(G(x))^2 + 1/2 E (D_X(x) - 1)^2 + 1/2 E D_X(F(y))^2
+    L_G = E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2 + lambda (E |F(G(x)) - x| + E |G(F(y)) - y|)
+          + lambda mu (E |G(y) - y| + E |F(x) - x|)
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.data.batch import Images, to_float
+from ganzoo.nn import translation
+from ganzoo.objectives import losses
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Count, Positive, Share, Weight
+from ganzoo.zoo.registry import register
+
+
+class ImagePool:
+    """Earlier translations, half of what a discriminator sees (Shrivastava 2017, arXiv:1612.07828, section 2.3).
+
+    Args:
+        size: images that are held; 0 hands the newest through.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.held: list[Tensor] = []
+
+    def exchange(self, images: Tensor) -> Tensor:
+        """Takes `(N, C, H, W)` and gives as many: half of a full pool's are earlier ones, which the new replace."""
+        given = images.clone()
+        turns, places = torch.rand(len(images)).tolist(), torch.randint(max(self.size, 1), (len(images),)).tolist()
+        for k, image in enumerate(images):
+            if len(self.held) < self.size:
+                self.held.append(image.clone())
+            elif self.size and turns[k] < 0.5:
+                given[k] = self.held[places[k]]
+                self.held[places[k]] = image.clone()
+        return given
+
+
+@register(
+    paper="Zhu, Park, Isola and Efros, Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
+    year=2017,
+    url="https://arxiv.org/abs/1703.10593",
+    task="translation",
+)
+class CycleGAN(Game):
+    """Two translations that undo one another are learned without a single pair.
+
+    `generator` is G, from X (the data's images) to Y (their targets), `inverse` is F; `discriminator` is D_Y and
+    `inverse_discriminator` D_X. As in the authors' code, the generators move first, and the discriminators learn from
+    the translations made then, through the pools. The learning rate falls linearly in the second half (`engine.decay`).
+
+    Args:
+        size: side of an image in training: a multiple of 4.
+        channels: of an image.
+        width: feature maps of the generators beside the images.
+        blocks: residual blocks of a generator: 9 for 256 pixels, 6 for 128 (section 7.2).
+        discriminator_width: feature maps after the discriminators' first layer.
+        patch_layers: halvings of a discriminator: 3 judge patches of 70 x 70 pixels; 0 single pixels.
+        normalization: `instance` in the paper; the others are for checkpoints that have them.
+        dropout: whether residual blocks drop half of their values; not in the paper.
+        cycle: lambda, the weight of the cycle consistency.
+        identity: mu, the weight of the identity loss as a share of lambda (section 5.2).
+        pool: earlier translations that are held for each discriminator (section 4).
+        directions: `both`, or `forward` for a model that keeps G alone for inference.
+        lr: learning rate of all.
+        betas: Adam's decay rates.
+    """
+
+    averages = ("generator", "inverse")
+    leads = "generators"
+
+    def __init__(
+        self,
+        size: Positive = 256,
+        channels: Positive = 3,
+        width: Positive = 64,
+        blocks: Positive = 9,
+        discriminator_width: Positive = 64,
+        patch_layers: Count = 3,
+        normalization: translation.Normalization = "instance",
+        dropout: bool = False,
+        cycle: Weight = 10.0,
+        identity: Weight = 0.5,
+        pool: Count = 50,
+        directions: Literal["both", "forward"] = "both",
+        lr: Weight = 2e-4,
+        betas: tuple[Share, Share] = (0.5, 0.999),
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent, self.cycle, self.identity = (channels, size, size), 0, cycle, identity
+        self.generator = translation.ResNetGenerator(channels, channels, width, blocks, normalization, dropout)
+        self.inverse = translation.ResNetGenerator(channels, channels, width, blocks, normalization, dropout)
+        critic = partial(translation.PatchDiscriminator, channels, discriminator_width, patch_layers, normalization)
+        self.discriminator, self.inverse_discriminator = critic(), critic()
+        self.stride = self.generator.stride
+        self.generator.check(size)
+        self.discriminator.check(size)
+        both = directions == "both"
+        self.directions = ("a2b", "b2a") if both else ("a2b",)
+        self.inference = ("generator", "inverse") if both else ("generator",)  # type: ignore[misc]
+        self.together = normalization != "batch"
+        self.pools = {"y": ImagePool(pool), "x": ImagePool(pool)}
+        self.fakes: list[tuple[Tensor, Tensor]] = []
+        self.adam = partial(Adam, lr=lr, betas=betas)
+
+    def players(self) -> dict[str, Player]:
+        """Both generators as one player, and both discriminators."""
+        return {
+            "generators": Player((self.generator, self.inverse), self.adam),
+            "discriminators": Player((self.discriminator, self.inverse_discriminator), self.adam),
+        }
+
+    def transform(self, images: Tensor, direction: str) -> Tensor:
+        """G for `a2b`, F for `b2a`."""
+        self.generator.check(*images.shape[2:])
+        network: nn.Module = self.average_module("generator" if direction == "a2b" else "inverse")
+        return network(images)  # type: ignore[no-any-return]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update of each player."""
+        self.fakes = []
+        self.move("generators", self.generators_loss, batch)
+        fake_y, fake_x = (torch.cat(parts) for parts in zip(*self.fakes, strict=True))
+        pooled = self.pools["y"].exchange(fake_y), self.pools["x"].exchange(fake_x)
+        self.move("discriminators", self.discriminators_loss, batch, *pooled)
+
+    def generators_loss(self, batch: Batch) -> Tensor:
+        """Both adversarial terms, lambda times the cycles', lambda mu times the identities'."""
+        x, y = batch.images, self.targets_of(batch)
+        if self.identity:
+            (fake_y, same_y), (fake_x, same_x) = self.pair(self.generator, x, y), self.pair(self.inverse, y, x)
+        else:
+            fake_y, fake_x = self.generator(x), self.inverse(y)
+        self.fakes.append((fake_y.detach(), fake_x.detach()))
+        # The paper's squares, without the halves of the loss's first paper
+        game = losses.least_squares_generator(self.discriminator(fake_y))
+        game = 2 * (game + losses.least_squares_generator(self.inverse_discriminator(fake_x)))
+        cycle = F.l1_loss(self.inverse(fake_y), x) + F.l1_loss(self.generator(fake_x), y)
+        self.record(adversarial=game, cycle=cycle)
+        if not self.identity:
+            return game + self.cycle * cycle
+        identity = F.l1_loss(same_y, y) + F.l1_loss(same_x, x)
+        self.record(identity=identity)
+        return game + self.cycle * (cycle + self.identity * identity)
+
+    def discriminators_loss(self, batch: Batch, fake_y: Tensor, fake_x: Tensor) -> Tensor:
+        """1/2 E (D(real) - 1)^2 + 1/2 E D(fake)^2 of both, the fakes from the pools."""
+        real_y, judged_y = self.pair(self.discriminator, self.targets_of(batch), fake_y)
+        real_x, judged_x = self.pair(self.inverse_discriminator, batch.images, fake_x)
+        loss = losses.least_squares_discriminator(real_y, judged_y)
+        return loss + losses.least_squares_discriminator(real_x, judged_x)
+
+    def pair(self, network: nn.Module, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """Two batches through a network: in one pass, unless they would share their statistics."""
+        if not self.together:
+            return network(one), network(other)
+        made = network(torch.cat([one, other.to(one)]))
+        return made[: len(one)], made[len(one) :]
+
+    def rank_state(self) -> dict[str, Tensor]:
+        """The pools `(n, C, H, W)`."""
+        return {name: torch.stack(pool.held) for name, pool in self.pools.items() if pool.held}
+
+    def load_rank_state(self, state: dict[str, Tensor]) -> None:
+        """Fills the pools."""
+        for name, pool in self.pools.items():
+            pool.held = [image.to(self.device) for image in state.get(name, ())][: pool.size]
+
+    def pictures(self, real: Images | None) -> dict[str, Tensor]:
+        """Held-out images: x, G(x), F(G(x)) where F is there, and the counterpart y where the data are pairs."""
+        if real is None or real.targets is None:
+            return {}
+        some = np.linspace(0, len(real) - 1, 8).astype(int)
+        columns = [to_float(torch.from_numpy(real.values[some]))]
+        for direction in self.directions:
+            columns.append(self.translate(columns[-1], direction=direction))
+        columns += [to_float(torch.from_numpy(real.targets[some]))] if real.paired else []
+        return {"translations": torch.stack(columns, 1)}

@@ -1,0 +1,147 @@
+"""pix2pix: a discriminator that sees input and output together learns the loss of a translation from pairs.
+
+Isola, Zhu, Zhou and Efros 2017, "Image-to-Image Translation with Conditional Adversarial Networks", arXiv:1611.07004.
+The generator is a U-Net whose only noise is dropout; the discriminator judges patches; L1 keeps the low frequencies:
+
+    L_D = 1/2 (-E log D(x, y) - E log(1 - D(x, G(x))))        L_G = -E log D(x, G(x)) + lambda E |y - G(x)|
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Adam
+
+from ganzoo.data.batch import Images, to_float
+from ganzoo.nn import translation
+from ganzoo.objectives import losses
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Count, Positive, Share, Weight
+from ganzoo.zoo.registry import register
+
+
+@register(
+    paper="Isola, Zhu, Zhou and Efros, Image-to-Image Translation with Conditional Adversarial Networks",
+    year=2017,
+    url="https://arxiv.org/abs/1611.07004",
+    task="translation",
+)
+class Pix2Pix(Game):
+    """A discriminator that sees input and output together learns the loss of a translation from pairs.
+
+    The data's images are x, their targets y. At test time the paper runs the generator as in training: batch
+    normalization takes the statistics of the batch, which is one image, and dropout stays alive (section 3.3).
+    `translate` does the first by default (`statistics="own"`), so that an image is translated alike in any batch, and
+    the second where asked for (`noise=True`), with masks that depend on the image's seed alone.
+
+    Args:
+        size: side of an image in training: a multiple of 2 to the power of `depth`.
+        source_channels: of x.
+        channels: of y.
+        width: feature maps of the generator beside the images.
+        depth: halvings of the U-Net; 0 for as many as the size allows, down to a single position as in the paper.
+        dropout: whether the generator has dropout, of half of the values of some inner layers.
+        discriminator_width: feature maps after the discriminator's first layer.
+        patch_layers: halvings of the discriminator: 3 judge patches of 70 x 70 pixels; 0 single pixels.
+        normalization: of both networks; the paper's `batch` at a batch of one is `instance`.
+        l1: lambda, the weight of the distance to y.
+        lr: learning rate of both players.
+        betas: Adam's decay rates.
+    """
+
+    directions = ("a2b",)
+
+    def __init__(
+        self,
+        size: Positive = 256,
+        source_channels: Positive = 3,
+        channels: Positive = 3,
+        width: Positive = 64,
+        depth: Count = 0,
+        dropout: bool = True,
+        discriminator_width: Positive = 64,
+        patch_layers: Count = 3,
+        normalization: translation.Normalization = "batch",
+        l1: Weight = 100.0,
+        lr: Weight = 2e-4,
+        betas: tuple[Share, Share] = (0.5, 0.999),
+    ) -> None:
+        super().__init__()
+        self.shape, self.source_shape, self.latent = (channels, size, size), (source_channels, size, size), 0
+        self.l1 = l1
+        depth = depth or max(2, (size & -size).bit_length() - 1)  # the powers of two in the size
+        self.generator = translation.UNetGenerator(source_channels, channels, width, depth, normalization, dropout)
+        self.discriminator = translation.PatchDiscriminator(
+            source_channels + channels, discriminator_width, patch_layers, normalization
+        )
+        self.stride = self.generator.stride
+        self.generator.check(size)
+        self.discriminator.check(size)
+        self.adam = partial(Adam, lr=lr, betas=betas)
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator and the generator, with the same Adam."""
+        return {
+            "discriminator": Player(self.discriminator, self.adam),
+            "generator": Player(self.generator, self.adam),
+        }
+
+    def transform(
+        self,
+        images: Tensor,
+        direction: str,
+        *,
+        noise: bool = False,
+        statistics: Literal["own", "running"] = "own",
+        seeds: Sequence[int] = (),
+    ) -> Tensor:
+        """Maps x to y.
+
+        Args:
+            images: `(n, C, H, W)`.
+            direction: `a2b`.
+            noise: whether dropout is alive, the paper's noise.
+            statistics: what batch normalization takes: each image's own, or the running ones of training.
+            seeds: of the dropout's masks, one an image.
+        """
+        network = self.averaged
+        with translation.as_tested(network, statistics == "own", seeds if noise else None):
+            return network(images)  # type: ignore[no-any-return]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update of each player."""
+        self.move("discriminator", self.discriminator_loss, batch)
+        self.move("generator", self.generator_loss, batch)
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """1/2 (-E log D(x, y) - E log(1 - D(x, G(x)))): halved, which slows the discriminator (section 3.3)."""
+        x, y = batch.images, self.targets_of(batch)
+        real = self.discriminator(torch.cat([x, y], 1))
+        fake = self.discriminator(torch.cat([x, self.generator(x).to(x)], 1))
+        return 0.5 * losses.minimax_discriminator(real, fake)
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """-E log D(x, G(x)) + lambda E |y - G(x)| (eq. 4)."""
+        x, y = batch.images, self.targets_of(batch)
+        fake = self.generator(x).to(x)
+        distance = F.l1_loss(fake, y)
+        self.record(l1=distance)
+        return losses.nonsaturating_generator(self.discriminator(torch.cat([x, fake], 1))) + self.l1 * distance
+
+    def pictures(self, real: Images | None) -> dict[str, Tensor]:
+        """Held-out images: x, G(x), and y where the data are pairs."""
+        if real is None or real.targets is None:
+            return {}
+        some = np.linspace(0, len(real) - 1, 8).astype(int)
+        x = to_float(torch.from_numpy(real.values[some]))
+        columns = [x, self.translate(x), *([to_float(torch.from_numpy(real.targets[some]))] if real.paired else [])]
+        most = max(column.shape[1] for column in columns)  # grey images stand beside coloured ones
+        return {"translations": torch.stack([column.expand(-1, most, -1, -1) for column in columns], 1)}
