@@ -1,0 +1,185 @@
+"""SAGAN: self-attention lets distant parts of an image agree, in both players.
+
+Zhang, Goodfellow, Metaxas and Odena 2019, "Self-Attention Generative Adversarial Networks", arXiv:1805.08318. Every
+position of some feature maps adds to itself a mean of values from all positions, weighted by how well their keys match
+its query; gamma grows from 0. Both players are under spectral normalization and take turns one by one, the
+discriminator four times as fast (two time scales). The rest is a conditional GAN with projection discriminator:
+
+    y_i = x_i + gamma v(sum_j softmax_j(f(x_i)'g(x_j)) h(x_j))                                    (eqs. 1 to 3)
+    L_D = E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y'))        L_G = -E D(G(z, y'), y')        (eq. 4)
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Adam
+
+from ganzoo.nn import resnet
+from ganzoo.nn.spectral import spectral_layers
+from ganzoo.objectives import losses
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import Batch
+from ganzoo.zoo.arguments import Positive, Share, Weight
+from ganzoo.zoo.registry import register
+
+if TYPE_CHECKING:
+    from ganzoo.data.batch import Images
+
+QUERIES: Final = (
+    (0.5, 0.5),
+    (0.25, 0.5),
+    (0.75, 0.35),
+    (0.75, 0.65),
+    (0.1, 0.1),
+)  # row and column, as shares of a side
+
+
+@register(
+    paper="Zhang, Goodfellow, Metaxas and Odena, Self-Attention Generative Adversarial Networks",
+    year=2019,
+    url="https://arxiv.org/abs/1805.08318",
+    task="conditional",
+)
+class SAGAN(Game):
+    """Self-attention in both players lets details draw on cues from the whole image.
+
+    The defaults are those of ImageNet (section 5), but for the number of classes.
+
+    Args:
+        size: side of an image.
+        channels: of an image.
+        latent: length of z, normal.
+        classes: number of classes (1000 of ImageNet).
+        widths: the generator's feature maps from the smallest side up; each further one doubles the side.
+        discriminator_widths: the discriminator's feature maps after each block.
+        downsamplings: how many of its blocks, from the first, halve the side.
+        attention: side of the generator's feature maps that self-attention looks over (table 1).
+        discriminator_attention: of the discriminator's.
+        lr: learning rate of the generator.
+        discriminator_lr: of the discriminator.
+        betas: Adam's decay rates.
+        variant: whose details are computed. `paper`: the authors. code. `mimicry`: pixels are doubled bilinearly, and
+            the discriminator's shortcuts see their input after the ReLU.
+    """
+
+    labelled = True
+
+    def __init__(
+        self,
+        size: Positive = 128,
+        channels: Positive = 3,
+        latent: Positive = 128,
+        classes: Positive = 10,
+        widths: tuple[Positive, ...] = (1024, 1024, 512, 256, 128, 64),
+        discriminator_widths: tuple[Positive, ...] = (64, 128, 256, 512, 1024, 1024),
+        downsamplings: Positive = 5,
+        attention: Positive = 32,
+        discriminator_attention: Positive = 32,
+        lr: Weight = 1e-4,
+        discriminator_lr: Weight = 4e-4,
+        betas: tuple[Share, Share] = (0.0, 0.9),
+        variant: Literal["paper", "mimicry"] = "paper",
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent, self.classes = (channels, size, size), latent, classes
+        mimicry, layers = variant == "mimicry", spectral_layers()
+        self.generator = resnet.Generator(
+            latent,
+            channels,
+            size,
+            widths,
+            classes=classes,
+            layers=layers,
+            attention=attention,
+            upsampling="bilinear" if mimicry else "nearest",
+        )
+        self.discriminator = resnet.Discriminator(
+            channels,
+            size,
+            discriminator_widths,
+            downsamplings,
+            classes=classes,
+            layers=layers,
+            attention=discriminator_attention,
+            activated=mimicry,
+        )
+        self.generator_adam = partial(Adam, lr=lr, betas=betas)
+        self.discriminator_adam = partial(Adam, lr=discriminator_lr, betas=betas)
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator and the generator, each with its own learning rate."""
+        return {
+            "discriminator": Player(self.discriminator, self.discriminator_adam),
+            "generator": Player(self.generator, self.generator_adam),
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update of each player."""
+        self.move("discriminator", self.discriminator_loss, batch)
+        self.move("generator", self.generator_loss, batch)
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y')), in one pass of D."""
+        z, drawn = self.noise(batch)
+        images = torch.cat([batch.images, self.generator(z, drawn)])
+        scores = self.discriminator(images, torch.cat([self.labels_of(batch), drawn]))
+        return losses.hinge_discriminator(*scores.chunk(2))
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """-E D(G(z, y'), y')."""
+        z, drawn = self.noise(batch)
+        return losses.hinge_generator(self.discriminator(self.generator(z, drawn), drawn))
+
+    def noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """z `(N, latent)` and labels `(N,)`, uniform, as many as there are images in the batch."""
+        assert self.classes is not None
+        n = len(batch.images)
+        return torch.randn(n, self.latent, device=self.device), torch.randint(self.classes, (n,), device=self.device)
+
+    def attention_maps(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Where each position of the averaged generator's feature maps looks.
+
+        Args:
+            z: latents `(n, latent)`.
+            labels: class indices `(n,)`.
+
+        Returns:
+            Images `(n, C, H, W)`, and `(n, side, side, side // 2, side // 2)`: at each position a distribution.
+        """
+        z, labels = z.to(self.device), labels.to(self.device)
+        with self.inferring():
+            x = self.averaged.before(z, labels)
+            side = x.shape[-1]
+            shares = self.averaged.attention.attention(x).unflatten(2, (side // 2, -1)).unflatten(1, (side, side))
+            return self.limit(self.generate(z, labels).float()).cpu(), shares.float().cpu()
+
+    def pictures(self, real: Images | None) -> dict[str, Tensor]:
+        """Attention maps: an image a row, then for each of `QUERIES`, marked, where it looks; white is the most."""
+        z, labels = self.draw(range(8))
+        assert labels is not None
+        images, shares = self.attention_maps(z, labels)
+        side, columns = shares.shape[1], [images]
+        for place in QUERIES:
+            row, column = (int(share * side) for share in place)
+            found = shares[:, row, column, None]
+            found = F.interpolate(found / found.amax((2, 3), keepdim=True), images.shape[2:], mode="bilinear")
+            # The image shines through faintly, so that one sees what is looked at
+            shown = (found * 2 - 1).maximum(images * 0.25 - 0.75)
+            columns.append(_marked(shown, place))
+        return {"attention-maps": torch.stack(columns, 1)}
+
+
+def _marked(images: Tensor, place: tuple[float, float]) -> Tensor:
+    """Images with a small square at a place: black around white."""
+    images, side = images.clone(), images.shape[-1]
+    row, column, half = int(place[0] * side), int(place[1] * side), max(side // 32, 1)
+    for radius, value in ((2 * half, -1.0), (half, 1.0)):
+        top, left = max(row - radius, 0), max(column - radius, 0)
+        images[:, :, top : row + radius, left : column + radius] = value
+    return images
