@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ganzoo.data.batch import Data, Images
+from ganzoo.nn.spectral import Normalized
 from ganzoo.training.engine import Engine
 from ganzoo.training.game import Game
 from ganzoo.types import Batch
@@ -176,9 +177,9 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
 
 
 def decouple(game: Game) -> None:
-    """Puts layers that couple the samples of a batch, or that draw, into evaluation mode."""
+    """Puts layers that couple the samples of a batch, that draw, or that move at each slice, into evaluation mode."""
     for module in game.modules():
-        if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
+        if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, Normalized)):
             module.eval()
 
 
