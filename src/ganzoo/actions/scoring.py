@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import torch
 
     from ganzoo.actions.loading import Model
-    from ganzoo.data.batch import Data
+    from ganzoo.data.batch import Data, Images
     from ganzoo.metrics.measuring import Progress, Score
+    from ganzoo.metrics.protocol import Protocol
     from ganzoo.training.game import Game
 
 
@@ -40,30 +41,67 @@ def measure(
         floors: whether to measure real images against real ones, and noise, as well.
         progress: told how far it is.
     """
-    from ganzoo.metrics import measuring
     from ganzoo.metrics import protocol as protocols
-    from ganzoo.training.scores import paths_of
+    from ganzoo.metrics.tasks import measure_tasks
+    from ganzoo.training.scores import abilities_of
 
     keys = [protocol] if isinstance(protocol, str) else protocol
     wanted = None if keys is None else [protocols.protocol(key) for key in keys]
     live = wanted is not None and any(p.weights == "live" for p in wanted)
     game = load(model, device=device, players=live)
-    source = _source(game, data)
-    chosen = protocols.protocols_for(source.open("train").name) if wanted is None else wanted
-    splits = {p.split for p in chosen}
-    if len(splits) > 1:
-        raise BadArgument(f"protocols on several splits ({', '.join(sorted(splits))}) at once; measure them one by one")
-    split = splits.pop()
-    real = source.open(split)
-    if tuple(real.shape) != tuple(game.shape):
-        raise BadArgument(f"{real.name} has samples of shape {tuple(real.shape)}, and the model's are {game.shape}")
-    return measuring.measure(
+    source, able = _source(game, data), abilities_of(game)
+    name = source.open("train").name
+    chosen = protocols.protocols_for(name, able.names(), able.directions) if wanted is None else wanted
+    found: dict[str, list[Score]] = {p.key: [] for p in chosen}
+    for split in dict.fromkeys(p.split for p in chosen):
+        real = source.open(split)
+        own = [p for p in chosen if p.split == split]
+        tasks, sampled = ([p for p in own if (p.metric in protocols.TASKS) == is_task] for is_task in (True, False))
+        _check_shapes(game, real)
+        scores = [] if not sampled else _from_samples(game, source, real, sampled, batch_size, floors, progress)
+        if tasks:
+            scores += measure_tasks(
+                able,
+                real,
+                tasks,
+                train=source.open("train"),
+                device=game.device,
+                batch_size=batch_size or 64,
+                references=floors,
+                progress=progress,
+            )
+        for score in scores:
+            found[score.protocol["key"]].append(score)
+    return [score for scores in found.values() for score in scores]
+
+
+def _check_shapes(game: Game, real: Images) -> None:
+    """Holds the images of a data set against those that a model makes or takes."""
+    wanted = game.source_shape if game.only_translates else game.shape
+    if tuple(real.shape) != tuple(wanted):
+        raise BadArgument(f"{real.name} has samples of shape {tuple(real.shape)}, and the model's are {tuple(wanted)}")
+
+
+def _from_samples(
+    game: Game,
+    source: Data,
+    real: Images,
+    protocols: list[Protocol],
+    batch_size: int | None,
+    floors: bool,
+    progress: Progress | None,
+) -> list[Score]:
+    """The scores that are measured from samples."""
+    from ganzoo.metrics.measuring import measure as measure_samples
+    from ganzoo.training.scores import paths_of
+
+    return measure_samples(
         game.sample,
         real,
-        chosen,
-        holdout=source.open("test") if split == "train" and len(source.open("test")) > 1 else None,
-        live=_live_sampler(game) if live else None,
-        paths=paths_of(game) if any(p.metric == "ppl" for p in chosen) else None,
+        protocols,
+        holdout=source.open("test") if real.split == "train" and len(source.open("test")) > 1 else None,
+        live=_live_sampler(game) if any(p.weights == "live" for p in protocols) else None,
+        paths=paths_of(game) if any(p.metric == "ppl" for p in protocols) else None,
         classes=game.classes,
         device=game.device,
         batch_size=batch_size,

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
         NearestDistance,
         PrecisionRecall,
     )
+    from ganzoo.metrics.tasks import Abilities, measure_tasks
 
 _HOME = {
+    "Abilities": "tasks",
     "METRICS": "protocol",
     "DensityAndCoverage": "neighbours",
     "DensityCoverage": "states",
@@ -72,6 +74,7 @@ _HOME = {
     "kernel_distance_full": "kernel",
     "measure": "measuring",
     "measure_images": "measuring",
+    "measure_tasks": "tasks",
     "mode_coverage": "modes",
     "moments": "frechet",
     "nearest_images": "memory",
@@ -85,6 +88,7 @@ _HOME = {
 
 __all__ = [
     "METRICS",
+    "Abilities",
     "DensityAndCoverage",
     "DensityCoverage",
     "Description",
@@ -117,6 +121,7 @@ __all__ = [
     "kernel_distance_full",
     "measure",
     "measure_images",
+    "measure_tasks",
     "mode_coverage",
     "moments",
     "nearest_images",

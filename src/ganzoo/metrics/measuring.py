@@ -26,8 +26,8 @@ from ganzoo.metrics.kernel import kernel_distance
 from ganzoo.metrics.modes import mode_coverage
 from ganzoo.metrics.neighbours import density_coverage, nearest_neighbours, precision_recall
 from ganzoo.metrics.path import Paths, feature_distance, perceptual_path_length
-from ganzoo.metrics.protocol import Protocol, protocol
-from ganzoo.metrics.scores import class_accuracy, inception_score
+from ganzoo.metrics.protocol import DEFAULTS, TASKS, Protocol, protocol
+from ganzoo.metrics.scores import by_class, class_accuracy, inception_score
 from ganzoo.metrics.shards import chunks, from_first, join, rank_and_world, together
 from ganzoo.types import BadArgument, BadData
 
@@ -103,6 +103,7 @@ class Score:
         seconds: for drawing, features (shared with the metrics of the same pass) and the metric.
         protocol: all its settings.
         details: further numbers of the metric.
+        references: what the value is to be held against, by what it is of: the copied input, fresh weights, ....
     """
 
     key: str
@@ -125,6 +126,7 @@ class Score:
     seconds: float
     protocol: dict[str, Any]
     details: dict[str, Any] = field(default_factory=dict)
+    references: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as plain JSON."""
@@ -345,7 +347,11 @@ def check_comparable(scores: Sequence[Score | Mapping[str, Any]]) -> None:
         facts = each.to_dict() if isinstance(each, Score) else each
         other = first.setdefault(facts["key"], facts)
         names = ("network_sha256", "data_digest", "resizer", "size")
-        one, two = ({**{n: row.get(n) for n in names}, **(row.get("protocol") or {})} for row in (facts, other))
+        # a score of an older ganzoo says nothing of settings that there were not: they are at their defaults
+        one, two = (
+            {**dict.fromkeys(names), **DEFAULTS, **{n: row.get(n) for n in names}, **(row.get("protocol") or {})}
+            for row in (facts, other)
+        )
         for name in dict.fromkeys([*one, *two]):
             if one.get(name) != two.get(name):
                 raise BadArgument(
@@ -362,6 +368,8 @@ def _wanted(
         raise BadArgument("Name at least one protocol, such as fd10k_mobilenet_v2.")
     points = real.values.ndim == 2
     for p in wanted:
+        if p.metric in TASKS:
+            raise BadArgument(f"{p.key} is not measured from samples, but from what a model does with images.")
         if p.metric == "ppl":
             _check_path(p, paths)
         elif p.split != real.split:
@@ -643,13 +651,15 @@ class _Run:
         seconds = generated.seconds + time.perf_counter() - started
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is to be said of the numbers was said of the score itself
-            low = {v.part: v.value for v in self._metric(p, *floor)} if floor and len(floor[0]) > 2 else {}
+            real = {v.part: v for v in self._metric(p, *floor)} if floor and len(floor[0]) > 2 else {}
             high = {v.part: v.value for v in self._metric(p, reference, noise)} if noise else {}
         scores = []
         for v in values:
             score = self._named(p, v, len(generated), len(reference), seconds, None if given else p.seed)
-            if v.part in low:
-                score = replace(score, floor=low[v.part], floor_of=floor_of)
+            if v.part in real:
+                low = real[v.part]
+                details = {**score.details, **({"floor": dict(low.details)} if "classes" in low.details else {})}
+                score = replace(score, floor=low.value, floor_of=floor_of, details=details)
             if noise and v.part in high:
                 score = replace(score, ceiling=high[v.part], ceiling_of=f"{len(noise)} images of uniform noise")
             scores.append(score)
@@ -712,7 +722,9 @@ class _Run:
                 assert other.probabilities is not None
                 if other.labels is None:
                     raise BadArgument(f"{p.key}: class accuracy needs the labels that the images were made for.")
-                return [Value("", class_accuracy(other.probabilities, other.labels))]
+                right = other.probabilities.argmax(1).cpu() == other.labels.cpu()
+                shares: dict[str, Any] = {"classes": by_class(right, other.labels.cpu(), self.real.classes)}
+                return [Value("", class_accuracy(other.probabilities, other.labels), None, shares)]
             case "modes":
                 return self._modes(p, b)
             case _:

@@ -5,8 +5,9 @@ A key is `<metric><n>_<network>` and then, each after an underscore, whatever de
 | part | meaning | default |
 |---|---|---|
 | `fd` `fid` `kid` `is` `pr` `dc` `acc` `nn` `ppl` `modes` | the metric, see `METRICS`; `fid` is `fd` in `inception` | |
+| `mae` `dist` `top` `knn` `err` `agree` | of what only some families can do, see `metrics/tasks.py` | |
 | `10k` | generated images; as many real ones, or all where there are fewer | |
-| `mobilenet_v2` | the feature network; for `modes` the mixture, `ring` or `grid` | |
+| `mobilenet_v2` | the feature network; for `modes` the mixture, `ring` or `grid`; see `metrics/tasks.py` for others | |
 | `full` | all real images of the split, as always for `nn` | n of them |
 | `test` `all` | split of the real images | `train` |
 | `uniform` | labels of conditional models by turns | the real images' labels |
@@ -14,6 +15,7 @@ A key is `<metric><n>_<network>` and then, each after an underscore, whatever de
 | `float` | generated images are not rounded to 8 bits | rounded |
 | `tf-bilinear` `pil-bicubic` `torch-bilinear` `torch-bicubic` | the resizer | the network's own |
 | `k3` | neighbours; always named | |
+| `b2a` | direction of a translation | the model's first |
 | `10splits` | parts of the Inception Score | 10 |
 | `100x1000` | number and size of the kernel distance's subsets | 100x1000, at most half of the images |
 | `share0.1` | of its fair share that makes a mode covered | 0.1 |
@@ -27,15 +29,17 @@ A key is `<metric><n>_<network>` and then, each after an underscore, whatever de
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Final, Literal
 
 from ganzoo.metrics.names import nearest
 from ganzoo.metrics.networks import NETWORKS
 from ganzoo.types import BadArgument, UnknownName
 
-Metric = Literal["fd", "kid", "is", "pr", "dc", "acc", "nn", "ppl", "modes"]
+Metric = Literal[
+    "fd", "kid", "is", "pr", "dc", "acc", "nn", "ppl", "modes", "mae", "dist", "top", "knn", "err", "agree"
+]
 
 METRICS: Final[dict[str, str]] = {
     "fd": "Fréchet distance, called fid in the features of inception (Heusel 2017)",
@@ -47,8 +51,25 @@ METRICS: Final[dict[str, str]] = {
     "nn": "distance to the nearest of all real images of the split (memorisation)",
     "ppl": "perceptual path length (Karras 2019)",
     "modes": "modes of a mixture that are covered",
+    "mae": "mean absolute difference of translations to their true counterparts, pixels in [-1, 1] (L1)",
+    "dist": "mean distance of translations to their true counterparts, in features",
+    "top": "share of translations whose nearest target, among all of the split, is their true counterpart (retrieval)",
+    "knn": "accuracy of nearest neighbours on encodings: the split's images among n training images",
+    "err": "classification error of the model's own classifier",
+    "agree": "share of latents whose pictures in both domains are of one class, by nearest neighbours",
 }
+TASKS: Final = ("mae", "dist", "top", "knn", "err", "agree")
 MIXTURES: Final = ("ring", "grid")
+# Where a key names no feature network: the mixture, the pixels themselves, or the model's own encoder or classifier.
+_INSTEAD: Final[dict[str, tuple[str, ...]]] = {
+    "modes": MIXTURES,
+    "mae": ("pixels",),
+    "agree": ("pixels",),
+    "knn": ("model",),
+    "err": ("model",),
+}
+_NEIGHBOURS: Final = ("pr", "dc", "knn", "agree")
+_DIRECTION: Final = "[a-z]+2[a-z]+"
 _RESIZERS: Final = ("tf_bilinear", "pil_bicubic", "torch_bilinear", "torch_bicubic")
 
 
@@ -61,15 +82,15 @@ class Protocol:
 
     Args:
         metric: see `METRICS`.
-        n: generated images.
-        network: the feature network; for `modes`, the mixture.
+        n: generated images; images translated or classified; training images among which neighbours are looked for.
+        network: the feature network; for `modes`, the mixture; `pixels` or `model` where there is none.
         full: whether all real images of the split are the reference, rather than n of them.
         split: of the real images.
         labels: of conditional models: `data`, those of the real images, or `uniform`, each class by turns.
         flips: whether the reference is the real images and their mirror images.
         rounding: whether generated images are rounded to 8 bits, as files would be.
         resizer: the filter that brings images to the network's size; empty stands for the network's own.
-        k: neighbours, for `pr` and `dc`.
+        k: neighbours, for `pr`, `dc`, `knn` and `agree`.
         splits: parts of the Inception Score.
         subsets: of the kernel distance.
         subset_size: of the kernel distance; at most half of the smaller set, where there are fewer images.
@@ -77,6 +98,7 @@ class Protocol:
         space: where the path of `ppl` runs: `z` (on the sphere) or `w`.
         ends: whether the path is followed at its ends only, rather than everywhere.
         epsilon: step along the path.
+        direction: of a translation; empty stands for the model's first.
         truncation: ψ; None for none.
         weights: the generator's averaged or live weights.
         seed: of the first image (image i has seed + i), of the choice of real images and of the subsets.
@@ -102,6 +124,7 @@ class Protocol:
     space: str = ""
     ends: bool = False
     epsilon: float = 1e-4
+    direction: str = ""
     truncation: float | None = None
     weights: Literal["averaged", "live"] = "averaged"
     seed: int = 0
@@ -116,7 +139,10 @@ class Protocol:
             (self.metric not in METRICS, f"metric={self.metric!r}: there are {', '.join(METRICS)}"),
             (self.n < 2, f"n={self.n}: at least 2 images"),
             (self.split not in {"train", "test", "all"}, f"split={self.split!r}: train, test or all"),
-            ((self.metric in {"pr", "dc"}) != (self.k > 0), f"k={self.k}: pr and dc need neighbours, others have none"),
+            (
+                (self.metric in _NEIGHBOURS) != (self.k > 0),
+                f"k={self.k}: {', '.join(_NEIGHBOURS)} need neighbours, others have none",
+            ),
             (
                 self.splits < 1 or self.subsets < 1 or self.subset_size < 2,
                 "splits, subsets and subset_size are positive",
@@ -130,6 +156,18 @@ class Protocol:
             (bool(self.resizer) and self.resizer not in _RESIZERS, f"resizer={self.resizer!r}: {', '.join(_RESIZERS)}"),
             (self.network == "vgg16_lpips" and self.metric != "ppl", f"{self.network}: for path lengths (ppl) alone"),
             ((self.metric == "modes") != (self.network in MIXTURES), f"{self.network}: modes are counted in a mixture"),
+            (
+                self.metric in _INSTEAD and self.network not in _INSTEAD[self.metric],
+                f"{self.network}: {self.metric} is measured in {' or '.join(_INSTEAD.get(self.metric, ()))}",
+            ),
+            (
+                self.metric == "knn" and self.split != "test",
+                f"split={self.split!r}: knn classifies test images by training images",
+            ),
+            (
+                bool(self.direction) and not re.fullmatch(_DIRECTION, self.direction),
+                f"direction={self.direction!r}: two names with a 2 between them, such as b2a",
+            ),
         ]
         for is_wrong, text in wrong:
             if is_wrong:
@@ -138,7 +176,7 @@ class Protocol:
         if any(re.fullmatch(option.pattern, part) for part in parts for option in _OPTIONS):
             raise BadArgument(f"The network name {self.network!r} reads like a protocol's option; give it another one.")
         for name in _LEFT_ALONE[self.metric] | (_PICTURES if self.network == "points" else frozenset()):
-            default = _DEFAULTS[name]
+            default = DEFAULTS[name]
             if getattr(self, name) != default:
                 found = f"{name}={getattr(self, name)!r}"
                 raise BadArgument(f"A protocol with {found}: {self.metric} in {self.network} does not depend on it.")
@@ -158,14 +196,15 @@ class Protocol:
         return {"key": self.key, **asdict(self)}
 
 
-_DEFAULTS: Final = {field.name: field.default for field in fields(Protocol)}
+DEFAULTS: Final = {field.name: field.default for field in fields(Protocol) if field.default is not MISSING}
 
 # What a metric does not depend on: such a setting would make two keys for one protocol.
 _REAL: Final = frozenset({"full", "flips"})
 _PICTURES: Final = frozenset({"flips", "rounding", "resizer"})  # points of the plane have none of these
 _SUBSETS: Final = frozenset({"subsets", "subset_size"})
 _PATH: Final = frozenset({"space", "ends", "epsilon"})
-_ALL: Final = frozenset({"k", "splits", "share"}) | _SUBSETS | _PATH
+_ALL: Final = frozenset({"k", "splits", "share", "direction"}) | _SUBSETS | _PATH
+_TASK: Final = _ALL | _REAL | {"labels", "truncation", "weights"}
 _LEFT_ALONE: Final[dict[str, frozenset[str]]] = {
     "fd": _ALL,
     "kid": _ALL - _SUBSETS,
@@ -176,6 +215,12 @@ _LEFT_ALONE: Final[dict[str, frozenset[str]]] = {
     "nn": _ALL | {"full"},  # a copy may be of any training image, so all are looked at
     "ppl": (_ALL - _PATH) | _REAL | {"split", "labels", "rounding"},
     "modes": (_ALL - {"share"}) | _PICTURES | {"full"},
+    "mae": (_TASK - {"direction"}) | {"resizer"},
+    "dist": _TASK - {"direction"},
+    "top": _TASK - {"direction"},
+    "knn": (_TASK - {"k"}) | {"resizer", "rounding"},
+    "err": _TASK | {"resizer", "rounding"},
+    "agree": (_TASK - {"k"}) | {"resizer"},
 }
 
 
@@ -197,7 +242,7 @@ def _number(prefix: str, name: str, kind: type[int] | type[float], suffix: str =
 
     def write(p: Protocol) -> str:
         value = getattr(p, name)
-        return "" if value == _DEFAULTS[name] else f"{prefix}{value:d}{suffix}" if kind is int else f"{prefix}{value!r}"
+        return "" if value == DEFAULTS[name] else f"{prefix}{value:d}{suffix}" if kind is int else f"{prefix}{value!r}"
 
     return _Option(f"{prefix}{digits}{suffix}", lambda m: {name: kind(m[1])}, write)
 
@@ -233,6 +278,7 @@ _OPTIONS: Final = (
     _Option("(z|w)", lambda m: {"space": m[1]}, lambda p: p.space),
     _flag("ends", "ends", True),
     _number("eps", "epsilon", float),
+    _Option(f"({_DIRECTION})", lambda m: {"direction": m[1]}, lambda p: p.direction),
     _number("psi", "truncation", float),
     _flag("live", "weights", "live"),
     _number("seed", "seed", int),
@@ -258,7 +304,7 @@ def protocol(key: str | Protocol, networks: Collection[str] = ()) -> Protocol:
     metric, rest = head[1], key[head.end() :]
     if metric not in {*METRICS, "fid"}:
         raise UnknownName(f"{key!r}: there is no metric {metric!r}; {nearest(metric, [*METRICS, 'fid'])}")
-    known = MIXTURES if metric == "modes" else [*NETWORKS, *networks]
+    known = _INSTEAD.get(metric, [*NETWORKS, *networks])
     fitting = [name for name in known if rest == name or rest.startswith(f"{name}_")]
     if not fitting:
         raise UnknownName(f"{key!r}: there is no feature network {rest!r}; {nearest(rest, known)}")
@@ -278,8 +324,9 @@ def protocol(key: str | Protocol, networks: Collection[str] = ()) -> Protocol:
         if new.keys() & settings.keys():
             raise BadArgument(f"{key!r}: {part!r} says again what another part says.")
         settings.update(new)
-    if metric in {"pr", "dc"} and "k" not in settings:
-        raise BadArgument(f"{key!r}: name the number of neighbours, such as {key}_k{3 if metric == 'pr' else 5}.")
+    if metric in _NEIGHBOURS and "k" not in settings:
+        usual = {"pr": 3, "dc": 5}.get(metric, 1)
+        raise BadArgument(f"{key!r}: name the number of neighbours, such as {key}_k{usual}.")
     if metric == "ppl" and "space" not in settings:
         raise BadArgument(f"{key!r}: name the space that the path runs in, {key}_z or {key}_w.")
     return Protocol(**settings)
@@ -299,15 +346,41 @@ def protocols() -> list[Protocol]:
         found += [protocol(f"{m}{count}_{network}{ends.get(m, '')}") for m in metrics]
         if network.endswith("_cnn"):
             found.append(protocol(f"acc{count}_{network}"))
-    return [*found, *(protocol(f"modes10k_{mixture}") for mixture in MIXTURES)]
+    found += [protocol(f"modes10k_{mixture}") for mixture in MIXTURES]
+    return [*found, *(protocol(key) for keys in _OF_ABILITIES.values() for key in keys)]
 
 
-def protocols_for(data: str) -> list[Protocol]:
-    """What `ganzoo evaluate` measures when it is not told: protocols that suit a data set, by the data set's name."""
-    keys = {
-        "digits": ["fd10k_digits_cnn", "kid10k_digits_cnn"],
-        "fashion-mnist": ["fd10k_mobilenet_v2", "kid10k_mobilenet_v2"],
-        "ring": ["modes10k_ring"],
-        "grid": ["modes10k_grid"],
-    }
-    return [protocol(key) for key in keys.get(data, ["fd10k_mobilenet_v2", "kid10k_mobilenet_v2"])]
+# What suits a family that can do more than sample, by what it can do.
+_OF_ABILITIES: Final = {
+    "translate": ("mae1k_pixels_test", "dist1k_mobilenet_v2_test", "top1k_mobilenet_v2_test"),
+    "encode": ("knn10k_model_test_k1", "knn10k_model_test_k5"),
+    "classify": ("err10k_model_test",),
+    "domains": ("agree1k_pixels_test_k1",),
+}
+ABILITIES: Final = ("sample", "labels", *_OF_ABILITIES)
+
+
+def protocols_for(data: str, able: Collection[str] = ("sample",), directions: Sequence[str] = ()) -> list[Protocol]:
+    """What `ganzoo evaluate` measures when it is not told: protocols that suit a data set and what a model can do.
+
+    Args:
+        data: the data set's name.
+        able: of `ABILITIES`: `sample`, `labels` (it samples the data's own classes), `translate`, `encode`, `classify`,
+            `domains` (one latent gives a picture in each of two domains).
+        directions: of translations; those after the first are measured as well.
+    """
+    keys: list[str] = []
+    if "sample" in able:
+        keys += {
+            "digits": ["fd10k_digits_cnn", "kid10k_digits_cnn"],
+            "fashion-mnist": ["fd10k_mobilenet_v2", "kid10k_mobilenet_v2"],
+            "ring": ["modes10k_ring"],
+            "grid": ["modes10k_grid"],
+        }.get(data, ["fd10k_mobilenet_v2", "kid10k_mobilenet_v2"])
+    if "labels" in able:
+        keys += {"digits": ["acc10k_digits_cnn"], "fashion-mnist": ["acc10k_fashion_mnist_cnn"]}.get(data, [])
+    for ability, own in _OF_ABILITIES.items():
+        keys += own if ability in able else ()
+    if "translate" in able:
+        keys += [f"{key}_{way}" for way in directions[1:] for key in _OF_ABILITIES["translate"]]
+    return [protocol(key) for key in keys]

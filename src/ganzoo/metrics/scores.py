@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -59,6 +61,21 @@ def class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
         found = f"{int(labels.min())} to {int(labels.max())}"
         raise BadArgument(f"Labels run from {found}, but the classifier has {probabilities.shape[1]} classes.")
     return float((probabilities.argmax(dim=1) == labels).double().mean())
+
+
+def by_class(hits: Tensor, labels: Tensor, names: Sequence[str] | None) -> dict[str, float]:
+    """The share of hits in each class that occurs, by its name (its number where classes have no names).
+
+    Args:
+        hits: `(n,)` booleans.
+        labels: `(n,)` classes.
+        names: of all classes.
+    """
+    labels = labels.to(hits.device)
+    return {
+        str(k) if names is None or k >= len(names) else names[k]: float(hits[labels == k].double().mean())
+        for k in sorted(set(labels.tolist()))
+    }
 
 
 def _check_probabilities(probabilities: Tensor) -> None:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from torch import Tensor
 
 from ganzoo.data.batch import Data
 from ganzoo.data.pictures import curve
-from ganzoo.metrics.measuring import measure
+from ganzoo.metrics.measuring import Score, measure
 from ganzoo.metrics.path import Paths
-from ganzoo.metrics.protocol import protocol
+from ganzoo.metrics.protocol import TASKS, protocol
+from ganzoo.metrics.tasks import Abilities, measure_tasks
 from ganzoo.training.game import Game
 from ganzoo.training.saving import held_out, write_model
 from ganzoo.types import BadArgument
+from ganzoo.zoo.registry import check_arguments, family_of
 
 BEST = "best"
-_LOWER = frozenset({"fd", "kid", "ppl"})
-_HIGHER = frozenset({"is", "pr", "dc", "acc", "modes"})
+_LOWER = frozenset({"fd", "kid", "ppl", "mae", "dist", "err"})
+_HIGHER = frozenset({"is", "pr", "dc", "acc", "modes", "top", "knn", "agree"})
 
 
 class Scores(L.Callback):
@@ -67,15 +72,7 @@ class Scores(L.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, Data)
         with game.synchronised():
-            found = measure(
-                game.sample,
-                data.open(self.protocol.split),
-                [self.protocol],
-                paths=paths_of(game) if self.protocol.metric == "ppl" else None,
-                classes=game.classes,
-                device=game.device,
-                floors=False,
-            )
+            found = self._scores(game, data)
         value = found[0].value
         sign = 1 if self.protocol.metric in _LOWER else -1
         best = not self.values or sign * value < min(sign * other for other in self.values)
@@ -94,6 +91,43 @@ class Scores(L.Callback):
             if len(self.values) > 1:
                 series = {found[0].key: (self.images, self.values)}
                 curve(series, self.folder / "scores.png", x_label="images seen", y_label=found[0].key)
+
+    def _scores(self, game: Game, data: Data) -> list[Score]:
+        p, real = self.protocol, data.open(self.protocol.split)
+        if p.metric in TASKS:
+            train = data.open("train") if p.metric == "knn" else None
+            return measure_tasks(abilities_of(game), real, [p], train=train, device=game.device, references=False)
+        return measure(
+            game.sample,
+            real,
+            [p],
+            paths=paths_of(game) if p.metric == "ppl" else None,
+            classes=game.classes,
+            device=game.device,
+            floors=False,
+        )
+
+
+def abilities_of(game: Game) -> Abilities:
+    """What a model can do, for the scores of `ganzoo.metrics.tasks`: told by what its family has, not by its name."""
+
+    def untrained() -> Callable[..., Tensor]:
+        entry = family_of(type(game))
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            fresh: Game = entry.cls(**check_arguments(entry, game.arguments))
+        return fresh.to(game.device).eval().translate
+
+    return Abilities(
+        sample=None if game.only_translates else game.sample,
+        labels=game.labelled and game.classes is not None,
+        domains="domain" in inspect.signature(game.render).parameters,
+        translate=game.translate if game.directions else None,
+        directions=tuple(game.directions),
+        encode=getattr(game, "encode", None),
+        classify=getattr(game, "classify", None),
+        untrained=untrained,
+    )
 
 
 def paths_of(game: Game) -> Paths:
