@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import data_for, fit, tensors, tiny
+from helpers import data_for, fit, make, pictures, tensors, tiny
 from PIL import Image
 
 import ganzoo
@@ -43,8 +43,9 @@ def test_the_file_is_one_paper(name: str) -> None:
     entry = registry.family(name)
     text = inspect.getsource(sys.modules[entry.cls.__module__])
     doc = ast.get_docstring(ast.parse(text)) or ""
-    # The style-based papers contribute their networks, and more than one way to draw pictures
-    assert len(text.splitlines()) <= (600 if name.startswith("stylegan") else 200)
+    # The style-based papers contribute their networks, and more than one way to draw pictures; BigGAN its own, too
+    longest = {"stylegan": 600, "biggan": 350}
+    assert len(text.splitlines()) <= next((n for start, n in longest.items() if name.startswith(start)), 200)
     assert re.search(r"arXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})", doc), "the docstring names the paper by its arXiv id"
     assert re.search(r"\b(19|20)\d\d\b", doc)
     assert str(entry.year) in doc and entry.url.startswith("https://") and entry.idea.endswith(".")
@@ -73,23 +74,23 @@ def test_every_argument_has_a_default_and_a_line_in_the_docstring(name: str) -> 
         assert re.search(rf"^ +{parameter.name}: \S", doc, re.MULTILINE), parameter.name
 
 
-# ---------------------------------------------------------------------------------------------------------- sampling
+# ------------------------------------------------------------------------------------------ sampling and translating
 
 
 def lively(name: str) -> Game:
-    """A tiny game whose samples fill their range: fresh ones are nearly 0, and anything would agree with them."""
+    """A tiny game whose images fill their range: fresh ones are nearly 0, and anything would agree with them."""
     game = tiny(name)
     fit(game, 2)  # statistics that are not the initial ones
     *_, last = (p for p in game.average_module(game.inference[0]).parameters() if p.dim() > 1)
     with torch.no_grad():
-        last.mul_(0.5 / game.sample(16).std())
+        last.mul_(0.5 / make(game, 16).std())
     return game
 
 
 @every_family
 def test_samples_have_the_shape_and_the_range(name: str) -> None:
     game = lively(name)
-    images = game.sample(3, seed=1)
+    images = make(game, 3, seed=1)
     assert images.shape == (3, *game.shape) and images.dtype == torch.float32 and images.device.type == "cpu"
     assert images.isfinite().all() and images.std() > 0.1
     assert len(game.shape) == 1 or (images.min() >= -1 and images.max() <= 1)
@@ -99,15 +100,18 @@ def test_samples_have_the_shape_and_the_range(name: str) -> None:
 @every_family
 def test_an_image_is_its_seeds_alone_at_any_batch_size(name: str) -> None:
     game = lively(name)
-    latents, labels = game.draw(range(7, 12))
-    together = game.sample(5, seed=7)
+    together = make(game, 5, seed=7)
     for size in (1, 2, 5, 100):
-        assert _levels(game.sample(5, seed=7, batch_size=size), together) <= 1
+        assert _levels(make(game, 5, seed=7, batch_size=size), together) <= 1
+    for i in range(5):
+        assert _levels(make(game, 1, seed=7 + i)[0], together[i]) <= 1
+    if game.only_translates:
+        return
+    latents, labels = game.draw(range(7, 12))
     for i in range(5):
         latent, label = game.draw([7 + i])
         assert torch.equal(latent[0], latents[i]), "latents are equal to the bit"
         assert labels is None or (label is not None and torch.equal(label[0], labels[i]))
-        assert _levels(game.sample(1, seed=7 + i)[0], together[i]) <= 1
     assert not torch.equal(latents[0], latents[1])
 
 
@@ -121,6 +125,8 @@ def _levels(one: torch.Tensor, other: torch.Tensor) -> float:
 @every_family
 def test_labels(name: str) -> None:
     game = tiny(name)
+    if game.only_translates:
+        return
     if game.classes is None:
         with pytest.raises(BadArgument, match="has no classes"):
             game.sample(2, labels=[0, 0])
@@ -141,6 +147,10 @@ def test_labels(name: str) -> None:
 @every_family
 def test_wrong_requests_for_samples(name: str) -> None:
     game = tiny(name)
+    if game.only_translates:
+        with pytest.raises(BadArgument, match=r"draws no images of its own; give it some with translate"):
+            game.sample(2)
+        return
     for arguments, said in (
         ({"n": 0}, "0 samples"),
         ({"n": 2, "seed": -1}, "seed -1 is out of range"),
@@ -150,6 +160,60 @@ def test_wrong_requests_for_samples(name: str) -> None:
         with pytest.raises(BadArgument, match=said):
             game.sample(**arguments)
     assert game.sample(1, seed=2**32 - 1).shape[0] == 1
+
+
+@every_family
+def test_directions(name: str) -> None:
+    """Each maps images of sides that the network does not know, as if they had been padded and cropped by hand."""
+    entry, game = registry.family(name), tiny(name)
+    assert (entry.task == "translation") == game.only_translates
+    if not game.directions:
+        with pytest.raises(BadArgument, match="does not translate images; it draws some with sample"):
+            game.translate(torch.zeros(1, *game.shape))
+        return
+    height, width = 2 * game.stride + game.stride // 2, 3 * game.stride + 1
+    for direction in game.directions:
+        start, end = game.shapes_of(direction)
+        images = pictures(3, (start[0], height, width))
+        kept = images.clone()
+        made = game.translate(images, direction=direction)
+        assert made.shape == (3, end[0], height, width) and made.abs().max() <= 1 and torch.equal(images, kept)
+        for size in (1, 2):
+            assert _levels(game.translate(images, direction=direction, batch_size=size), made) <= 1
+        down, across = -height % game.stride, -width % game.stride
+        frame = [(down // 2, down - down // 2), (across // 2, across - across // 2)]
+        padded = torch.from_numpy(np.pad(images.numpy(), [(0, 0), (0, 0), *frame], mode="reflect"))
+        whole = game.translate(padded, direction=direction)
+        assert _levels(whole[:, :, down // 2 :, across // 2 :][:, :, :height, :width], made) <= 1
+    first = game.translate(pictures(1, game.source_shape))
+    assert torch.equal(first, game.translate(pictures(1, game.source_shape), direction=game.directions[0]))
+    assert game.translate(pictures(1, game.source_shape).double()).dtype == torch.float32
+
+
+@every_family
+def test_wrong_requests_for_translations(name: str) -> None:
+    game = tiny(name)
+    if not game.directions:
+        return
+    good, stride = pictures(2, game.source_shape), game.stride
+    wrongs: list[tuple[torch.Tensor, dict[str, Any], str]] = [
+        (good, {"direction": "up"}, "no direction 'up'; a2b"),
+        (good, {"batch_size": 0}, "batch size is 0"),
+        (good, {"seed": -1}, "seed -1 is out of range"),
+        (good, {"colour": 1}, "has no colour"),
+        (good, {"seeds": [1, 2]}, "has no seeds"),
+        (good[0], {}, "images have shape"),
+        (good[:0], {}, "images have shape"),
+        (good.repeat(1, 5, 1, 1), {}, "images have shape"),
+        (good * 3, {}, r"values in \[-1, 1\] are expected"),
+        (good * float("nan"), {}, "images hold nan"),
+        ((good * 100).long(), {}, "images are torch.int64; floats"),
+    ]
+    if stride > 1:
+        wrongs.append((good[:, :, : stride - 1], {}, f"expects sides of at least {stride}"))
+    for images, options, said in wrongs:
+        with pytest.raises(BadArgument, match=said):
+            game.translate(images, **options)
 
 
 def _numpy_state() -> Any:
@@ -164,7 +228,7 @@ def test_sampling_leaves_everything_as_it_was(name: str, training: bool) -> None
     game.train(training)
     modes = [module.training for module in game.modules()]
     before, rng, numpy_rng = tensors(game), torch.get_rng_state(), _numpy_state()
-    game.sample(3)
+    make(game, 3)
     assert modes == [module.training for module in game.modules()]
     assert all(torch.equal(value, before[key]) for key, value in tensors(game).items())
     assert torch.equal(torch.get_rng_state(), rng)
@@ -187,7 +251,7 @@ def test_what_is_saved_is_what_loads(name: str, average: float | None, tmp_path:
     loaded = ganzoo.load(tmp_path / "model")
     assert type(loaded) is type(game) and not loaded.training
     _equal(loaded.inference_tensors(), game.inference_tensors())
-    assert _levels(loaded.sample(4), game.sample(4)) <= 1
+    assert _levels(make(loaded, 4), make(game, 4)) <= 1
     assert loaded.card is not None and (loaded.card.name, loaded.card.family) == (f"{name}-noise", name)
     assert loaded.provenance is not None and loaded.provenance["from"] == "folder"
     assert len(loaded.provenance["sha256"]["model.safetensors"]) == 64
@@ -295,8 +359,11 @@ def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.
     text = path.read_text()
     assert text.startswith("# ") and f"#   ganzoo train recipes/{recipe}.yaml" in text, "the header says the command"
     given = ["--trainer.accelerator", "cpu"]
-    if "class_path: Folder" in text:
+    theirs = re.search(r"class_path: (Folder|Pairs|Unpaired)\b", text)
+    if theirs:
         given += ["--data.init_args.root", str(_pictures(tmp_path / "photos", 12))]
+    if theirs and theirs[1] != "Folder":
+        given += ["--data.init_args.targets", str(_pictures(tmp_path / "others", 12))]
     if "init_from: stylegan2-ffhq-256" in text:  # which would be fetched: the sizes stand in for it
         monkeypatch.setattr(api, "recipe_of", lambda _: ("StyleGAN2", {"size": 256, "channel_max": 8}))
         monkeypatch.setattr(api, "initialise", lambda game, model: None)
@@ -306,9 +373,9 @@ def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.
         pytest.skip(f"the data are not on this machine: {missing}")
     assert registry.family_of(type(session.game)).name == path.parent.name
     assert session.cli.trainer.max_steps > 0
-    assert (session.run.licence is None) == ("class_path: Folder" in text), "whose pictures, whose licence"
+    assert (session.run.licence is None) == (theirs is not None), "whose pictures, whose licence"
     images = session.data.open("train")
-    assert tuple(images.shape) == tuple(session.game.shape)
+    assert tuple(images.shape) == tuple(session.game.source_shape)
 
 
 def _pictures(folder: Path, count: int) -> Path:
@@ -461,7 +528,10 @@ def test_a_family_must_say_what_game_needs(toygan: Path) -> None:
 def test_data_for_every_family_reaches_every_loss() -> None:
     for name in FAMILIES:
         game = tiny(name)
-        assert tuple(data_for(game).open("train").shape) == tuple(game.shape)
+        images = data_for(game).open("train")
+        assert tuple(images.shape) == tuple(game.source_shape)
+        assert game.only_translates == (images.targets is not None)
+        assert images.targets is None or images.targets.shape[1:] == tuple(game.shape)
 
 
 def test_the_shipped_names_are_their_families() -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def verify(model: str | Path) -> dict[str, Any]:
     """Checks a model folder whole: hashes, configuration, names and shapes of all tensors, and the golden picture.
 
-    The golden picture holds the first four samples; they are drawn again and must agree within two 8-bit levels.
+    The golden picture holds the first four samples, or inputs and their translations; they are made again and must
+    agree within two 8-bit levels.
 
     Returns:
         `files`: sha256 by file; `tensors`: how many; `golden`: the largest difference in 8-bit levels, or None.
@@ -30,7 +31,12 @@ def verify(model: str | Path) -> dict[str, Any]:
     for name in folder.hashes():
         folder.check(name)
     game = build(folder, folder.has(folders.PLAYERS), None).eval().to("cpu")
-    levels = _compare_golden(game, folder.check(folders.GOLDEN)) if folder.has(folders.GOLDEN) else None
+    levels = None
+    if folder.has(folders.GOLDEN):
+        from ganzoo.training.translations import compare_golden
+
+        compare = compare_golden if game.only_translates else _compare_golden
+        levels = compare(game, folder.check(folders.GOLDEN))
     return {"files": folder.hashes(), "tensors": len(game.state_dict()), "golden": levels}
 
 

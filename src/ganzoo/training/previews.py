@@ -1,4 +1,4 @@
-"""Previews: the same latents every so many steps, beside real samples."""
+"""Previews: the same latents, or the same held-out inputs, every so many steps, beside real samples."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ import torch
 
 from ganzoo.data.batch import Data, Images
 from ganzoo.data.pictures import save_grid
+from ganzoo.training import translations
 from ganzoo.training.game import Game
+from ganzoo.training.saving import held_out
 
 SEED = 2**31  # far from the seeds of samples and scores
 
 
 class Previews(L.Callback):
     """Writes `previews/<step>.png` and, once, `reals.png`; shows both to loggers that take pictures.
+
+    Of a model that only translates, a preview's rows are inputs of the test split (or, without one, of the training
+    split), what becomes of them, and their counterparts where they are pairs.
 
     Args:
         folder: of the run.
@@ -33,7 +38,8 @@ class Previews(L.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if trainer.is_global_zero and isinstance(data, Data):
             path = self.folder / "reals.png"
-            save_grid(_some(data.open("train"), self.count), path)
+            reals, columns = _some(data.open("train"), self.count)
+            save_grid(reals, path, columns)
             _show(trainer, "reals", path, trainer.global_step)
         self._preview(trainer, pl_module)
 
@@ -47,23 +53,36 @@ class Previews(L.Callback):
         if trainer.global_step != self._shown:
             self._preview(trainer, pl_module)
 
+    def _translated(self, trainer: L.Trainer, game: Game) -> tuple[torch.Tensor, int]:
+        """The rows of a translation's preview, and their columns."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        real = held_out(data) or (data.open("train") if isinstance(data, Data) else None)
+        rows = translations.table(game, real, min(self.count, translations.shown(game)))
+        return rows.flatten(0, 1), rows.shape[1] * (1 if len(rows) < 8 else 2)
+
     def _preview(self, trainer: L.Trainer, game: L.LightningModule) -> None:
         assert isinstance(game, Game)
         self._shown = trainer.global_step
         with game.synchronised():
             if not trainer.is_global_zero:
                 return
-            images = game.sample(self.count if len(game.shape) == 3 else 2048, seed=SEED)
+            if game.only_translates:
+                images, columns = self._translated(trainer, game)
+            else:
+                images, columns = game.sample(self.count if len(game.shape) == 3 else 2048, seed=SEED), None
         path = self.folder / "previews" / f"{trainer.global_step:08d}.png"
-        save_grid(images, path)
+        save_grid(images, path, columns)
         _show(trainer, "samples", path, trainer.global_step)
 
 
-def _some(images: Images, count: int) -> torch.Tensor:
-    """As many real samples, spread over the data set."""
+def _some(images: Images, count: int) -> tuple[torch.Tensor, int | None]:
+    """As many real samples, spread over the data set, and the columns to lay them out in."""
     points = images.values.ndim == 2
-    wanted = min(len(images), 2048 if points else count)
-    return images.batch([i * len(images) // wanted for i in range(wanted)]).images
+    wanted = min(len(images), 2048 if points else count if images.targets is None else count // 2)
+    batch = images.batch([i * len(images) // wanted for i in range(wanted)])
+    if batch.targets is None:
+        return batch.images, None
+    return translations.side_by_side([batch.images, batch.targets]).flatten(0, 1), 8
 
 
 def _show(trainer: L.Trainer, key: str, path: Path, step: int) -> None:

@@ -17,6 +17,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from ganzoo.data.batch import Data, Images
 from ganzoo.data.pictures import grid, save_grid
+from ganzoo.training import translations
 from ganzoo.training.game import Game
 from ganzoo.types import BadArgument, BadModelFolder, GanzooError, TrainingStopped
 from ganzoo.zoo import checkpoint as folders
@@ -104,7 +105,7 @@ def write_model(
             folders.write_json(fresh / folders.CONFIG, describe(game, facts))
             folders.write_json(fresh / folders.RESULTS, results or [])
             with _holding(game, kept):
-                draw_pictures(game, fresh)
+                draw_pictures(game, fresh, real)
                 draw_further(game, fresh, real)
 
 
@@ -132,8 +133,17 @@ def _put(game: Game, tensors: dict[str, torch.Tensor]) -> None:
         value.copy_(tensors[name])
 
 
-def draw_pictures(game: Game, folder: Path) -> None:
-    """Draws `samples.png`, and `golden.png`: four pictures at their own size to render again and compare."""
+def draw_pictures(game: Game, folder: Path, real: Images | None = None) -> None:
+    """Draws `samples.png`, and `golden.png`: four pictures at their own size to render again and compare.
+
+    Of a model that only translates they show inputs, from the test split where there is one, and what becomes of them.
+    """
+    if game.only_translates:
+        shown = translations.table(game, real, translations.shown(game))
+        save_grid(shown.flatten(0, 1), folder / folders.SAMPLES, columns=shown.shape[1] * (1 if len(shown) < 8 else 2))
+        with folders.atomic(folder / folders.GOLDEN) as part:
+            translations.draw_golden(game, real).save(part, format="PNG")
+        return
     images = game.sample(64 if len(game.shape) == 3 else 4096, seed=0)
     save_grid(images, folder / folders.SAMPLES)
     if len(game.shape) == 3:
