@@ -101,9 +101,9 @@ def _from_resnet(contents: Contents) -> Converted:
                 layers.convolution(f"{theirs}.{number}", f"blocks.{i}.conv{ours}", (4 * width, 4 * width, 3, 3))
                 layers.norm(f"{theirs}.{number + 1}", f"blocks.{i}.norm{ours}", 4 * width)
         for number, outer in ((0, 2 * width), (3, width)):
-            theirs = 10 + blocks + number
-            layers.convolution(f"model.{theirs}", f"up.{number}", (2 * outer, outer, 3, 3), up=True)
-            layers.norm(f"model.{theirs + 1}", f"up.{number + 1}", outer)
+            place = 10 + blocks + number
+            layers.convolution(f"model.{place}", f"up.{number}", (2 * outer, outer, 3, 3), up=True)
+            layers.norm(f"model.{place + 1}", f"up.{number + 1}", outer)
         # Both directions of the family have as many channels
         layers.convolution(f"model.{17 + blocks}", "up.7", (channels, width, 7, 7), bias=True)
     arguments = {
