@@ -1,0 +1,199 @@
+"""BEGAN: the discriminator is an autoencoder, and a controller keeps the two players in balance.
+
+Berthelot, Schumm and Metz 2017, "BEGAN: Boundary Equilibrium Generative Adversarial Networks", arXiv:1703.10717. With
+the autoencoder's error L(v) = mean |v - D(v)| the distributions of errors are matched, not those of images:
+
+    L_D = L(x) - k L(G(z_D))        L_G = L(G(z_G))        k <- k + lambda_k (gamma L(x) - L(G(z_G))), in [0, 1]
+    M = L(x) + |gamma L(x) - L(G(z_G))|, the measure of convergence
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.data.batch import Images
+from ganzoo.data.pictures import curve
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import BadArgument, Batch
+from ganzoo.zoo.arguments import Positive, Share, Weight
+from ganzoo.zoo.registry import register
+
+_BINS = 512  # of the curve of M
+
+
+def encoder(latent: int, channels: int, size: int, width: int) -> nn.Sequential:
+    """Two 3 x 3 convolutions with ELU a resolution, `width` more maps at each, strides between; then a linear layer."""
+    start, doublings = _plan(size)
+    layers = _conv(channels, width)
+    for i in range(doublings + 1):
+        wide = width * (i + 1)
+        layers += [*_conv(width * max(i, 1), wide), *_conv(wide, wide)]
+        layers += _conv(wide, wide, stride=2) if i < doublings else []
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(wide * start**2, latent))
+
+
+def decoder(latent: int, channels: int, size: int, width: int) -> nn.Sequential:
+    """A linear layer, then two 3 x 3 convolutions with ELU a resolution and nearest neighbours between; no tanh."""
+    start, doublings = _plan(size)
+    layers: list[nn.Module] = [nn.Linear(latent, width * start**2), nn.Unflatten(1, (width, start, start))]
+    for i in range(doublings + 1):
+        layers += [*_conv(width, width), *_conv(width, width)]
+        layers += [nn.Upsample(scale_factor=2)] if i < doublings else []
+    return nn.Sequential(*layers, nn.Conv2d(width, channels, 3, padding=1))
+
+
+def _plan(size: int) -> tuple[int, int]:
+    doublings = max(0, (size - 1).bit_length() - 3)
+    if size % 2**doublings:
+        raise BadArgument(f"image size is {size}; 5 to 8 times a power of two is expected, such as 28, 32 or 64")
+    return size // 2**doublings, doublings
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.ELU(inplace=True)]
+
+
+class Equilibrium(nn.Module):
+    """k, and the course of M over the generator's updates as at most 512 means of equal spans."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.k, self.course = nn.Buffer(torch.zeros(())), nn.Buffer(torch.zeros(_BINS))
+        self.updates = nn.Buffer(torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def advance(self, real: Tensor, fake: Tensor, gamma: float, gain: float, update: int) -> Tensor:
+        """Moves k after an update with the errors L(x) and L(G(z_G)), and notes M, which is returned."""
+        balance = gamma * real - fake
+        measure = real + balance.abs()
+        self.k.copy_(torch.where(balance.isfinite(), (self.k + gain * balance).clamp(0, 1), self.k))
+        span = _span(update + 1)
+        if span > _span(update):  # the course is full: each two spans become one
+            self.course[: _BINS // 2] = self.course.unflatten(0, (-1, 2)).mean(1)
+        place, before = divmod(update, span)
+        self.course[place] = self.course[place].lerp(measure, 1 / (before + 1)) if before else measure
+        self.updates.fill_(update + 1)
+        return measure
+
+
+def _span(updates: int) -> int:  # that are joined in one value of the course
+    return 1 << max(0, (updates - 1).bit_length() - (_BINS - 1).bit_length())
+
+
+@register(
+    paper="Berthelot, Schumm and Metz, BEGAN: Boundary Equilibrium Generative Adversarial Networks",
+    year=2017,
+    url="https://arxiv.org/abs/1703.10717",
+)
+class BEGAN(Game):
+    """An autoencoder criticises by how well it reconstructs, and a controller balances it against the generator.
+
+    Args:
+        size: side of an image: 5 to 8 times a power of two.
+        channels: of an image.
+        latent: length of z, uniform in [-1, 1], and of the autoencoder's code (N_h in section 3.5).
+        width: feature maps of the generator and decoder, and by how many those of the encoder grow (n in figure 1).
+        gamma: the ratio of errors on samples to those on data in equilibrium; lower for sharper, less diverse samples.
+        gain: lambda_k, the proportional gain of the controller.
+        patience: updates after which the learning rate is halved where M did not fall by a hundredth (section 4.1).
+        lr: initial learning rate of both players (section 4.1).
+        betas: Adam's decay rates.
+    """
+
+    inference: ClassVar[tuple[str, ...]] = ("generator", "equilibrium")
+
+    def __init__(
+        self,
+        size: Positive = 64,
+        channels: Positive = 3,
+        latent: Positive = 64,
+        width: Positive = 128,
+        gamma: Weight = 0.5,
+        gain: Weight = 0.001,
+        patience: Positive = 100_000,
+        lr: Weight = 1e-4,
+        betas: tuple[Share, Share] = (0.9, 0.999),
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent = (channels, size, size), latent
+        self.gamma, self.gain, self.patience, self.adam = gamma, gain, patience, partial(Adam, lr=lr, betas=betas)
+        plan = latent, channels, size, width
+        self.generator, self.discriminator = decoder(*plan), nn.Sequential(encoder(*plan), decoder(*plan))
+        for layer in self.modules():  # the paper does not say; without normalization it matters that signals last
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                nn.init.xavier_uniform_(layer.weight)
+        self.equilibrium = Equilibrium()
+        self.errors: tuple[list[Tensor], list[Tensor]] = [], []  # L(x) and L(G(z_G)) of the slices of a step
+        self.halvings, self.before, self.recent = 0, float("inf"), torch.zeros((), device="cpu")  # of the learning rate
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator and the generator, with the same Adam."""
+        networks = {"discriminator": self.discriminator, "generator": self.generator}
+        return {name: Player(each, self.adam, lambda _: 0.5**self.halvings) for name, each in networks.items()}
+
+    def prior(self, rng: np.random.RandomState) -> np.ndarray:
+        """z ~ U[-1, 1] in each coordinate."""
+        return rng.uniform(-1, 1, self.latent)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update of each player, then of k (section 3.4)."""
+        self.errors = [], []
+        self.move("discriminator", self.discriminator_loss, batch)
+        self.move("generator", self.generator_loss, batch)
+        self.keep_balance()
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """L(x) - k L(G(z_D))."""
+        self.errors[0].append(self.error(batch.images))
+        return self.errors[0][-1] - self.equilibrium.k * self.error(self.generator(self.noise(batch)))
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """L(G(z_G))."""
+        self.errors[1].append(self.error(self.generator(self.noise(batch))))
+        return self.errors[1][-1]
+
+    def error(self, images: Tensor) -> Tensor:
+        """L(v) = mean |v - D(v)| over images and pixels, the paper's with eta = 1."""
+        return F.l1_loss(self.discriminator(images).float(), images.float())
+
+    def keep_balance(self) -> None:
+        """Moves k by the errors of all ranks, and halves the learning rate when M stalls."""
+        errors = torch.stack([torch.stack(found).detach().mean() for found in self.errors])
+        real, fake = self.trainer.strategy.reduce(errors, reduce_op="mean")
+        measure = self.equilibrium.advance(real, fake, self.gamma, self.gain, self.global_step - 1)
+        self.record(measure=measure, k=self.equilibrium.k)
+        self.recent = self.recent.to(measure) + measure
+        if self.global_step % self.patience == 0:
+            mean, self.recent = float(self.recent) / self.patience, torch.zeros_like(self.recent)
+            self.halvings, self.before = self.halvings + (not mean < 0.99 * self.before), mean
+
+    def rank_state(self) -> dict[str, Tensor]:
+        """How often the learning rate was halved, and what decides it."""
+        return {"pace": torch.tensor([self.halvings, self.before, float(self.recent)], dtype=torch.float64)}
+
+    def load_rank_state(self, state: dict[str, Tensor]) -> None:
+        """Takes them back."""
+        halvings, self.before, recent = state["pace"].tolist()
+        self.halvings, self.recent = int(halvings), torch.tensor(recent, dtype=torch.float32)
+
+    def pictures(self, real: Images | None) -> dict[str, Tensor]:
+        """M over the generator's updates, once there is a course to draw."""
+        updates = int(self.equilibrium.updates)
+        if updates < 2:
+            return {}
+        at = np.arange(0, updates, _span(updates)) + _span(updates) / 2
+        course = self.equilibrium.course[: len(at)].float().cpu().numpy()
+        chart = np.array(curve({"M": (at, course)}, title="Convergence measure M", x_label="generator updates"))
+        return {"convergence": torch.from_numpy(chart).permute(2, 0, 1).float()[None, None] / 127.5 - 1}
+
+    def noise(self, batch: Batch) -> Tensor:
+        """z `(N, latent)`, as many as there are images in the batch."""
+        return batch.images.new_empty(len(batch.images), self.latent).uniform_(-1, 1)
