@@ -133,7 +133,7 @@ def _put(game: Game, tensors: dict[str, torch.Tensor]) -> None:
         value.copy_(tensors[name])
 
 
-def draw_pictures(game: Game, folder: Path, real: Images | None = None) -> None:
+def draw_pictures(game: Game, folder: Path, real: Images | None = None, count: int = 64) -> None:
     """Draws `samples.png`, and `golden.png`: four pictures at their own size to render again and compare.
 
     Of a model that only translates they show inputs, from the test split where there is one, and what becomes of them.
@@ -144,7 +144,7 @@ def draw_pictures(game: Game, folder: Path, real: Images | None = None) -> None:
         with folders.atomic(folder / folders.GOLDEN) as part:
             translations.draw_golden(game, real).save(part, format="PNG")
         return
-    images = game.sample(64 if len(game.shape) == 3 else 4096, seed=0)
+    images = game.sample(count if len(game.shape) == 3 else 4096, seed=0)
     save_grid(images, folder / folders.SAMPLES)
     if len(game.shape) == 3:
         with folders.atomic(folder / folders.GOLDEN) as part:
