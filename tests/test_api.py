@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -313,9 +314,99 @@ def test_what_cannot_be_converted_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_the_convert_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["convert", str(fixture("pgan_zoo.pgan.pth")), "--to", str(tmp_path / "model")]
     assert cli.main([*words, "--family", "progan", "--licence", "bsd-3-clause"]) == 0
-    assert f"in {tmp_path / 'model'}" in capsys.readouterr().out
     assert ganzoo.load(tmp_path / "model").card.facts["licence"] == "bsd-3-clause"  # type: ignore[union-attr]
+    assert "samples.png shows" in capsys.readouterr().out
+    with Image.open(tmp_path / "model" / checkpoint.SAMPLES) as picture:
+        assert picture.width == picture.height == 4 * (64 + 2) + 2  # 16 samples
+    assert ganzoo.verify(tmp_path / "model")["golden"] == 0
+    card = (tmp_path / "model" / checkpoint.CARD).read_text()
+    assert "pytorch_GAN_zoo" in card and "not selected" in card and "(samples.png)" in card
     assert cli.main([*words, "--generator", "best"]) == 2
     assert cli.main(["convert", str(tmp_path / "none.pkl"), "--to", str(tmp_path / "other")]) == 1
     error = capsys.readouterr().err
     assert "ema or live is expected" in error and "none.pkl" in error and "Traceback" not in error
+
+
+def test_the_layouts_that_are_read_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = api.layouts()
+    assert {"progan", "stylegan2"} <= {row["family"] for row in rows}
+    assert cli.main(["convert", "--list"]) == 0
+    out = capsys.readouterr().out
+    assert all(row["family"] in out for row in rows)
+    assert cli.main(["convert"]) == cli.main(["convert", "file.pth"]) == 2
+    error = capsys.readouterr().err
+    assert "file is missing" in error and "--to is missing" in error
+
+
+def two_files(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    """A layout whose authors keep the players in two files, and a model of theirs in `g.pth` and `d.pth`."""
+    from ganzoo.convert import Contents, Converted, Layout, Ledger, layouts
+    from ganzoo.types import BadCheckpoint
+
+    game = tiny("dcgan")
+    arguments = {name: game.arguments[name] for name in ("size", "channels", "latent", "width")}
+
+    def state(contents: Contents, part: str) -> dict[str, torch.Tensor]:
+        if contents.tree.keys() != {part}:
+            raise BadCheckpoint(f"{contents.path}: {contents.describe()}; expected Ada's {part}")
+        with Ledger(contents, part, contents.tree[part]) as ledger:
+            return ledger.rename({r"(.*)": rf"{part}.\1"})
+
+    def first(contents: Contents) -> Converted:
+        return Converted("dcgan", arguments, state(contents, "generator"))
+
+    def second(contents: Contents, made: Converted) -> Converted:
+        return replace(made, players={**made.inference, **state(contents, "discriminator")})
+
+    known = Layout("Ada's DCGAN", "dcgan", lambda c: isinstance(c.tree, dict) and "generator" in c.tree, first, second)
+    found = (known, *layouts())
+    monkeypatch.setattr("ganzoo.convert.layouts", lambda: found)
+    for name, part in (("g", "generator"), ("d", "discriminator")):
+        torch.save({part: getattr(game, part).state_dict()}, folder / f"{name}.pth")
+    return game
+
+
+def test_a_discriminator_in_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game = two_files(monkeypatch, tmp_path)
+    words = ["convert", str(tmp_path / "g.pth"), "--to", str(tmp_path / "model")]
+    assert cli.main(words) == 0
+    with pytest.raises(BadModelFolder, match=r"holds no players\.safetensors"):
+        ganzoo.load(tmp_path / "model", players=True)
+    assert cli.main([*words, "--discriminator", str(tmp_path / "d.pth")]) == 0
+    model = ganzoo.load(tmp_path / "model", players=True)
+    assert all(torch.equal(value, model.player_tensors()[key]) for key, value in game.player_tensors().items())
+    assert model.card is not None and model.card.facts["converted"]["discriminator"] == "d.pth"
+
+    before = (tmp_path / "model" / checkpoint.MANIFEST).read_bytes()
+    wide = tiny("dcgan", width=8).discriminator.state_dict()  # type: ignore[union-attr]
+    torch.save({"discriminator": wide}, tmp_path / "wide.pth")
+    shutil.copy(fixture("pgan_zoo.pgan.pth"), tmp_path / "one.pth")
+    capsys.readouterr()
+    for file, second, status, says in (
+        ("g.pth", "g.pth", 1, "g.pth: a torch file with the keys 'generator'"),
+        ("g.pth", "wide.pth", 1, "wide.pth: discriminator."),
+        ("g.pth", "none.pth", 1, "none.pth: cannot be read"),
+        ("one.pth", "d.pth", 2, "has no discriminator in a file of its own; leave discriminator out"),
+    ):
+        words = ["convert", str(tmp_path / file), "--discriminator", str(tmp_path / second)]
+        assert cli.main([*words, "--to", str(tmp_path / "model")]) == status
+        error = capsys.readouterr().err
+        assert says in error and error.count("\n") == 1, error
+    assert (tmp_path / "model" / checkpoint.MANIFEST).read_bytes() == before, "what was there has stayed"
+
+
+def test_a_model_whose_pictures_fail_or_take_too_long_is_converted_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_files(monkeypatch, tmp_path)
+    folder = api.convert(tmp_path / "g.pth", to=tmp_path / "model", pictures=False)
+    without = set(checkpoint.ModelFolder(folder).hashes())
+    assert checkpoint.SAMPLES not in without
+    monkeypatch.setattr("ganzoo.actions.converting._SECONDS", 0.0)
+    assert set(checkpoint.ModelFolder(api.convert(tmp_path / "g.pth", to=folder)).hashes()) == without
+    monkeypatch.setattr("ganzoo.training.game.Game.sample", lambda *_, **__: torch.zeros(1)[3])
+    with pytest.warns(UserWarning, match=r"g\.pth: converted, but no samples could be drawn"):
+        api.convert(tmp_path / "g.pth", to=folder)
+    assert set(checkpoint.ModelFolder(folder).hashes()) == without

@@ -31,6 +31,7 @@ __all__ = [
     "families",
     "info",
     "initialise",
+    "layouts",
     "load",
     "measure",
     "measure_folder",
@@ -111,6 +112,18 @@ def evaluate(
     """
     scores = measure(model, data, protocol, device=device, batch_size=batch_size, floors=False)
     return {score.key: score.value for score in scores}
+
+
+def layouts() -> list[dict[str, Any]]:
+    """The layouts of authors' checkpoints that `convert` reads, by family.
+
+    Returns:
+        A dict a layout: `family`, `layout` (its name), and `discriminator`: whether that may be in a file of its own.
+    """
+    from ganzoo.convert import layouts as known
+
+    rows = ({"family": k.family, "layout": k.name, "discriminator": k.discriminator is not None} for k in known())
+    return sorted(rows, key=lambda row: (row["family"], row["layout"]))
 
 
 def pull(name: str, *, revision: str | None = None, players: bool = False) -> Path:

@@ -172,12 +172,18 @@ def test_recognising(monkeypatch: pytest.MonkeyPatch) -> None:
     assert recognise(contents({"g_ema": 1, "critic": 1}), "wgan_gp") is known[1]
     with pytest.raises(BadCheckpoint, match=r"net.pth: is Bob's WGAN, of the family wgan_gp; expected .* stylegan2"):
         recognise(contents({"critic": 1}), "stylegan2")
-    with pytest.raises(
-        BadCheckpoint, match=r"'netG', in 'netG' 'w'; no layout fits. Known: Ada's StyleGAN; Bob's WGAN"
-    ):
+    with pytest.raises(BadCheckpoint, match=r"'netG', in 'netG' 'w'; no layout fits. `ganzoo convert --list` shows"):
         recognise(contents({"netG": {"w": 1}}))
-    with pytest.raises(BadCheckpoint, match=r"no layout fits. Known: none for biggan"):
-        recognise(contents({"netG": {"w": 1}}), "biggan")
+    with pytest.raises(BadCheckpoint, match=r"no layout fits, not even Bob's WGAN. `ganzoo convert --list`"):
+        recognise(contents({"netG": {"wgan": 1}}))
+    with pytest.raises(BadCheckpoint, match=r"no layout of biggan fits. `ganzoo"):
+        recognise(contents({"netG": {"wgan": 1}}), "biggan")
+
+
+def test_what_is_not_recognised_is_one_short_line() -> None:
+    with pytest.raises(BadCheckpoint) as found:
+        recognise(contents({f"stylegan progan torch {i}": {"w": 1} for i in range(99)}))
+    assert len(str(found.value)) < 500 and "\n" not in str(found.value)
 
 
 def test_the_package_answers_as_the_function_does(tmp_path: Path) -> None:

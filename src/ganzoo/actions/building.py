@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.types import BadArgument, BadModelFolder, Card, GanzooError, UnknownName
@@ -59,12 +60,29 @@ def _fill(
     modules: dict[str, torch.nn.Module], folder: folders.ModelFolder, name: str, dtype: torch.dtype | None
 ) -> None:
     """Puts a file's tensors into modules, strictly."""
-    import torch
-
     path = folder.check(name)
     wanted = {f"{m}.{key}": tuple(v.shape) for m, module in modules.items() for key, v in module.state_dict().items()}
     folders.check_strict(folders.shapes(path), wanted, path)
     tensors = folder.tensors(name)
+    put(modules, tensors, path, dtype)
+
+
+def put(
+    modules: dict[str, torch.nn.Module], tensors: dict[str, torch.Tensor], path: Path, dtype: torch.dtype | None = None
+) -> None:
+    """Puts tensors, whose names and shapes are known to fit, into modules, which then hold these very tensors.
+
+    Args:
+        modules: by name.
+        tensors: "<module>.<name in its state dict>", at least all of the modules' own.
+        path: where they are from, for error messages.
+        dtype: of floating-point tensors; float32 where None.
+
+    Raises:
+        BadModelFolder: for a tensor of another kind of numbers than the module's.
+    """
+    import torch
+
     for m, module in modules.items():
         state = {key: tensors[f"{m}.{key}"] for key in module.state_dict()}
         for key, own in module.state_dict().items():

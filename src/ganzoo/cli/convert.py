@@ -22,29 +22,59 @@ def parser() -> ArgumentParser:
         epilog=(
             "examples:\n"
             "  ganzoo convert stylegan2-ffhq-256x256.pkl --to models/ffhq-256\n"
-            "  ganzoo convert network-snapshot.pkl --family stylegan3 --to models/mine --licence apache-2.0"
+            "  ganzoo convert network-snapshot.pkl --family stylegan3 --to models/mine --licence apache-2.0\n"
+            "  ganzoo convert netG.pth --discriminator netD.pth --to models/mine\n"
+            "  ganzoo convert --list"
         ),
     )
-    made.add_argument("file", type=str, help="the checkpoint: .pkl, .pt, .pth, .bin")
-    made.add_argument("--to", type=str, required=True, help="the folder to write")
+    made.add_argument("file", type=str, nargs="?", default=None, help="the checkpoint: .pkl, .pt, .pth, .bin")
+    made.add_argument("--to", type=str, default=None, help="the folder to write")
+    made.add_argument("--discriminator", type=str, default=None, help="its discriminator, where that is another file")
     made.add_argument("--family", type=str, default=None, help="refuse a checkpoint of another family")
     made.add_argument("--generator", type=str, default="ema", help="ema (the moving average) or live")
     made.add_argument("--licence", type=str, default=None, help="of the weights, for the model's card")
+    made.add_argument("--list", action="store_true", help="show which layouts are read")
     return made
 
 
 def run(arguments: Any) -> int:
     """Converts, and says what was found."""
+    if arguments.list:
+        return _list()
+    if arguments.file is None or arguments.to is None:
+        raise BadArgument(f"{'file' if arguments.file is None else '--to'} is missing; `ganzoo convert --help`")
     from ganzoo import api
-    from ganzoo.zoo.checkpoint import ModelFolder
+    from ganzoo.zoo.checkpoint import SAMPLES, ModelFolder
 
     if arguments.generator not in ("ema", "live"):
         raise BadArgument(f"--generator is {arguments.generator}; ema or live is expected")
     facts = {"licence": arguments.licence} if arguments.licence else {}
     folder = api.convert(
-        Path(arguments.file), arguments.family, to=arguments.to, generator=arguments.generator, facts=facts
+        Path(arguments.file),
+        arguments.family,
+        to=arguments.to,
+        generator=arguments.generator,
+        discriminator=arguments.discriminator,
+        facts=facts,
     )
-    config = ModelFolder(folder).config
-    shape = "x".join(str(side) for side in config["shape"])
-    print(f"{config['converted']['layout']}: {config['title']}, {shape}, in {folder}")
+    opened = ModelFolder(folder)
+    shape = "x".join(str(side) for side in opened.config["shape"])
+    samples = f"; {SAMPLES} shows what it makes" if opened.has(SAMPLES) else ""
+    print(f"{opened.config['converted']['layout']}: {opened.config['title']}, {shape}, in {folder}{samples}")
+    return 0
+
+
+def _list() -> int:
+    """Prints every layout, by family."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ganzoo import api
+
+    table = Table(box=None, header_style="bold")
+    for column in ("family", "layout", "discriminator"):
+        table.add_column(column)
+    for row in api.layouts():
+        table.add_row(row["family"], row["layout"], "in a file of its own" if row["discriminator"] else "")
+    Console().print(table)
     return 0

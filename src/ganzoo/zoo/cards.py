@@ -252,6 +252,8 @@ def _body(
     yield from _what(config)
     if (folder / checkpoint.SAMPLES).is_file():
         yield from ("", f"![Samples of {name}, seeds from 0, not selected]({checkpoint.SAMPLES})")
+        if _converted(config):
+            yield from ("", "Drawn with ganzoo from the converted weights.")
     for picture in checkpoint.further_pictures(folder):
         title = picture.removesuffix(".png").replace("-", " ").capitalize()
         yield from ("", f"{title}:", "", f"![{title}]({picture})")
@@ -331,11 +333,21 @@ def _training(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable
         ("Precision", training.get("precision")),
         ("Started from", training.get("init_from")),
         ("Converted from", (config.get("origin") or {}).get("url") if isinstance(config.get("origin"), dict) else None),
+        ("Converted from the file", _converted(config)),
         ("Hardware", next((score["hardware"] for score in results if score.get("hardware")), None)),
     ]
     yield from _table(("", ""), ((key, _text(value)) for key, value in rows if value not in (None, "")))
     if training.get("recipe"):
         yield from ("", "```", f"ganzoo train recipes/{_text(training['recipe']).removeprefix('recipes/')}", "```")
+
+
+def _converted(config: dict[str, Any]) -> str | None:
+    """Which file of its authors a model was made of, and of which layout that is."""
+    source = config.get("converted")
+    if not isinstance(source, dict) or not source.get("file"):
+        return None
+    files = " and ".join(_text(source[key]) for key in ("file", "discriminator") if source.get(key))
+    return f"{files} ({_text(source.get('layout'))})"
 
 
 def _measured(results: list[dict[str, Any]]) -> Iterable[str]:
