@@ -200,7 +200,8 @@ def _with_discriminator(contents: Contents, converted: Converted) -> Converted:
             if k <= halving or below != width:
                 make.layer(f"{theirs}.c_sc", f"{ours}.shortcut", (width, below, 1, 1), spectral=True)
             widths.append(width)
-        make.layer(f"l{count + 1}", "score", (1, width), spectral=True)
+        last = "l5" if arguments["size"] in (32, 48) else f"l{count + 1}"
+        make.layer(last, "score", (1, width), spectral=True)
         if converted.family != "sngan":
             make.layer("l_y", "projection", (arguments["classes"], width), spectral=True, bias=False)
         if converted.family == "sagan":
