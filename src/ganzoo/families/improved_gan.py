@@ -1,0 +1,200 @@
+"""Improved GAN: five techniques for training GANs, and a discriminator that classifies with few labels.
+
+Salimans et al. 2016, "Improved Techniques for Training GANs", arXiv:1606.03498. Of K classes and "generated" the last
+one's logit is fixed at 0 (section 5), so that K logits l and Z = sum exp l_k give D(x) = Z / (Z + 1):
+
+    L_D = -E log p(y | x, y <= K) + w / 2 (-E log D(x) - E log(1 - D(G(z))))        L_G = |E f(x) - E f(G(z))|^2
+
+where f are features of D (feature matching, 3.1); without it L_G = E log(1 - D(G(z))). Minibatch discrimination (3.2),
+historical averaging (3.3), one-sided label smoothing (3.4) and virtual batch normalization (3.5) are to be switched on.
+The networks, with weight normalization and noise, are those of the authors' code for MNIST.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.nn.improved import History, MinibatchDiscrimination, Normalization
+from ganzoo.nn.weight_norm import Mean, WeightNormLinear
+from ganzoo.objectives import losses
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import BadArgument, Batch
+from ganzoo.zoo.arguments import Count, Positive, Share, Weight
+from ganzoo.zoo.registry import register
+
+
+class Generator(nn.Module):
+    """Softplus layers, normalized without a gain; `reference` latents, chosen once, are the reference batch if any."""
+
+    reference: Tensor
+
+    def __init__(self, latent: int, shape: tuple[int, ...], hidden: Sequence[int], reference: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.hidden = nn.Sequential()
+        for a, b in pairwise([latent, *hidden]):
+            self.hidden.extend([nn.Linear(a, b, bias=False), Normalization(b, reference), nn.Softplus()])
+        self.last = WeightNormLinear(hidden[-1], math.prod(shape), learn_scale=True)
+        self.register_buffer("reference", torch.rand(reference, latent))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Maps `(N, latent)` to `(N, C, H, W)` in [-1, 1]."""
+        h = self.hidden(torch.cat([z, self.reference.to(z)]))
+        return self.last(h[: len(z)]).tanh().unflatten(1, self.shape)  # type: ignore[no-any-return]
+
+
+class Discriminator(nn.Module):
+    """Weight-normalized rectifiers, to which normal noise of so much deviation comes in training."""
+
+    ready: Tensor
+
+    def __init__(self, widths: Sequence[int], classes: int, noise: Sequence[float], kernels: tuple[int, int]) -> None:
+        super().__init__()
+        layers = zip(pairwise(widths), [noise[0], *[noise[1]] * len(widths)], strict=False)
+        self.layers = nn.ModuleList(WeightNormLinear(a, b, noise=deviation) for (a, b), deviation in layers)
+        self.minibatch = MinibatchDiscrimination(widths[-1], *kernels) if kernels[0] else None
+        self.head = WeightNormLinear(widths[-1] + kernels[0], classes, learn_scale=True, noise=noise[1])
+        self.register_buffer("ready", torch.tensor(False))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps `(N, C, H, W)` to logits `(N, K)` and the features f `(N, d)` of the last hidden layer."""
+        h = x.flatten(1)
+        for layer in self.layers:
+            h = layer(h).relu()
+        return self.head(h if self.minibatch is None else self.minibatch(h)), h
+
+    def initialise(self, x: Tensor, mean: Mean) -> None:
+        """Chooses scales and biases by a first batch, once, as the authors' code does."""
+        with torch.autocast(x.device.type, enabled=False):
+            h = x.flatten(1)
+            for layer in self.layers:
+                h = layer.initialise(h, mean).relu()  # type: ignore[operator]
+            self.head.initialise(h if self.minibatch is None else self.minibatch.initialise(h, mean), mean)
+        self.ready.fill_(True)
+
+
+@register(
+    paper="Salimans, Goodfellow, Zaremba, Cheung, Radford and Chen, Improved Techniques for Training GANs",
+    year=2016,
+    url="https://arxiv.org/abs/1606.03498",
+)
+class ImprovedGAN(Game):
+    """A discriminator with a logit for each class learns from few labels and many images whose label is -1.
+
+    Args:
+        size: side of an image.
+        channels: of an image.
+        classes: K.
+        latent: length of z, uniform in [0, 1].
+        hidden: widths of the generator's layers.
+        discriminator_hidden: of the discriminator's.
+        noise: deviations of the noise at its input (0.3 of a range of 1 in the authors' code) and further layers.
+        unlabelled: w, the weight of the unlabelled part.
+        feature_matching: whether the generator matches features, as is best for classifying, or fools D.
+        kernels: B and C of minibatch discrimination (100 and 5 in the authors' code); B = 0 for none.
+        historical: weight of historical averaging in both losses.
+        smoothing: how far the target of real images lies below 1.
+        reference: latents in the reference batch of the generator's virtual batch normalization; 0 for none.
+        lr: learning rate of both players.
+        betas: Adam's decay rates.
+    """
+
+    inference = averages = ("generator", "discriminator")
+    average_half_life = 693_000.0  # the authors' 0.0001 an update of 100 images
+    coupled = True  # means of features are compared
+
+    def __init__(
+        self,
+        size: Positive = 28,
+        channels: Positive = 1,
+        classes: Positive = 10,
+        latent: Positive = 100,
+        hidden: tuple[Positive, ...] = (500, 500),
+        discriminator_hidden: tuple[Positive, ...] = (1000, 500, 250, 250, 250),
+        noise: tuple[Weight, Weight] = (0.6, 0.5),
+        unlabelled: Weight = 1.0,
+        feature_matching: bool = True,
+        kernels: tuple[Count, Positive] = (0, 5),
+        historical: Weight = 0.0,
+        smoothing: Share = 0.0,
+        reference: Count = 0,
+        lr: Weight = 3e-3,
+        betas: tuple[Share, Share] = (0.5, 0.999),
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent, self.categories = (channels, size, size), latent, classes
+        self.unlabelled, self.feature_matching, self.smoothing = unlabelled, feature_matching, smoothing
+        self.generator = Generator(latent, self.shape, hidden, reference)
+        self.discriminator = Discriminator((math.prod(self.shape), *discriminator_hidden), classes, noise, kernels)
+        self.history = History(historical)
+        self.adam = partial(Adam, lr=lr, betas=betas)
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator and the generator, with the same Adam."""
+        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
+
+    def prior(self, rng: np.random.RandomState) -> np.ndarray:
+        """z ~ U[0, 1] in each coordinate."""
+        return rng.uniform(0, 1, self.latent)
+
+    def rank_state(self) -> dict[str, Tensor]:
+        """The means of all past parameters, where historical averaging is on."""
+        return self.history.means
+
+    def load_rank_state(self, state: dict[str, Tensor]) -> None:
+        """Takes them back."""
+        self.history.means = dict(state)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update of each player; before the first, the discriminator's scales are set by the data."""
+        if self.batches_seen == 1 and not self.discriminator.ready:
+            self.discriminator.initialise(batch.images, partial(self.trainer.strategy.reduce, reduce_op="mean"))
+        for player, loss in (("discriminator", self.discriminator_loss), ("generator", self.generator_loss)):
+            self.history.observe(player, getattr(self, player))
+            self.move(player, loss, batch)
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """The classes of labelled images, and D, whose logit is log Z, of unlabelled and generated ones."""
+        labels, unlabelled = self.labels(batch)
+        logits = self.discriminator(batch.images)[0].float()
+        fake = self.discriminator(self.generator(self.noise(batch)))[0].float()
+        told = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / (labels >= 0).sum().clamp(min=1)
+        game = losses.minimax_discriminator(logits[unlabelled].logsumexp(1), fake.logsumexp(1), self.smoothing)
+        return told + 0.5 * self.unlabelled * game + self.history.term("discriminator", self.discriminator)
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """The distance of mean features (section 3.1), or E log(1 - D(G(z)))."""
+        logits, features = self.discriminator(self.generator(self.noise(batch)))
+        if self.feature_matching:
+            real = self.discriminator(batch.images)[1][self.labels(batch)[1]]  # D rests: no gradients here
+            loss = (real.float().mean(0) - features.float().mean(0)).square().mean()
+        else:
+            loss = losses.minimax_generator(logits.float().logsumexp(1))
+        return loss + self.history.term("generator", self.generator)  # type: ignore[no-any-return]
+
+    def labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The labels `(N,)`, -1 where there is none, and which samples count as unlabelled: these, or else all."""
+        labels = batch.images.new_full((len(batch.images),), -1).long() if batch.labels is None else batch.labels
+        return labels, (labels < 0) | (labels >= 0).all()
+
+    def noise(self, batch: Batch) -> Tensor:
+        """z `(N, latent)`, as many as there are images in the batch."""
+        return torch.rand(len(batch.images), self.latent, device=self.device)
+
+    def classify(self, images: Tensor, *, batch_size: int = 100) -> Tensor:
+        """Logits `(n, K)` float32 on the CPU of images `(n, C, H, W)`, read batch by batch."""
+        if images.dim() != 4 or tuple(images.shape[1:]) != self.shape:
+            raise BadArgument(f"images have shape {tuple(images.shape)}; (n, *{self.shape}) is expected")
+        with self.inferring():
+            parts = images.to(self.device, self._precision).split(batch_size)
+            return torch.cat([self.average_module("discriminator")(part)[0].float().cpu() for part in parts])

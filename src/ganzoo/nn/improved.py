@@ -1,0 +1,125 @@
+"""What remembers or compares: the modules of Salimans et al. 2016, arXiv:1606.03498, sections 3.2, 3.3 and 3.5."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def virtual_batch_norm(x: Tensor, reference: int) -> Tensor:
+    """Normalizes features `(N + R, d)`, of which the last R are the reference batch's (section 3.5).
+
+    Each sample counts in its own statistics as one of R + 1, with the reference batch; the reference by itself alone.
+
+    Args:
+        x: the features of N samples and, after them, of the R of the reference batch.
+        reference: R.
+
+    Returns:
+        As many, in float32.
+    """
+    own, last = x[:-reference].float(), x[-reference:].float()
+    share = 1 / (reference + 1)
+    mean, square = last.mean(0), last.square().mean(0)
+    means = share * own + (1 - share) * mean
+    squares = share * own.square() + (1 - share) * square
+    own = (own - means) / (squares - means.square() + 1e-5).sqrt()
+    return torch.cat([own, (last - mean) / (square - mean.square() + 1e-5).sqrt()])
+
+
+class Normalization(nn.Module):
+    """Batch normalization without a gain, virtual where there is a reference batch.
+
+    Args:
+        features: of a sample.
+        reference: samples of the reference batch, which then stand last; 0 for batch normalization.
+    """
+
+    def __init__(self, features: int, reference: int = 0) -> None:
+        super().__init__()
+        self.reference = reference
+        self.normalize = None if reference else nn.BatchNorm1d(features, affine=False)
+        self.bias = nn.Parameter(torch.zeros(features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(N, features)`, with the reference batch `(N + R, features)`, to the same shape."""
+        out = virtual_batch_norm(x, self.reference).to(x) if self.normalize is None else self.normalize(x)
+        return out + self.bias
+
+
+class MinibatchDiscrimination(nn.Module):
+    """How near each sample is to the others of its batch: o(x_i)_b = sum_j exp(-|M_ib - M_jb|_1), M_i = f(x_i) T.
+
+    As in the authors' code, T is weight-normalized, j = i is left out, and a bias is added.
+
+    Args:
+        features: A, of f.
+        kernels: B.
+        size: C, of a kernel.
+    """
+
+    def __init__(self, features: int, kernels: int, size: int) -> None:
+        super().__init__()
+        self.tensor = nn.Parameter(torch.randn(features, kernels, size) * 0.05)
+        self.log_scale = nn.Parameter(torch.zeros(kernels, size))
+        self.bias = nn.Parameter(torch.full((kernels,), -1.0))
+
+    def distances(self, f: Tensor) -> Tensor:
+        """L1 distances `(N, N, kernels)`; out of reach from a sample to itself."""
+        scale = self.log_scale.exp() / self.tensor.square().sum(0).sqrt()
+        m = torch.einsum("na,abc->nbc", f, self.tensor * scale).float()
+        return (m[:, None] - m[None]).abs().sum(3) + 1e6 * torch.eye(len(f), device=f.device)[:, :, None]
+
+    def forward(self, f: Tensor) -> Tensor:
+        """Maps `(N, features)` to `(N, features + kernels)`."""
+        return torch.cat([f, (self.distances(f).neg().exp().sum(1) + self.bias).to(f)], 1)
+
+    @torch.no_grad()
+    def initialise(self, f: Tensor, mean: Callable[[Tensor], Tensor] = lambda value: value) -> Tensor:
+        """Chooses scale and bias so that a first batch's nearest neighbours are at 2 and o is 0 on average.
+
+        Args:
+            f: the batch `(N, features)`.
+            mean: over all ranks.
+
+        Returns:
+            What comes out, `(N, features + kernels)`.
+        """
+        self.log_scale.sub_((0.5 * mean(self.distances(f).amin(1).mean(0))).clamp(min=1e-8).log()[:, None])
+        self.bias.zero_()
+        self.bias.sub_(mean(self(f)[:, f.shape[1] :].mean(0)))
+        return self(f)  # type: ignore[no-any-return]
+
+
+class History:
+    """Historical averaging: what it costs to be far from the mean of all past parameters (section 3.3).
+
+    Args:
+        weight: of the term; at 0 nothing is kept.
+
+    Attributes:
+        means: by `network.parameter` the means, and by `network` how many values are in them.
+    """
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+        self.means: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def observe(self, name: str, network: nn.Module) -> None:
+        """Takes a network's parameters, as they are now, into the mean."""
+        if not self.weight:
+            return
+        count = self.means[name] = self.means.get(name, torch.tensor(0.0)) + 1
+        for key, parameter in network.named_parameters(name):
+            mean = self.means.get(key, torch.zeros(())).to(parameter.device)
+            self.means[key] = mean + (parameter - mean) / count.to(parameter.device)
+
+    def term(self, name: str, network: nn.Module) -> Tensor | float:
+        """The weighted squared distance |theta - 1/t sum theta[i]|^2, a scalar."""
+        if not self.weight:
+            return 0.0
+        parts = [(p - self.means[key]).square().sum() for key, p in network.named_parameters(name)]
+        return self.weight * torch.stack(parts).sum()
