@@ -157,6 +157,9 @@ class Game(L.LightningModule, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} names directions and does not implement transform.")
 
+    def settle(self) -> None:
+        """Makes ready what is measured and saved and would hold previews up, such as BigGAN's standing statistics."""
+
     def rank_state(self) -> dict[str, Tensor]:
         """Tensors beside parameters and buffers that this rank alone holds, such as an image pool."""
         return {}

@@ -95,6 +95,7 @@ def write_model(
         results: the table of `results.json`; none yet where None.
         real: the opened test split, for the pictures that need one.
     """
+    game.settle()
     with game.synchronised():
         if game.global_rank != 0:
             return
@@ -250,6 +251,7 @@ class Saver(L.Callback):
                 f"the weights are no longer finite at step {trainer.global_step}, so they were not saved; lower the "
                 "learning rate or set engine.clip, and go on from the last checkpoint"
             )
+        game.settle()
         trainer.save_checkpoint(self.folder / LAST)
         facts = {**self.facts, "images_seen": game.images_seen, "steps": trainer.global_step}
         data = trainer.datamodule  # type: ignore[attr-defined]

@@ -71,6 +71,7 @@ class Scores(L.Callback):
     def _measure(self, trainer: L.Trainer, game: Game) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, Data)
+        game.settle()
         with game.synchronised():
             found = self._scores(game, data)
         value = found[0].value

@@ -1,0 +1,322 @@
+"""BigGAN: what makes class-conditional GANs work at scale, and a dial between fidelity and diversity.
+
+Brock, Donahue and Simonyan 2019, "Large Scale GAN Training for High Fidelity Natural Image Synthesis",
+arXiv:1809.11096. One embedding of the class, shared by all layers, and a part of z for every resolution steer
+conditional batch normalization (figure 15); both players are residual networks with self-attention under spectral
+normalization, and play the hinge game with labels projected into D. Filters are kept apart, so that the generator
+stands a z whose large values are drawn again (section 3.1, eq. 3):
+
+    L_D = E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y'))
+    L_G = -E D(G(z, y'), y') + beta sum_W ||W'W o (1 - I)||^2
+
+BigGAN-deep (appendix B, figure 16) has bottleneck blocks, and gives all of z to each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzoo.nn.biggan import (
+    LAYERS,
+    ConditionalNorm,
+    Discriminator,
+    GeneratorBlock,
+    Norm,
+    Stage,
+    accumulating,
+    initialise,
+    look_up,
+)
+from ganzoo.objectives import losses
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.types import BadArgument, Batch
+from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.zoo.registry import register
+
+_PUBLISHED_LIMIT = 2.0  # where the published BigGAN-deep truncate, before they scale
+_STANDING_SEEDS = 2**30  # far from those of samples
+
+
+class Generator(nn.Module):
+    """G: from 4 x 4 pixels up, one stage a resolution (tables 4 to 9).
+
+    Args:
+        latent, channels, classes, widths, embedding, hierarchical, depth, attention_after, outputs, eps, statistics:
+            see `BigGAN`.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        channels: int,
+        classes: int,
+        widths: Sequence[int],
+        embedding: int,
+        hierarchical: bool,
+        depth: int,
+        attention_after: Sequence[int],
+        outputs: int,
+        eps: float,
+        statistics: int,
+    ) -> None:
+        super().__init__()
+        self.channels, self.rows, self.deep, stages = channels, statistics, depth > 0, len(widths) - 1
+        self.chunk = latent // (stages + 1) if hierarchical and not depth else latent
+        self.shared = nn.Embedding(classes, embedding) if embedding else None
+        condition = embedding + (self.chunk if hierarchical or depth else 0)
+        self.linear = LAYERS.linear(condition if depth else self.chunk, 16 * widths[0])
+        norm = partial(ConditionalNorm, condition=condition, classes=classes, eps=eps, rows=statistics)
+        make = partial(GeneratorBlock, norm=norm, deep=self.deep)
+        self.stages = nn.ModuleList()
+        for n, (broad, narrow) in enumerate(pairwise(widths), 1):
+            blocks = [*(make(broad, broad, up=False) for _ in range(depth - 1)), make(broad, narrow)]
+            self.stages.append(Stage(blocks, narrow if n in attention_after else 0))
+        self.norm = Norm(widths[-1], eps, statistics)
+        self.to_image = LAYERS.conv(widths[-1], outputs or channels, 3, padding=1)
+        initialise(self)
+
+    def forward(self, z: Tensor, labels: Tensor, truncation: float | None = None) -> Tensor:
+        """Maps z `(N, latent)` and labels `(N,)`, or vectors `(N, classes)`, to images in [-1, 1].
+
+        Where there are statistics by truncation, those of `truncation`, in [0, 1], normalize.
+        """
+        y = labels if self.shared is None else look_up(self.shared, labels)
+        place = None
+        if truncation is not None and self.rows:
+            share, row = math.modf(truncation / (1 / (self.rows - 1)))  # in the published code's arithmetic
+            place = int(row), share
+        if self.deep:
+            z = torch.cat([y, z], 1)
+            conditions = [z] * len(self.stages)
+        else:
+            z, *rest = z.split(self.chunk, 1)
+            conditions = [torch.cat([y, part], 1) for part in rest] or [y] * len(self.stages)
+        x = self.linear(z).unflatten(1, (-1, 4, 4))
+        for stage, condition in zip(self.stages, conditions, strict=True):
+            x = stage(x, condition, place)
+        return self.to_image(F.relu(self.norm(x, place)))[:, : self.channels].tanh()  # type: ignore[no-any-return]
+
+
+@register(
+    paper="Brock, Donahue and Simonyan, Large Scale GAN Training for High Fidelity Natural Image Synthesis",
+    year=2019,
+    url="https://arxiv.org/abs/1809.11096",
+    task="conditional",
+)
+class BigGAN(Game):
+    """Scale, a class embedding shared by all layers, and truncation, which trades diversity for fidelity.
+
+    Args:
+        widths: G's feature maps at 4, 8, 16, ... pixels; the last is the image's side. (Table 4: a multiple of 96.)
+        discriminator_widths: of D's blocks; in BigGAN-deep of its first convolution, and then of its stages.
+        channels: of an image.
+        classes: of the data.
+        latent: length of z; a multiple of the number of `widths` where it is `hierarchical`.
+        embedding: length of the shared embedding of the class; 0 for a table of its own in every normalization.
+        hierarchical: whether each stage is given a part of z (skip-z).
+        depth: 0 for BigGAN; for BigGAN-deep the blocks a stage (2).
+        attention_after: stages of G that end in self-attention, counted from 1; the 4th reaches 64 pixels.
+        discriminator_attention_after: stages of D that do.
+        bottom: side of D's last feature maps (4; in the authors' code 8 for images of 32 pixels).
+        wide: whether the inner feature maps of D's blocks are as many as the outer ones (SNGAN's are fewer).
+        outputs: feature maps of G's last layer, of which the first are the image; 0 for no further ones.
+        eps: added to the variances of batch normalization (1e-5 in the authors' PyTorch code, 1e-4 in the paper's).
+        statistics: truncations, evenly from 0 to 1, for which the generator holds statistics; 0 for none.
+        standing: batches that standing statistics are the mean of (appendix D); 0 to keep the running ones.
+        n_critic: updates of D to one of G (appendix C).
+        orthogonal: beta, the weight of the orthogonal regularisation.
+        lr: G's learning rate.
+        discriminator_lr: D's learning rate.
+        betas: Adam's decay rates.
+        adam_eps: added to Adam's denominator (authors' code).
+    """
+
+    average_half_life = 28_400_000.0  # 0.9999 a step of G, for which D sees 2 batches of 2048 images
+    labelled = True
+    label_vectors = True  # classes are mixed in the embedding
+
+    def __init__(
+        self,
+        widths: tuple[Positive, ...] = (1536, 1536, 768, 384, 192, 96),
+        discriminator_widths: tuple[Positive, ...] = (96, 192, 384, 768, 1536, 1536),
+        channels: Positive = 3,
+        classes: Positive = 1000,
+        latent: Positive = 120,
+        embedding: Count = 128,
+        hierarchical: bool = True,
+        depth: Count = 0,
+        attention_after: tuple[Positive, ...] = (4,),
+        discriminator_attention_after: tuple[Positive, ...] = (1,),
+        bottom: Positive = 4,
+        wide: bool = True,
+        outputs: Count = 0,
+        eps: Scale = 1e-5,
+        statistics: Count = 0,
+        standing: Count = 100,
+        n_critic: Positive = 2,
+        orthogonal: Weight = 1e-4,
+        lr: Weight = 5e-5,
+        discriminator_lr: Weight = 2e-4,
+        betas: tuple[Share, Share] = (0.0, 0.999),
+        adam_eps: Scale = 1e-6,
+    ) -> None:
+        super().__init__()
+        size = 4 << max(len(widths) - 1, 0)
+        self.shape, self.classes, self.latent = (channels, size, size), classes, latent
+        self.n_critic, self.orthogonal, self.statistics, self.standing = n_critic, orthogonal, statistics, standing
+        stages, critic_stages = len(widths) - 1, len(discriminator_widths) - (depth > 0)
+        sides = [size >> n for n in range(critic_stages + 1)]
+        _expect(stages > 0, f"widths are {list(widths)}; one for 4 pixels and one each doubling are expected")
+        _expect(bottom in sides, f"bottom is {bottom}; one of {sides}, which D's stages can reach, is expected")
+        for name, last, given in (
+            ("", stages, attention_after),
+            ("discriminator_", critic_stages, discriminator_attention_after),
+        ):
+            there = set(given) <= set(range(1, last + 1))
+            _expect(there, f"{name}attention_after is {list(given)}; stages from 1 to {last} are expected")
+        steered = embedding > 0 or not (hierarchical or depth)
+        _expect(steered, "embedding is 0; a table in every normalization leaves no place for parts of z")
+        even = depth > 0 or not hierarchical or latent % len(widths) == 0
+        _expect(even, f"latent is {latent}; a multiple of {len(widths)}, the number of widths, is expected")
+        _expect(outputs == 0 or outputs >= channels, f"outputs is {outputs}; at least {channels} are expected, or 0")
+        _expect(statistics != 1, "statistics is 1; rows for truncations from 0 to 1 are expected, or 0")
+        steering = (embedding, hierarchical, depth, attention_after)
+        self.generator = Generator(latent, channels, classes, widths, *steering, outputs, eps, statistics)
+        self.discriminator = Discriminator(
+            channels, classes, discriminator_widths, size, bottom, depth, discriminator_attention_after, wide
+        )
+        self.generator_adam = partial(Adam, lr=lr, betas=betas, eps=adam_eps)
+        self._settled: list[int] = []  # versions of the averaged generator's tensors, with standing statistics
+        self.discriminator_adam = partial(Adam, lr=discriminator_lr, betas=betas, eps=adam_eps)
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator, and the generator with a slower Adam."""
+        return {
+            "discriminator": Player(self.discriminator, self.discriminator_adam),
+            "generator": Player(self.generator, self.generator_adam),
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """An update of the discriminator with a batch; after n_critic of them one of the generator."""
+        self.move("discriminator", self.discriminator_loss, batch)
+        if self.turn(every=self.n_critic):
+            self.move("generator", self.generator_loss, batch)
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y')), in one pass, for which D is normalized once."""
+        fake, classes = self.fake(batch)
+        images = torch.cat([batch.images, fake.to(batch.images)])
+        real, generated = self.discriminator(images, torch.cat([self.labels_of(batch), classes])).chunk(2)
+        return losses.hinge_discriminator(real, generated)
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """-E D(G(z, y'), y') + beta sum_W ||W'W o (1 - I)||^2."""
+        game = losses.hinge_generator(self.discriminator(*self.fake(batch)))
+        return game + self.orthogonal * self.orthogonality() if self.orthogonal else game
+
+    def fake(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """As many samples as the batch has, and the classes, drawn evenly, that they are of."""
+        assert self.classes is not None
+        n = len(batch.images)
+        z = torch.randn(n, self.latent, device=self.device)
+        labels = torch.randint(self.classes, (n,), device=self.device)
+        return self.generator(z, labels), labels
+
+    def orthogonality(self) -> Tensor:
+        """Eq. 3: the squares of all products of two filters of a layer, over G's layers, without tables of classes."""
+        total = torch.zeros((), device=self.device)
+        with torch.autocast(self.device.type, enabled=False):
+            for layer in self.generator.modules():
+                if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                    filters = layer.weight.flatten(1)
+                    # Both Gram matrices have the same norm, and the smaller one may be smaller by thousands
+                    gram = filters @ filters.T if len(filters) < filters.shape[1] else filters.T @ filters
+                    total = total + gram.square().sum() - filters.square().sum(1).square().sum()
+        return total
+
+    def generate(self, z: Tensor, labels: Tensor | None = None, truncation: float | None = None) -> Tensor:
+        """Maps z `(n, latent)` as it is, and labels, through the averaged generator.
+
+        Where that holds statistics by truncation, those of `truncation` normalize, in [0, 1]; the running ones if None.
+        """
+        return self.averaged(z, labels, truncation)  # type: ignore[no-any-return]
+
+    def render(
+        self,
+        z: Tensor,
+        labels: Tensor | None,
+        rngs: Sequence[np.random.RandomState],
+        *,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """Draws values of z beyond `truncation` again (section 3.1) before it is mapped to images.
+
+        Where the generator holds statistics by truncation, as the published BigGAN-deep do, truncation is as theirs: at
+        most 1, values beyond 2 are drawn again, and z is multiplied by it.
+
+        Raises:
+            BadArgument: for a truncation out of range.
+        """
+        if truncation is None:
+            return self.generate(z, labels)
+        if not 0 < truncation <= (1 if self.statistics else math.inf):
+            limits = "above 0, and at most 1," if self.statistics else "above 0"
+            raise BadArgument(f"truncation is {truncation}; a number {limits} is expected")
+        return self.generate(self.truncate(z, rngs, truncation), labels, truncation)
+
+    def truncate(self, z: Tensor, rngs: Sequence[np.random.RandomState], truncation: float) -> Tensor:
+        """z `(n, latent)` with what is too large drawn again, each row from its stream; `render` says what that is."""
+        limit, scale = (_PUBLISHED_LIMIT, truncation) if self.statistics else (truncation, 1.0)
+        values, edges = (
+            z.double().cpu(),
+            torch.special.ndtr(torch.tensor([-limit, limit], dtype=torch.float64)).tolist(),
+        )
+        for row, rng in zip(values, rngs, strict=True):
+            beyond = row.abs() > limit
+            # By the inverse of the distribution function, which a small limit does not make wait
+            shares = torch.from_numpy(rng.uniform(edges[0], edges[1], int(beyond.sum())))
+            row[beyond] = torch.special.ndtri(shares).clamp(-limit, limit)
+        return (scale * values).to(z)
+
+    def settle(self) -> None:
+        """Takes standing statistics before the model is measured or saved, where it has learned since the last ones."""
+        state = [tensor._version for tensor in self.averaged.state_dict().values()]
+        if self.standing and self.batches_seen and state != self._settled:
+            self.standing_statistics(self.standing)
+            self._settled = [tensor._version for tensor in self.averaged.state_dict().values()]
+
+    @torch.no_grad()
+    def standing_statistics(self, batches: int = 100, batch_size: int = 64) -> None:
+        """Puts the means over batches of samples in the place of the averaged generator's running statistics.
+
+        Appendix D. Running ones are of the live weights, and differ with the batch. Statistics by truncation are taken
+        anew too, each from samples so truncated.
+
+        Args:
+            batches: how many.
+            batch_size: samples in each.
+        """
+        steps = [row / (self.statistics - 1) for row in range(self.statistics)]
+        with self.inferring():
+            for row, truncation in enumerate([*steps, None]):
+                with accumulating(self.averaged, None if truncation is None else row):
+                    for first in range(_STANDING_SEEDS, _STANDING_SEEDS + batches * batch_size, batch_size):
+                        z, labels = self.draw(range(first, first + batch_size))
+                        if truncation is not None:
+                            z = self.truncate(z, [np.random.RandomState(first)] * batch_size, truncation)
+                        self.averaged(z.to(self.device), labels.to(self.device))  # type: ignore[union-attr]
+
+
+def _expect(sound: bool, otherwise: str) -> None:
+    if not sound:
+        raise BadArgument(otherwise)

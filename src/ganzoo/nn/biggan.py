@@ -1,0 +1,263 @@
+"""The blocks of BigGAN and BigGAN-deep (Brock 2019, arXiv:1809.11096, appendix B): conditional, normalized, residual.
+
+Figures and tables are those of the paper. Of two linear maps that can change places, such as a convolution of 1 x 1 and
+a resampling, whichever is cheaper comes first; authors' codes differ in that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganzoo.nn.attention import SelfAttention
+from ganzoo.nn.resnet import pooled_convolution, upsampled_convolution
+from ganzoo.nn.spectral import Layers, settle, spectral_layers
+from ganzoo.types import BadArgument
+
+LAYERS: Layers = spectral_layers(eps=1e-6)
+BOTTLENECK = 4  # BigGAN-deep's inner convolutions have a quarter of the feature maps
+
+Place = tuple[int, float]  # in the tables of statistics: a row, and its share where two are mixed
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch normalization that may hold statistics for several truncations beside its running ones.
+
+    Args:
+        width: feature maps.
+        eps: added to variances.
+        rows: truncations, evenly from 0 to 1, for which there are statistics.
+        affine: whether it has a gain and a bias of its own.
+    """
+
+    def __init__(self, width: int, eps: float, rows: int, affine: bool = True) -> None:
+        super().__init__(width, eps=eps, affine=affine)
+        self.rows = rows
+        self.means: Tensor
+        self.variances: Tensor
+        if rows:
+            self.register_buffer("means", torch.zeros(rows, width))
+            self.register_buffer("variances", torch.ones(rows, width))
+
+    def forward(self, x: Tensor, place: Place | None = None) -> Tensor:
+        """Normalizes `(N, width, H, W)`, in evaluation mode by the statistics at `place` where one is given."""
+        if place is None or self.training or not self.rows:
+            return super().forward(x)
+        row, share = place
+        mean, variance = self.means[row], self.variances[row]
+        if share:  # the published models interpolate with the weights this way about, and were judged so
+            following = min(row + 1, self.rows - 1)
+            mean = share * mean + (1 - share) * self.means[following]
+            variance = share * variance + (1 - share) * self.variances[following]
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
+
+
+class ConditionalNorm(nn.Module):
+    """Batch normalization whose gain, less 1, and bias are linear in the condition, or looked up by class.
+
+    Args:
+        width: feature maps.
+        condition: length of the condition; 0 for a table of `classes` rows each.
+        classes, eps, rows: see `families.biggan.BigGAN`.
+    """
+
+    def __init__(self, width: int, condition: int, classes: int, eps: float, rows: int) -> None:
+        super().__init__()
+        self.norm = Norm(width, eps, rows, affine=False)
+        make = partial(LAYERS.linear, condition, bias=False) if condition else partial(nn.Embedding, classes)
+        self.gain, self.bias = make(width), make(width)
+
+    def forward(self, x: Tensor, condition: Tensor, place: Place | None) -> Tensor:
+        """Normalizes `(N, width, H, W)` by conditions `(N, condition)`, or by labels."""
+        gain, bias = (
+            look_up(m, condition) if isinstance(m, nn.Embedding) else m(condition) for m in (self.gain, self.bias)
+        )
+        x = self.norm(x, place)
+        return torch.addcmul(bias.to(x)[..., None, None], x, (1 + gain.to(x))[..., None, None])
+
+
+def look_up(table: nn.Embedding, labels: Tensor) -> Tensor:
+    """Rows of a table by class indices `(N,)`, or its rows mixed by vectors `(N, classes)`."""
+    return labels.to(table.weight) @ table.weight if labels.dim() == 2 else table(labels)
+
+
+class GeneratorBlock(nn.Module):
+    """A residual block that doubles the side (figure 15b), or BigGAN-deep's, which need not (figure 16b).
+
+    Args:
+        inputs, outputs: feature maps.
+        norm: makes the normalization for a number of feature maps.
+        deep: whether it is a bottleneck, whose shortcut drops the feature maps that are too many.
+        up: whether the side is doubled.
+    """
+
+    def __init__(self, inputs: int, outputs: int, norm: partial[ConditionalNorm], deep: bool, up: bool = True) -> None:
+        super().__init__()
+        conv, inner = LAYERS.conv, max(inputs // BOTTLENECK, 1)
+        self.up, self.outputs = up, outputs
+        widths: tuple[int, ...]
+        if deep:
+            if outputs > inputs:
+                raise BadArgument(f"BigGAN-deep's widths fall; {outputs} come after {inputs}")
+            widths = (inputs, inner, inner, inner)
+            convs = [conv(inputs, inner, 1), *(conv(inner, inner, 3, padding=1) for _ in "23"), conv(inner, outputs, 1)]
+        else:
+            widths = (inputs, outputs)
+            convs = [conv(width, outputs, 3, padding=1) for width in widths]
+        self.norms, self.convs = nn.ModuleList(map(norm, widths)), nn.ModuleList(convs)
+        self.shortcut = None if deep else conv(inputs, outputs, 1)
+        self.rise = len(widths) // 2 - 1 if deep else 0  # before which convolution the side is doubled
+
+    def forward(self, x: Tensor, condition: Tensor, place: Place | None) -> Tensor:
+        """Maps `(N, inputs, H, W)` to `(N, outputs, H, W)`, or to twice the sides."""
+        y = x
+        for i, (norm, conv) in enumerate(zip(self.norms, self.convs, strict=True)):
+            y = F.relu(norm(y, condition, place), inplace=True)
+            assert isinstance(conv, nn.Conv2d)
+            y = upsampled_convolution(y, conv) if self.up and i == self.rise else conv(y)
+        x = x[:, : self.outputs] if self.shortcut is None else self.shortcut(x)
+        return y + (F.interpolate(x, scale_factor=2) if self.up else x)
+
+
+class CriticBlock(nn.Module):
+    """A residual block that may halve the side (figure 15c), or BigGAN-deep's (figure 16c).
+
+    Args:
+        inputs, outputs: feature maps.
+        down: whether the side is halved.
+        first: whether the input is an image, which no activation clips.
+        wide: whether the inner feature maps are as many as the outputs, not the inputs.
+        deep: whether it is a bottleneck, whose shortcut appends the feature maps that are too few.
+    """
+
+    def __init__(self, inputs: int, outputs: int, down: bool, first: bool, wide: bool, deep: bool) -> None:
+        super().__init__()
+        self.down, self.first, self.deep, conv = down, first, deep, LAYERS.conv
+        inner = max(outputs // BOTTLENECK, 1) if deep else outputs if wide else inputs
+        if deep:
+            if outputs < inputs:
+                raise BadArgument(f"BigGAN-deep's discriminator_widths rise; {outputs} come after {inputs}")
+            convs = [conv(inputs, inner, 1), *(conv(inner, inner, 3, padding=1) for _ in "23"), conv(inner, outputs, 1)]
+        else:
+            convs = [conv(inputs, inner, 3, padding=1), conv(inner, outputs, 3, padding=1)]
+        self.convs = nn.ModuleList(convs)
+        learned = inputs != outputs or (down and not deep)
+        self.shortcut = conv(inputs, outputs - inputs if deep else outputs, 1) if learned else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(N, inputs, H, W)` to `(N, outputs, H, W)`, or to half the sides."""
+        y = x if self.first else F.relu(x)
+        *convs, last = self.convs
+        for conv in convs:
+            y = F.relu(conv(y), inplace=True)
+        if self.down:
+            x = F.avg_pool2d(x, 2)
+            assert isinstance(last, nn.Conv2d)
+            y = last(F.avg_pool2d(y, 2)) if self.deep else pooled_convolution(y, last)
+        else:
+            y = last(y)
+        if self.shortcut is None:
+            return y + x
+        return y + (torch.cat([x, self.shortcut(x)], 1) if self.deep else self.shortcut(x))
+
+
+class Stage(nn.Module):
+    """The blocks of one resolution, and self-attention after them where that is wanted.
+
+    Args:
+        blocks: one after another.
+        attention: feature maps of the self-attention; 0 for none.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], attention: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.attention = SelfAttention(attention, LAYERS.conv) if attention else None
+
+    def forward(self, x: Tensor, *steering: Tensor | Place | None) -> Tensor:
+        """Maps feature maps as its blocks do, which are given what else there is."""
+        for block in self.blocks:
+            x = block(x, *steering)
+        return x if self.attention is None else self.attention(x)
+
+
+class Discriminator(nn.Module):
+    """D: residual blocks, a sum over the pixels, and the projection of the label (Miyato and Koyama 2018).
+
+    Args:
+        channels, classes, widths, bottom, depth, attention_after, wide: see `families.biggan.BigGAN`.
+        size: side of an image.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        widths: Sequence[int],
+        size: int,
+        bottom: int,
+        depth: int,
+        attention_after: Sequence[int],
+        wide: bool,
+    ) -> None:
+        super().__init__()
+        halvings, deep = int(math.log2(size / bottom)), depth > 0
+        self.stem = LAYERS.conv(channels, widths[0], 3, padding=1) if deep else None
+        widths = widths if deep else [channels, *widths]
+        make = partial(CriticBlock, wide=wide, deep=deep)
+        self.stages = nn.ModuleList()
+        for n, (narrow, broad) in enumerate(pairwise(widths), 1):
+            blocks = [make(narrow, broad, down=n <= halvings, first=n == 1 and not deep)]
+            blocks += [make(broad, broad, down=False, first=False) for _ in range(depth - 1)]
+            self.stages.append(Stage(blocks, broad if n in attention_after else 0))
+        self.linear = LAYERS.linear(widths[-1], 1)
+        self.embedding = LAYERS.embedding(classes, widths[-1])
+        initialise(self)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Maps images `(N, channels, size, size)` and labels `(N,)` to scores `(N,)`."""
+        x = x if self.stem is None else self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        features = F.relu(x).float().sum((2, 3))
+        return self.linear(features).squeeze(1) + (self.embedding(labels) * features).sum(1)  # type: ignore[no-any-return]
+
+
+def initialise(network: nn.Module) -> None:
+    """Orthogonal weights (appendix C), and singular vectors to match."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)) and not module.weight.is_meta:
+            nn.init.orthogonal_(module.weight)
+    settle(network)
+
+
+@contextmanager
+def accumulating(network: nn.Module, row: int | None = None) -> Iterator[None]:
+    """Within it a network's statistics become the means over all of its batches: standing statistics (appendix D).
+
+    Args:
+        network: a generator.
+        row: of the tables, where the means are kept too.
+    """
+    norms = [module for module in network.modules() if isinstance(module, Norm)]
+    before = [(norm.training, norm.momentum) for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+        norm.momentum = None  # torch's way to say the mean over all batches
+    try:
+        yield
+    finally:
+        for norm, (mode, momentum) in zip(norms, before, strict=True):
+            norm.train(mode)
+            norm.momentum = momentum
+    for norm in norms if row is not None else ():
+        assert norm.running_mean is not None and norm.running_var is not None
+        norm.means[row], norm.variances[row] = norm.running_mean, norm.running_var
