@@ -81,6 +81,18 @@ def test_a_model_comes_by_branch_tag_and_commit(hub: Hub, tmp_path: Path) -> Non
     assert exact["path"] == got["path"]
 
 
+def test_a_familys_own_pictures_come_with_the_model(hub: Hub, tmp_path: Path) -> None:
+    files = model_files()
+    files = {**files, "reconstructions.png": files[checkpoint.SAMPLES], "other.png": b"not listed"}
+    files[checkpoint.MANIFEST] = manifest({k: v for k, v in files.items() if k not in ("other.png", "manifest.json")})
+    commit = hub.put("alice/bigan", files)
+    got = pulled(hub, tmp_path / "cache", "hf://alice/bigan")
+    assert "reconstructions.png" in got["files"] and "other.png" not in got["files"]
+    Path(got["path"], "reconstructions.png").unlink()
+    again = pulled(hub, tmp_path / "cache", f"hf://alice/bigan@{commit}")
+    assert Path(again["path"], "reconstructions.png").read_bytes() == files[checkpoint.SAMPLES]
+
+
 def client_without_sockets(model: str) -> None:
     """Loads from the cache while every socket is refused; then shows that the guard would have caught one."""
     opened: list[str] = []

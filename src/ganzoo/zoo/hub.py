@@ -27,7 +27,7 @@ from ganzoo.zoo import cards, catalogue, checkpoint
 from ganzoo.zoo.authors import Convert, from_authors
 from ganzoo.zoo.cache import Damaged, Fetched, Hashes, lock, offline_wanted
 from ganzoo.zoo.catalogue import Entry
-from ganzoo.zoo.checkpoint import CARD, CONFIG, LISTED, MANIFEST, MODEL, PLAYERS, ModelFolder
+from ganzoo.zoo.checkpoint import CARD, CONFIG, LISTED, MANIFEST, MODEL, PLAYERS, ModelFolder, belongs
 from ganzoo.zoo.errors import Unreachable, making_sense, speaking
 
 if TYPE_CHECKING:
@@ -174,7 +174,8 @@ def _complete(folder: Path, players: bool) -> bool:
         listed = set(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return True  # there, and damaged
-    return all((folder / name).is_file() for name in LISTED if name in listed and (players or name != PLAYERS))
+    wanted = (name for name in listed if belongs(name) and (players or name != PLAYERS))
+    return all((folder / name).is_file() for name in wanted)
 
 
 def _resolve(label: str, repo: str, revision: str, newest: bool) -> str:
@@ -211,6 +212,11 @@ def _download(label: str, repo: str, commit: str, players: bool) -> None:
     for name in (MANIFEST, CONFIG):
         path = _fetch(label, repo, commit, files[name])
     folder = ModelFolder(path.parent)
+    further = [name for name in folder.hashes() if name not in asked]  # the family's own pictures
+    if further:
+        with making_sense(label):
+            found = HfApi().get_paths_info(repo, further, revision=commit)
+        files |= {file.path: file for file in found if isinstance(file, RepoFile) and file.path in further}
     for name in sorted(folder.hashes()):
         if name == PLAYERS and not players:
             continue
