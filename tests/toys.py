@@ -1,9 +1,13 @@
-"""A game small enough for closed forms, and callbacks that spoil or watch its moves."""
+"""Games small enough for closed forms, callbacks that spoil or watch moves, and families in files of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -15,6 +19,7 @@ from torch import Tensor, nn
 from ganzoo.training.engine import Engine, Player
 from ganzoo.training.game import Game
 from ganzoo.types import Batch
+from ganzoo.zoo import registry
 
 SGD = partial(torch.optim.SGD, lr=1.0)
 
@@ -149,3 +154,101 @@ class Spoil(Callback):
             move(player, bad if chosen else loss, *args, counts=counts)
 
         pl_module.move = spoiled  # type: ignore[method-assign]
+
+
+@contextmanager
+def installed(folder: Path, name: str, text: str) -> Iterator[None]:
+    """A family in a file `name`.py of a folder, found like ganzoo's own, for a while."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.py").write_text(text)
+    families: Any = importlib.import_module("ganzoo.families")
+    families.__path__.append(str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        families.__path__.remove(str(folder))
+        registry._registered.pop(name, None)
+        sys.modules.pop(f"ganzoo.families.{name}", None)
+        vars(families).pop(name, None)
+
+
+TRANSLATION = '''"""Toy translation: one convolution there and one back, in pairs or without.
+
+Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks", arXiv:1611.07004.
+
+    L_D = 1/2 E (D(y) - 1)^2 + 1/2 E D(G(x))^2        L_G = 1/2 E (D(G(x)) - 1)^2 + E |F(G(x)) - x|
+"""
+
+from functools import partial
+
+import torch
+from torch import nn
+from torch.optim import Adam
+
+from ganzoo.objectives import losses
+from ganzoo.training.engine import Player
+from ganzoo.training.game import Game
+from ganzoo.zoo.arguments import Positive, Weight
+from ganzoo.zoo.registry import register
+
+
+class Halving(nn.Sequential):
+    def __init__(self, inside, outside, width):
+        super().__init__(
+            nn.Conv2d(inside, width, 4, 4), nn.LeakyReLU(0.2), nn.ConvTranspose2d(width, outside, 4, 4), nn.Tanh()
+        )
+
+
+@register(
+    paper="Isola et al., Image-to-Image Translation", year=2017, url="https://arxiv.org/abs/1611.07004",
+    task="translation",
+)
+class ToyTranslation(Game):
+    """A translation and the way back, each of two convolutions.
+
+    Args:
+        size: side of an image.
+        source_channels: of x.
+        channels: of y.
+        width: of the networks.
+        lr: learning rate.
+    """
+
+    directions = ("a2b", "b2a")
+    inference = ("generator", "inverse")
+    averages = ("generator", "inverse")
+    stride = 4
+
+    def __init__(
+        self, size: Positive = 8, source_channels: Positive = 3, channels: Positive = 1, width: Positive = 4,
+        lr: Weight = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.shape, self.source_shape, self.latent = (channels, size, size), (source_channels, size, size), 0
+        self.generator, self.inverse = Halving(source_channels, channels, width), Halving(channels, source_channels, width)
+        self.discriminator = nn.Sequential(nn.Conv2d(channels, width, 4, 4), nn.LeakyReLU(0.2), nn.Conv2d(width, 1, 1))
+        self.adam = partial(Adam, lr=lr)
+
+    def players(self):
+        return {
+            "discriminator": Player(self.discriminator, self.adam),
+            "generator": Player((self.generator, self.inverse), self.adam),
+        }
+
+    def transform(self, images, direction):
+        return self.average_module("generator" if direction == "a2b" else "inverse")(images)
+
+    def training_step(self, batch, batch_idx):
+        self.move("discriminator", self.discriminator_loss, batch)
+        self.move("generator", self.generator_loss, batch)
+
+    def discriminator_loss(self, batch):
+        fake = self.generator(batch.images)
+        return losses.least_squares_discriminator(self.discriminator(self.targets_of(batch)), self.discriminator(fake))
+
+    def generator_loss(self, batch):
+        fake = self.generator(batch.images)
+        cycle = (self.inverse(fake) - batch.images).abs().mean()
+        return losses.least_squares_generator(self.discriminator(fake)) + cycle
+'''

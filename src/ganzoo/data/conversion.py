@@ -259,10 +259,32 @@ def found(root: Path, key: Key = whole_name) -> dict[str, os.stat_result]:
         raise BadData(f"{root}: there is no such folder; give the folder of your pictures as root.")
     if not root.is_dir():
         raise BadData(f"{root}: is a file; give the folder of your pictures as root.")
-    readable = suffixes()
     pictures: dict[str, os.stat_result] = {}
-    others = 0
-    entered = set()
+    names, others = walk(root)
+    for name in names:
+        try:
+            status = (root / name).stat()
+        except OSError as error:
+            raise BadData(f"{root / name}: cannot be read ({error.strerror}); remove it.") from error
+        if stat.S_ISREG(status.st_mode):
+            pictures[name] = status
+    if not pictures:
+        what = f"none of its {others} files has the suffix of a picture" if others else "it is empty"
+        raise BadData(f"{root}: holds no picture ({what}); give the folder of your pictures as root.")
+    order = sorted(pictures, key=lambda name: (position(key(name)), name))
+    return {name: pictures[name] for name in order}
+
+
+def walk(root: Path) -> tuple[list[str], int]:
+    """The files below a folder that may hold pictures, hidden ones aside; links are followed, back up too but once.
+
+    Returns:
+        Their names relative to the folder, sorted, and how many other files there are.
+
+    Raises:
+        BadData: for a folder that cannot be listed.
+    """
+    readable, names, others, entered = suffixes(), [], 0, set()
     for folder, inner, files in os.walk(root, followlinks=True, onerror=_refuse):
         here = os.stat(folder)
         if (here.st_dev, here.st_ino) in entered:  # a link back up
@@ -274,20 +296,11 @@ def found(root: Path, key: Key = whole_name) -> dict[str, os.stat_result]:
             if file.startswith("."):
                 continue
             path = Path(folder, file)
-            if path.suffix.lower() not in readable:
+            if path.suffix.lower() in readable:
+                names.append(path.relative_to(root).as_posix())
+            else:
                 others += 1
-                continue
-            try:
-                status = path.stat()
-            except OSError as error:
-                raise BadData(f"{path}: cannot be read ({error.strerror}); remove it.") from error
-            if stat.S_ISREG(status.st_mode):
-                pictures[path.relative_to(root).as_posix()] = status
-    if not pictures:
-        what = f"none of its {others} files has the suffix of a picture" if others else "it is empty"
-        raise BadData(f"{root}: holds no picture ({what}); give the folder of your pictures as root.")
-    order = sorted(pictures, key=lambda name: (position(key(name)), name))
-    return {name: pictures[name] for name in order}
+    return sorted(names), others
 
 
 def _refuse(error: OSError) -> None:

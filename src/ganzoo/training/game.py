@@ -636,7 +636,7 @@ class Game(L.LightningModule, ABC):
         images: Tensor,
         *,
         direction: str | None = None,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         batch_size: int | None = None,
         **options: Any,
     ) -> Tensor:
@@ -648,7 +648,8 @@ class Game(L.LightningModule, ABC):
             images: `(n, C, H, W)` floats in [-1, 1], with the channels of the direction's domain (`shapes_of`) and
                 sides of at least `stride`.
             direction: one of `directions`; the first where None.
-            seed: of the first image, where a translation draws random numbers; image i's is `seed + i`.
+            seed: of the first image, where a translation draws random numbers, image i's being `seed + i`; or one an
+                image.
             batch_size: images mapped at a time; None for a million pixels' worth, and at most 64.
             **options: what else the family's `transform` takes.
 
@@ -664,7 +665,12 @@ class Game(L.LightningModule, ABC):
         way = direction or self.directions[0]
         inference.check_images(images, channels, self.stride, name)
         inference.check_options(name, self.transform, options, own=("seeds",))
-        inference.check_seeds((seed, seed + len(images) - 1))
+        seeds = range(seed, seed + len(images)) if isinstance(seed, int) else seed
+        if len(seeds) != len(images):
+            raise BadArgument(
+                f"there are {len(seeds)} seeds for {len(images)} images; give the first one, or one an image"
+            )
+        inference.check_seeds(seeds)
         draws = "seeds" in inspect.signature(self.transform).parameters
         height, width = images.shape[2:]
         step = inference.at_a_time(batch_size, (height, width))
@@ -673,7 +679,7 @@ class Game(L.LightningModule, ABC):
             for start in range(0, len(images), step):
                 part = images[start : start + step].to(device=self.device, dtype=self._precision or torch.float32)
                 if draws:
-                    options["seeds"] = range(seed + start, seed + start + len(part))
+                    options["seeds"] = seeds[start : start + step]
                 mapped = self.transform(inference.pad(part, self.stride), way, **options)
                 made.append(inference.crop(mapped, height, width).float().cpu())
         return self.limit(torch.cat(made))

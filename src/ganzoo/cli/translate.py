@@ -1,0 +1,305 @@
+"""`ganzoo translate`: pictures of one kind become pictures of another."""
+
+from __future__ import annotations
+
+import gc
+import glob
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.cli import new_parser
+from ganzoo.types import BadArgument, BadData, GanzooError
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+    from torch import Tensor
+
+    from ganzoo.training.game import Game
+
+HELP = "translate pictures with a model"
+
+_AHEAD = 64  # pictures that wait for others of their size
+
+
+def parser() -> ArgumentParser:
+    """The command's options."""
+    made = new_parser(
+        prog="ganzoo translate",
+        description=(
+            "Translates pictures of any format, mode and size, and writes them as PNG under their own names.\n"
+            "Those that cannot be translated are listed at the end; the others are."
+        ),
+        epilog=(
+            "examples:\n"
+            "  ganzoo translate cyclegan-emoji smiley.png --out translated/\n"
+            "  ganzoo translate cyclegan-emoji smileys/ --direction b2a --out back/\n"
+            "  ganzoo translate runs/maps 'photos/**/*.jpg' --size 256 --out maps/"
+        ),
+    )
+    made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
+    made.add_argument(
+        "inputs", type=str, nargs="+", help="pictures, folders of them, or patterns in quotes", metavar="INPUT"
+    )
+    made.add_argument("--out", type=str, default="translated", help="a folder (default: translated)")
+    made.add_argument("--direction", type=str, default=None, help="of the model's, such as a2b (default: its first)")
+    made.add_argument("--size", type=int, default=None, help="resize the shorter side to so many pixels first")
+    made.add_argument("--batch_size", type=int, default=None, help="pictures of one size translated at a time")
+    made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
+    return made
+
+
+def run(arguments: Any) -> int:
+    """Translates, says where the pictures are, and lists those that failed; 1 where some did."""
+    out = Path(arguments.out)
+    if out.exists() and not out.is_dir():
+        raise BadArgument(f"--out is {out}, which is a file; give a folder")
+    if arguments.size is not None and not 1 <= arguments.size <= 16384:
+        raise BadArgument(f"--size is {arguments.size}; pixels of the shorter side are expected, from 1 to 16384")
+    if arguments.batch_size is not None and arguments.batch_size < 1:
+        raise BadArgument(f"--batch_size is {arguments.batch_size}; at least 1 is expected")
+    jobs = _plan(arguments.inputs, out)
+    for line in jobs.said:
+        print(f"ganzoo: {line}", file=sys.stderr)
+
+    if not jobs.pairs:
+        return _report(jobs.failed)
+    gc.disable()  # looking for garbage among all that the imports make takes a tenth of the whole command
+    try:
+        from ganzoo import api
+        from ganzoo.cli.sample import best_device
+
+        model = api.load(arguments.model, device=arguments.device or best_device())
+    finally:
+        gc.enable()
+    try:
+        model.shapes_of(arguments.direction)
+    except BadArgument as error:
+        raise BadArgument(f"{arguments.model}: {error}") from None
+    direction = arguments.direction or model.directions[0]
+    with _progress(len(jobs.pairs)) as advance:
+        work = _Work(model, direction, arguments.size, arguments.batch_size, jobs.failed, advance)
+        for source, target in jobs.pairs:
+            work.take(source, target)
+        work.finish()
+    many = f"{work.done} picture{'' if work.done == 1 else 's'}"
+    print(f"{many} translated by {arguments.model} ({direction}) in {out}")
+    return _report(jobs.failed)
+
+
+def _report(failed: list[tuple[str, str]]) -> int:
+    """Lists what failed, one line each, and gives the exit status."""
+    if failed:
+        print(f"ganzoo: {len(failed)} {'was' if len(failed) == 1 else 'were'} not translated:", file=sys.stderr)
+    for name, reason in failed:
+        print(f"  {name}: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+@dataclass
+class _Jobs:
+    """What to translate, and what cannot be.
+
+    Args:
+        pairs: inputs and where their translations go.
+        failed: inputs that there are none of, and why.
+        said: what a person should know of names.
+    """
+
+    pairs: list[tuple[Path, Path]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+
+def _plan(inputs: Sequence[str], out: Path) -> _Jobs:
+    """Finds the pictures, each once, and names their translations.
+
+    Raises:
+        BadArgument: if a translation would overwrite an input.
+    """
+    jobs, taken, seen = _Jobs(), dict[Path, Path](), set[Path]()
+    for text in inputs:
+        try:
+            found = list(_found(text, out))
+        except BadData as error:
+            jobs.failed.append((text, str(error).removeprefix(f"{text}: ")))
+            continue
+        for source, name in found:
+            if source.resolve() in seen:
+                continue
+            seen.add(source.resolve())
+            stem = name.parent / name.stem
+            target, count = out / f"{stem}.png", 1
+            while target in taken:
+                count += 1
+                target = out / f"{stem}-{count}.png"
+            if count > 1:
+                other = out / f"{stem}.png"
+                jobs.said.append(f"{source}: goes to {target}, because {other} is the translation of {taken[other]}")
+            taken[target] = source
+            jobs.pairs.append((source, target))
+    for target, source in taken.items():
+        if target.resolve() in seen:
+            raise BadArgument(f"{source}: its translation would overwrite {target}, an input; give another --out")
+    return jobs
+
+
+def _found(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
+    """The pictures that a word of the command line names, each with its name below the folder of translations.
+
+    Raises:
+        BadData: if there are none.
+    """
+    from ganzoo.data.conversion import walk
+
+    path = Path(text).expanduser()
+    if path.is_dir():
+        names, others = walk(path)
+        # Translations of an earlier time, in a folder within, are none of the pictures
+        own = out.resolve()
+        kept = [name for name in names if path.resolve() == own or own not in (path / name).resolve().parents]
+        if not kept:
+            what = f"none of its {others} files has the suffix of a picture" if others else "it is empty"
+            raise BadData(f"{text}: holds no picture to translate ({what})")
+        yield from ((path / name, Path(name)) for name in kept)
+    elif path.exists() or not glob.has_magic(text):
+        if not path.exists():
+            raise BadData(f"{text}: there is no such file, nor folder; a picture, a folder or a pattern is expected")
+        yield path, Path(path.name)
+    else:
+        names = sorted(name for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
+        if not names:
+            raise BadData(f"{text}: no file has a name of this pattern")
+        fixed = path.parts[: next(i for i, part in enumerate(path.parts) if glob.has_magic(part))]
+        for name in names:
+            yield Path(name), Path(name).relative_to(Path(*fixed))
+
+
+class _Work:
+    """Decodes pictures, translates those of one size together, and writes them."""
+
+    def __init__(
+        self,
+        model: Game,
+        direction: str,
+        size: int | None,
+        batch_size: int | None,
+        failed: list[tuple[str, str]],
+        advance: Callable[[int], None],
+    ) -> None:
+        self.model, self.direction, self.size, self.batch_size = model, direction, size, batch_size
+        self.failed, self.advance = failed, advance
+        self.channels = model.shapes_of(direction)[0][0]
+        self.waiting: dict[tuple[int, ...], list[tuple[Path, Path, Tensor]]] = {}
+        self.done = 0
+        warnings.filterwarnings("ignore", module="PIL")  # of what is read all the same, or refused with a reason
+
+    def take(self, source: Path, target: Path) -> None:
+        """Decodes a picture, and translates it when there are enough of its size, or too many in all."""
+        from ganzoo.data.decoding import Unreadable
+        from ganzoo.training.inference import at_a_time
+
+        try:
+            image = self._read(source)
+        except Unreadable as error:
+            self._fail([source], str(error))
+            return
+        shape = tuple(image.shape)
+        self.waiting.setdefault(shape, []).append((source, target, image))
+        if len(self.waiting[shape]) >= at_a_time(self.batch_size, shape[1:]):
+            self._translate(shape)
+        elif sum(map(len, self.waiting.values())) >= _AHEAD:
+            self.finish()
+
+    def finish(self) -> None:
+        """Translates what waits."""
+        for shape in list(self.waiting):
+            self._translate(shape)
+
+    def _read(self, source: Path) -> Tensor:
+        """`(C, H, W)` in [-1, 1].
+
+        Raises:
+            Unreadable: saying why there is none.
+        """
+        import numpy as np
+        import torch
+        from PIL import Image
+
+        from ganzoo.data.batch import to_float
+        from ganzoo.data.decoding import Unreadable, decode
+
+        if not source.is_file():
+            raise Unreadable("it is no file; a picture is expected")
+        try:
+            picture = decode(source.read_bytes()).convert("L" if self.channels == 1 else "RGB")
+        except OSError as error:
+            raise Unreadable(f"it cannot be read ({error.strerror or error})") from None
+        if self.size is not None:
+            scale = self.size / min(picture.size)
+            sides = (max(self.size, round(picture.width * scale)), max(self.size, round(picture.height * scale)))
+            if max(sides) > 64 * self.size:
+                raise Unreadable(f"its {picture.width}x{picture.height} pixels are too far from a square to be resized")
+            picture = picture.resize(sides, Image.Resampling.LANCZOS) if sides != picture.size else picture
+        if min(picture.size) < self.model.stride:
+            found, advice = f"{picture.width}x{picture.height} pixels", f"--size {self.model.source_shape[-1]}"
+            raise Unreadable(
+                f"its {found} are smaller than {self.model.stride}, the least side that the model takes; enlarge it, "
+                f"for instance by {advice}"
+            )
+        values = torch.from_numpy(np.array(picture))
+        return to_float(values[None] if values.ndim == 2 else values.permute(2, 0, 1).contiguous())
+
+    def _translate(self, shape: tuple[int, ...]) -> None:
+        """Translates and writes the waiting pictures of a shape."""
+        import torch
+
+        from ganzoo.data.files import atomic
+        from ganzoo.data.pictures import to_pil
+
+        part = self.waiting.pop(shape)
+        sources = [source for source, _, _ in part]
+        try:
+            # The same seed for each: a picture's translation does not depend on what else is translated
+            images = torch.stack([image for _, _, image in part])
+            made = self.model.translate(
+                images, direction=self.direction, seed=[0] * len(part), batch_size=self.batch_size
+            )
+        except GanzooError as error:
+            self._fail(sources, str(error))
+            return
+        except RuntimeError as error:
+            if "memory" not in str(error):
+                raise
+            self._fail(sources, f"{shape[2]}x{shape[1]} pixels do not fit into the memory; make it smaller by --size")
+            return
+        for (source, target, _), picture in zip(part, to_pil(made), strict=True):
+            try:
+                with atomic(target) as file:
+                    picture.save(file, format="PNG")
+            except OSError as error:
+                self._fail([source], f"{target} cannot be written ({error.strerror or error})")
+                continue
+            self.done += 1
+            self.advance(1)
+
+    def _fail(self, sources: list[Path], reason: str) -> None:
+        self.failed += [(str(source), reason) for source in sources]
+        self.advance(len(sources))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on the error stream, where that is a terminal and there is more than one picture."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("translating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=total < 2 or not console.is_terminal) as bar:
+        task = bar.add_task("translating", total=total)
+        yield lambda n: bar.advance(task, n)
