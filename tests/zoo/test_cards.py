@@ -84,6 +84,36 @@ def test_a_familys_own_pictures_are_shown(folder: Path) -> None:
     assert "Not ours" not in text
 
 
+def test_what_a_score_is_held_against_and_its_classes_stand_beside_it(folder: Path) -> None:
+    plain = cards.render_card(folder)
+    assert "eside it" not in plain and "by class" not in plain
+    top = {**SCORE, "key": "top1k_mobilenet_v2_test", "references": {"copy of the input": 0.125, "untrained": 0.01}}
+    shares = {"classes": {"cat": 0.5, "dog": 1.0}, "floor": {"classes": {"cat": 0.75, "dog": 0.875}}}
+    accuracy = {**SCORE, "key": "acc10k_digits_cnn", "details": shares}
+    error = {**SCORE, "key": "err10k_model_test", "details": {"classes": {"cat": 0.0625}}}
+    (folder / checkpoint.RESULTS).write_text(json.dumps([top, accuracy, error]))
+    text = cards.render_card(folder)
+    for part in (
+        "| key | value | beside it | floor |", "| copy of the input 0.125; untrained 0.01 | 1.5 |",
+        "`acc10k_digits_cnn` by class:", "| class | value | real images |", "| cat | 0.5 | 0.75 |",
+        "| dog | 1 | 0.875 |",
+        "| class | value |\n", "| cat | 0.0625 |\n",
+    ):  # fmt: skip
+        assert part in text, part
+    for hostile in ({"references": [1], "details": 3}, {"references": {"a": {}}, "details": {"classes": {"b": None}}}):
+        (folder / checkpoint.RESULTS).write_text(json.dumps([{**SCORE, **hostile}]))
+        cards.render_card(folder)
+
+
+def test_the_card_of_a_translation_speaks_of_inputs(folder: Path) -> None:
+    config = json.loads((folder / checkpoint.CONFIG).read_text())
+    (folder / checkpoint.CONFIG).write_text(json.dumps({**config, "task": "translation", "latent": 0}))
+    text = cards.render_card(folder)
+    for part in ("model.translate(images)", "Inputs, and what dcgan-fashion-mnist makes of them", "It maps pictures"):
+        assert part in text, part
+    assert "Latent" not in text and "seeds from 0" not in text
+
+
 def test_measured_and_published_scores_never_share_a_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     published = catalogue.Published("FID", 37.5, "50,000 images", "https://example.org")
     entry = catalogue.Entry(

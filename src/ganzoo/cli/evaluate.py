@@ -29,6 +29,7 @@ def parser() -> ArgumentParser:
             "  ganzoo evaluate dcgan-fashion-mnist\n"
             "  ganzoo evaluate dcgan-digits --protocol fd10k_digits_cnn --protocol pr1k_digits_cnn_k3\n"
             "  ganzoo evaluate runs/my-run --write\n"
+            "  ganzoo evaluate pix2pix-emoji --protocol top1k_mobilenet_v2_test\n"
             "  ganzoo evaluate --generated pictures/ --data photos/ --protocol fd500_mobilenet_v2"
         ),
     )
@@ -116,7 +117,7 @@ def bar(quiet: bool = False) -> Iterator[Progress | None]:
 
 
 def table(scores: list[Score]) -> None:
-    """Prints value, spread, floor and ceiling, count and seconds of each score."""
+    """Prints value, spread, floor and ceiling, count and seconds of each score, and what it is to be held against."""
     from rich.console import Console
     from rich.table import Table
 
@@ -127,4 +128,6 @@ def table(scores: list[Score]) -> None:
         numbers = (score.value, score.spread, score.floor, score.ceiling)
         cells = ["" if number is None else f"{number:.4g}" for number in numbers]
         made.add_row(score.key, *cells, str(score.n), f"{score.seconds:.1f}")
+        for what, number in score.references.items():
+            made.add_row(f"  {what}", f"{number:.4g}", style="dim")
     Console().print(made)

@@ -251,7 +251,10 @@ def _body(
     yield ""
     yield from _what(config)
     if (folder / checkpoint.SAMPLES).is_file():
-        yield from ("", f"![Samples of {name}, seeds from 0, not selected]({checkpoint.SAMPLES})")
+        of = f"Samples of {name}, seeds from 0, not selected"
+        if config.get("task") in _PIPELINES:
+            of = f"Inputs, and what {name} makes of them"
+        yield from ("", f"![{of}]({checkpoint.SAMPLES})")
         if _converted(config):
             yield from ("", "Drawn with ganzoo from the converted weights.")
     for picture in checkpoint.further_pictures(folder):
@@ -319,7 +322,7 @@ def _training(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable
             "Images" if _images(config) else "Points",
             "x".join(map(str, config["shape"])) if isinstance(config.get("shape"), list) else None,
         ),
-        ("Latent", config.get("latent")),
+        ("Latent", config.get("latent") or None),  # 0 where it only translates
         (
             "Parameters",
             ", ".join(f"{key} {value:,}" for key, value in parameters.items())
@@ -354,16 +357,19 @@ def _measured(results: list[dict[str, Any]]) -> Iterable[str]:
     if not results:
         yield "None yet."
         return
+    beside = any(_references(score) for score in results)
     yield (
         "The key names the protocol. *Floor* is the same score of real data against real data, *ceiling* that of noise."
+        + (" *Beside it* is what a score has to be held against, measured alike." if beside else "")
     )
     yield ""
     yield from _table(
-        ("key", "value", "floor", "ceiling", "images", "features", "commit"),
+        ("key", "value", *(["beside it"] if beside else []), "floor", "ceiling", "images", "features", "commit"),
         (
             (
                 f"`{score['key']}`",
                 _number(score["value"]) + (f" ± {_number(score['spread'])}" if score.get("spread") is not None else ""),
+                *([_references(score)] if beside else []),
                 _number(score.get("floor")),
                 _number(score.get("ceiling")),
                 _count(score.get("n")),
@@ -381,6 +387,28 @@ def _measured(results: list[dict[str, Any]]) -> Iterable[str]:
             for score in results
         ),
     )
+    for score in results:
+        yield from _classes(score)
+
+
+def _references(score: dict[str, Any]) -> str:
+    """What a score has to be held against, in a cell."""
+    held = score.get("references")
+    return "; ".join(f"{key} {_number(value)}" for key, value in held.items()) if isinstance(held, dict) else ""
+
+
+def _classes(score: dict[str, Any]) -> Iterable[str]:
+    """A score's values by class, beside those of real images where they were measured."""
+    details = score.get("details")
+    values = details.get("classes") if isinstance(details, dict) else None
+    if not isinstance(details, dict) or not isinstance(values, dict) or not values:
+        return
+    floor = details.get("floor")
+    real = floor.get("classes") if isinstance(floor, dict) else None
+    real = real if isinstance(real, dict) else {}
+    yield from ("", f"`{score['key']}` by class:", "")
+    rows = ((key, _number(value), *([_number(real.get(key))] if real else [])) for key, value in values.items())
+    yield from _table(("class", "value", *(["real images"] if real else [])), rows)
 
 
 def _published(name: str) -> list[str]:
@@ -396,7 +424,10 @@ def _limits(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable[s
     what = _text(data.get("name")) or "its training data"
     if isinstance(shape, list) and _images(config):
         kind = {1: "grey", 3: "colour"}.get(shape[0], f"{shape[0]}-channel")
-        yield f"- It makes {kind} pictures of {shape[2]} x {shape[1]} pixels that resemble {what}, and nothing else."
+        if config.get("task") in _PIPELINES:
+            yield f"- It maps pictures like those of {what} to {kind} ones of the other domain, and nothing else."
+        else:
+            yield f"- It makes {kind} pictures of {shape[2]} x {shape[1]} pixels that resemble {what}, and nothing else."
     yield f"- What is rare or missing in {what} is rare or missing in what it makes."
     networks = {_text(score.get("network")) for score in results} - {"", "points"}
     if networks and not any("inception" in network for network in networks):
