@@ -226,7 +226,8 @@ class ToyTranslation(Game):
     ) -> None:
         super().__init__()
         self.shape, self.source_shape, self.latent = (channels, size, size), (source_channels, size, size), 0
-        self.generator, self.inverse = Halving(source_channels, channels, width), Halving(channels, source_channels, width)
+        self.generator = Halving(source_channels, channels, width)
+        self.inverse = Halving(channels, source_channels, width)
         self.discriminator = nn.Sequential(nn.Conv2d(channels, width, 4, 4), nn.LeakyReLU(0.2), nn.Conv2d(width, 1, 1))
         self.adam = partial(Adam, lr=lr)
 

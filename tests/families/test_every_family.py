@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import json
 import re
@@ -17,6 +16,7 @@ import pytest
 import torch
 from helpers import data_for, fit, make, pictures, tensors, tiny
 from PIL import Image
+from toys import TRANSLATION, installed
 
 import ganzoo
 from ganzoo import api
@@ -459,22 +459,47 @@ run:
 """
 
 
+TOY_TRANSLATION_RECIPE = """# The toy translation on folders.
+#
+#   ganzoo train recipes/toytranslation/folders.yaml
+model:
+  class_path: ToyTranslation
+data:
+  class_path: Pairs
+  init_args:
+    root: {left}
+    targets: {right}
+    size: 8
+    source_channels: 3
+    channels: 1
+    batch_size: 2
+trainer:
+  max_steps: 4
+  accelerator: cpu
+"""
+
+
 @pytest.fixture
 def toygan(tmp_path: Path) -> Iterator[Path]:
     """Two files and nothing else; gives the folder of recipes."""
-    package, recipes = tmp_path / "families", tmp_path / "recipes"
-    package.mkdir()
+    recipes = tmp_path / "recipes"
     (recipes / "toygan").mkdir(parents=True)
-    (package / "toygan.py").write_text(TOY)
     (recipes / "toygan" / "digits.yaml").write_text(TOY_RECIPE)
-    families: Any = importlib.import_module("ganzoo.families")
-    families.__path__.append(str(package))
-    importlib.invalidate_caches()
-    yield recipes
-    families.__path__.remove(str(package))
-    registry._registered.pop("toygan", None)
-    sys.modules.pop("ganzoo.families.toygan", None)
-    vars(families).pop("toygan", None)
+    with installed(tmp_path / "families", "toygan", TOY):
+        yield recipes
+
+
+@pytest.fixture
+def toytranslation(tmp_path: Path) -> Iterator[Path]:
+    """The same of a family that translates."""
+    recipes = tmp_path / "recipes"
+    for side in ("left", "right"):
+        _pictures(tmp_path / side, 12)
+    (recipes / "toytranslation").mkdir(parents=True)
+    recipe = TOY_TRANSLATION_RECIPE.format(left=tmp_path / "left", right=tmp_path / "right")
+    (recipes / "toytranslation" / "folders.yaml").write_text(recipe)
+    with installed(tmp_path / "families", "toytranslation", TRANSLATION):
+        yield recipes
 
 
 def test_a_new_family_costs_two_files(
@@ -493,16 +518,32 @@ def test_a_new_family_costs_two_files(
     assert Image.open(tmp_path / "grid.png").size[0] > 8
 
 
-def test_the_checks_of_every_family_cover_a_new_one(
-    toygan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_new_translation_costs_two_files(
+    toytranslation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(globals(), "RECIPES", toygan)
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    run = tmp_path / "run"
+    assert main(["train", str(toytranslation / "toytranslation" / "folders.yaml"), "--run.folder", str(run)]) == 0
+    words = ["translate", str(run), str(tmp_path / "left"), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(words) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 12
+    assert main(["verify", str(run)]) == 0
+    assert "golden picture within 0 levels" in capsys.readouterr().out
+    assert main(["sample", str(run), "--out", str(tmp_path / "grid.png"), "--device", "cpu"]) == 2
+    assert "give it some with translate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("toy", ["toygan", "toytranslation"])
+def test_the_checks_of_every_family_cover_a_new_one(
+    toy: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "RECIPES", request.getfixturevalue(toy))
     covered = 0
     for check in list(globals().values()):
         marks = [mark for mark in getattr(check, "pytestmark", ()) if mark.name == "parametrize"]
         if not any(mark.args[0] == "name" for mark in marks):
             continue
-        given: list[dict[str, Any]] = [{"name": "toygan"}]
+        given: list[dict[str, Any]] = [{"name": toy}]
         for mark in marks:
             if mark.args[0] != "name":
                 given = [{**each, mark.args[0]: value} for each in given for value in mark.args[1]]
@@ -512,7 +553,7 @@ def test_the_checks_of_every_family_cover_a_new_one(
                 arguments["tmp_path"].mkdir()
             check(**arguments)
             covered += 1
-    assert covered >= 17
+    assert covered >= 19
 
 
 def test_a_family_must_say_what_game_needs(toygan: Path) -> None:
