@@ -92,6 +92,7 @@ def test_the_model_folder_holds_the_average_and_every_live_player(tmp_path: Path
     assert {key.split(".")[0] for key in players} == {"generator", "discriminator"}
     assert folder.config["steps"] == made.global_step == 2
     assert folder.config["images_seen"] == 8 and folder.config["licence"] == "mit"
+    assert folder.config["images_per_second"] > 0
 
 
 def test_a_familys_own_pictures_are_written_listed_and_handed_the_test_split(

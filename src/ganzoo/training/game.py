@@ -105,6 +105,7 @@ class Game(L.LightningModule, ABC):
         self.batches_seen = 0
         self.latest: dict[str, float] = {}  # the last line of the log,
         self.latest_step = 0  # and its step
+        self.speeds: list[float] = []  # images a second, of each line of the log
         self._source_shape: tuple[int, ...] | None = None
         self._averages = nn.ModuleDict()
         self._movers: dict[str, _Mover] = {}
@@ -485,6 +486,7 @@ class Game(L.LightningModule, ABC):
         self.latest["images_seen"] = self.images_seen
         self.latest["batches_seen"] = self.batches_seen
         self.latest["images_per_second"] = (self.images_seen - images) / max(now - then, 1e-9)
+        self.speeds.append(self.latest["images_per_second"])
         for name, mover in self._movers.items():
             if mover.skipped > 0:
                 self.latest[f"{name}_skipped"] = float(mover.skipped)

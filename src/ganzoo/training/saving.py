@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from types import FrameType
 from typing import Any
 
@@ -74,6 +75,7 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
         "classes": game.classes,
         "averaged": game.half_life is not None,
         "parameters": {n: sum(p.numel() for p in getattr(game, n).parameters()) for n in game.networks()},
+        **({"images_per_second": round(median(game.speeds), 1)} if game.speeds else {}),  # while training
         **facts,
     }
 

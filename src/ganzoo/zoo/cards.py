@@ -427,7 +427,8 @@ def _limits(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable[s
         if config.get("task") in _PIPELINES:
             yield f"- It maps pictures like those of {what} to {kind} ones of the other domain, and nothing else."
         else:
-            yield f"- It makes {kind} pictures of {shape[2]} x {shape[1]} pixels that resemble {what}, and nothing else."
+            size = f"{shape[2]} x {shape[1]}"
+            yield f"- It makes {kind} pictures of {size} pixels that resemble {what}, and nothing else."
     yield f"- What is rare or missing in {what} is rare or missing in what it makes."
     networks = {_text(score.get("network")) for score in results} - {"", "points"}
     if networks and not any("inception" in network for network in networks):
