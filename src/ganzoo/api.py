@@ -144,7 +144,7 @@ def pull(name: str, *, revision: str | None = None, players: bool = False) -> Pa
 
 
 def cards(*, check: bool = False) -> list[str]:
-    """Renders MODEL_CARDS.md and the shipped models' README.md, in a checkout.
+    """Renders MODEL_CARDS.md, docs/gallery.md and the shipped models' README.md, in a checkout.
 
     Args:
         check: compare and write nothing.

@@ -217,7 +217,11 @@ def checkout(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> P
     (root / "recipes").mkdir()
     (root / "pyproject.toml").touch()
     monkeypatch.setattr(checkpoint, "resource_folder", lambda kind: root / kind)
-    assert cards.update(check=False) == ["checkpoints/dcgan-fashion-mnist/README.md", "MODEL_CARDS.md"]
+    assert cards.update(check=False) == [
+        "checkpoints/dcgan-fashion-mnist/README.md",
+        "MODEL_CARDS.md",
+        "docs/gallery.md",
+    ]
     assert cards.update(check=True) == [] == cards.update(check=False)
     return root
 
@@ -236,6 +240,7 @@ def test_a_deleted_results_json_fails_the_check(checkout: Path) -> None:
         "checkpoints/dcgan-fashion-mnist/results.json",
         "checkpoints/dcgan-fashion-mnist/README.md",
         "MODEL_CARDS.md",
+        "docs/gallery.md",
     ]
     assert "checkpoints/dcgan-fashion-mnist/results.json" in cards.update(check=False), "writing does not hide it"
 
@@ -248,7 +253,11 @@ def test_a_changed_score_or_card_fails_the_check(checkout: Path) -> None:
         card = model / checkpoint.CARD
         card.write_text(card.read_text().replace("3 ± 0.25", "2 ± 0.25"))
 
-    assert drift(checkout, better) == ["checkpoints/dcgan-fashion-mnist/README.md", "MODEL_CARDS.md"]
+    assert drift(checkout, better) == [
+        "checkpoints/dcgan-fashion-mnist/README.md",
+        "MODEL_CARDS.md",
+        "docs/gallery.md",
+    ]
     cards.update(check=False)
     assert drift(checkout, touched) == ["checkpoints/dcgan-fashion-mnist/README.md"]
 

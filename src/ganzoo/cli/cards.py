@@ -10,15 +10,15 @@ from ganzoo.cli import new_parser
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
-HELP = "render MODEL_CARDS.md and the cards of the shipped models"
+HELP = "render MODEL_CARDS.md, the gallery and the cards of the shipped models"
 
 
 def parser() -> ArgumentParser:
     """The command's options."""
     made = new_parser(
         prog="ganzoo cards",
-        description="Renders MODEL_CARDS.md and every shipped model's README.md from the catalogue, the model folders "
-        "and the recipes. Runs in a checkout.",
+        description="Renders MODEL_CARDS.md, docs/gallery.md and every shipped model's README.md from the catalogue, "
+        "the families' files, the model folders and the recipes. Runs in a checkout.",
         epilog="examples:\n  ganzoo cards\n  ganzoo cards --check",
     )
     made.add_argument("--check", action="store_true", help="write nothing; exit 1 when a card is out of date")

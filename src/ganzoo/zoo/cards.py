@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.types import BadArgument, BadModelFolder
-from ganzoo.zoo import catalogue, checkpoint
+from ganzoo.zoo import catalogue, checkpoint, gallery
 from ganzoo.zoo.catalogue import Entry
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def render_model_cards() -> str:
 
 
 def update(*, check: bool) -> list[str]:
-    """Writes MODEL_CARDS.md and every shipped model's README.md, or only compares them.
+    """Writes MODEL_CARDS.md, docs/gallery.md and every shipped model's README.md, or only compares them.
 
     Args:
         check: compare and write nothing.
@@ -153,9 +153,11 @@ def update(*, check: bool) -> list[str]:
         readme = folder / checkpoint.CARD
         before = readme.read_text(encoding="utf-8") if readme.is_file() else None
         drifted += _settle(readme, before, render_card(folder, previous=before), root, check)
-    cards = root / ALL_CARDS
-    before = cards.read_text(encoding="utf-8") if cards.is_file() else None
-    return drifted + _settle(cards, before, render_model_cards(), root, check)
+    for name, text in ((ALL_CARDS, render_model_cards()), (gallery.GALLERY, gallery.render())):
+        path = root / name
+        before = path.read_text(encoding="utf-8") if path.is_file() else None
+        drifted += _settle(path, before, text, root, check)
+    return drifted
 
 
 def _settle(path: Path, before: str | None, after: str, root: Path, check: bool) -> list[str]:
