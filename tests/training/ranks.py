@@ -61,6 +61,8 @@ def main(out: Path) -> None:
         state = {n: v for n, v in tensors(game).items() if n in dict(game.named_parameters()) or "optimizer" in n}
         found[f"{name} state"] = digest(state)
         found[f"{name} step"] = made.global_step
+        if name == "began":
+            found["k"] = game.equilibrium.k.clone()
         with game.synchronised():
             found[f"{name} buffers"] = digest(dict(game.named_buffers()))
 

@@ -41,6 +41,12 @@ def test_gradients_equal_those_of_one_process_on_the_joined_batch(ranks: Found, 
         assert torch.allclose(found[key], one, rtol=1e-3, atol=1e-5 * max(largest, 1.0)), key
 
 
+def test_a_control_is_one_for_all_ranks(ranks: Found) -> None:
+    """BEGAN's k, which is no statistic: it follows the errors on both ranks' samples."""
+    assert ranks[0]["k"] > 0
+    assert torch.equal(ranks[0]["k"], ranks[1]["k"])
+
+
 @pytest.mark.parametrize("name", ["dcgan", "wgan_gp"])
 def test_a_run_resumed_on_two_ranks_is_the_run(ranks: Found, name: str) -> None:
     for rank in ranks:
