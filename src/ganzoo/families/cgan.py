@@ -52,7 +52,6 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Maps z `(N, latent)` and labels `(N,)` to images in [-1, 1]."""
         y = F.one_hot(labels, self.classes).to(z)
-        z = math.sqrt(12) * (z - 0.5)  # mean 0 and variance 1: the layer could do so itself, and begins with it done
         both = torch.cat([F.relu(self.noise(z)), F.relu(self.label(y))], 1)
         joint = self.drop(F.relu(self.joint(self.drop(both))))
         return (2 * torch.sigmoid(self.pixels(joint)) - 1).reshape(-1, *self.shape)
