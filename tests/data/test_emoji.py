@@ -1,4 +1,4 @@
-"""Emoji: packages made here, through a program that stands in for npm; damaged and hostile ones; the split."""
+"""Emoji: packages made here, through a program that stands in for npm; damaged and hostile ones; the split; pairs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from emoji_files import FILES, prepared
 from PIL import Image
 from safetensors.numpy import save
 
 from ganzoo.data import emoji
-from ganzoo.data.emoji import STYLES, Emoji, base_of, prepare
+from ganzoo.data.emoji import STYLES, Emoji, EmojiPairs, base_of, prepare
 from ganzoo.types import BadArgument, BadData
 
 TONES = ("1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF")
@@ -430,3 +431,77 @@ def test_the_real_ones() -> None:
         for values, row in zip(images.values, google.table("all"), strict=True):
             sides.setdefault(values.tobytes(), set()).add(row["test"])
         assert all(len(side) == 1 for side in sides.values()), "no picture stands on both sides"
+
+
+# ------------------------------------------------------------------------------- pairs, on the few that come with tests
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(prepared(tmp_path_factory.mktemp("emoji")))
+
+
+def test_pairs_show_one_emoji_in_two_styles(few: str) -> None:
+    data = EmojiPairs(root=few)
+    for split, count in (("train", 33), ("test", 9), ("all", 42)):
+        images, table = data.open(split), data.table(split)
+        assert (
+            images.targets is not None and images.paired and len(images) == len(images.targets) == count == len(table)
+        )
+        assert images.shape == (3, 64, 64) and images.targets.shape[1:] == (3, 64, 64)
+        for k in (0, count // 2, count - 1):
+            for style, values in (("google", images.values), ("twitter", images.targets)):
+                with Image.open(FILES / style / f"{table[k]['code']}.png") as picture:
+                    assert np.array_equal(np.asarray(picture), values[k].transpose(1, 2, 0))
+        assert images.labels is not None and images.classes is not None
+        assert [images.classes[label] for label in images.labels] == [row["category"] for row in table]
+    images = data.open("train")
+    assert (images.name, images.licence) == ("emoji-google-to-twitter", "Apache-2.0 AND CC-BY-4.0")
+    back = EmojiPairs("twitter", "google", root=few).open("train")
+    assert images.targets is not None and back.targets is not None
+    assert np.array_equal(back.values, images.targets) and np.array_equal(back.targets, images.values)
+
+
+def test_no_emoji_is_seen_in_both_styles_where_training_has_no_pairs(few: str) -> None:
+    pairs, data = EmojiPairs(root=few), EmojiPairs(paired=False, root=few)
+    images, whole = data.open("train"), pairs.open("train")
+    assert images.targets is not None and whole.targets is not None and not images.paired
+    assert len(images) + len(images.targets) == len(whole)
+    assert min(len(images), len(images.targets)) >= 10
+    codes = {picture.tobytes(): row for picture, row in zip(whole.targets, pairs.table("train"), strict=True)}
+    others = [codes[picture.tobytes()] for picture in images.targets]
+    assert len(data.table("train")) == len(images)
+    assert not {row["base"] for row in data.table("train")} & {row["base"] for row in others}
+    thumbs = [row for row in (*data.table("train"), *others) if row["base"] == "1F44D"]
+    assert len(thumbs) == 6, "all skin tones, on one side"
+    for split in ("test", "all"):
+        held_out = data.open(split)
+        assert held_out.paired and held_out.digest == pairs.open(split).digest
+
+
+def test_pairs_in_grey_and_other_sizes(few: str) -> None:
+    colour, grey = (EmojiPairs(root=few, channels=channels).open("test") for channels in (3, 1))
+    assert grey.targets is not None and grey.shape == (1, 64, 64) and grey.targets.shape[1:] == (1, 64, 64)
+    for picture, level in zip(colour.values, grey.values, strict=True):
+        assert np.array_equal(np.asarray(Image.fromarray(picture.transpose(1, 2, 0)).convert("L")), level[0])
+    assert EmojiPairs(root=few, size=32).open("train").shape == (3, 32, 32)
+
+
+def test_styles_that_do_not_fit_together(few: str, tmp_path: Path) -> None:
+    for arguments, text in (
+        ({"target": "google"}, "source and target are both 'google'"),
+        ({"source": "apple"}, "style='apple'"),
+        ({"channels": 2}, "channels=2"),
+        ({"size": 4}, "size=4"),
+        ({"labels": "mood"}, "labels='mood'"),
+    ):
+        with pytest.raises(BadArgument, match=text):
+            EmojiPairs(root=few, **arguments)
+    for path in Path(few).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    facts = json.loads((tmp_path / "twitter.json").read_text())
+    facts["emoji"][3]["code"] = "1F600"
+    (tmp_path / "twitter.json").write_text(json.dumps(facts))
+    assert "its styles hold different emoji" in refused(lambda: EmojiPairs(root=str(tmp_path)).open("all"))
+    (tmp_path / "twitter.json").unlink()
+    assert "holds no emoji in the style of twitter" in refused(lambda: EmojiPairs(root=str(tmp_path)).open("all"))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from emoji_files import prepared
 from helpers import data_for, fit, make, pictures, tensors, tiny
 from PIL import Image
 from toys import TRANSLATION, installed
@@ -364,6 +365,8 @@ def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.
         given += ["--data.init_args.root", str(_pictures(tmp_path / "photos", 12))]
     if theirs and theirs[1] != "Folder":
         given += ["--data.init_args.targets", str(_pictures(tmp_path / "others", 12))]
+    if re.search(r"class_path: Emoji", text):
+        given += ["--data.init_args.root", str(prepared(tmp_path / "emoji"))]
     if "init_from: stylegan2-ffhq-256" in text:  # which would be fetched: the sizes stand in for it
         monkeypatch.setattr(api, "recipe_of", lambda _: ("StyleGAN2", {"size": 256, "channel_max": 8}))
         monkeypatch.setattr(api, "initialise", lambda game, model: None)

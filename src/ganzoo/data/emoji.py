@@ -319,7 +319,14 @@ def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], N
     with _fetched(source, folder) as package:
         say(f"{style}: reading the pictures")
         values, table = _read_package(package, style)
-    content = save({"images": values})
+    _write(folder, style, values, table)
+    say(f"{style}: {len(values)} emoji, {sum(row['test'] for row in table)} of them for testing, in {folder}")
+    return folder
+
+
+def _write(folder: Path, style: str, values: npt.NDArray[np.uint8], table: list[dict[str, Any]]) -> None:
+    source = STYLES[style]
+    content = save({"images": np.ascontiguousarray(values)})  # safetensors writes the memory as it lies
     facts = {
         "format": _FORMAT,
         "style": style,
@@ -337,8 +344,6 @@ def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], N
             file.write(json.dumps(facts, ensure_ascii=False, indent=0).encode())
     except OSError as error:
         raise BadData(f"{folder}: cannot be written to ({error.strerror}).") from error
-    say(f"{style}: {len(values)} emoji, {sum(row['test'] for row in table)} of them for testing, in {folder}")
-    return folder
 
 
 def base_of(code: str) -> str:
