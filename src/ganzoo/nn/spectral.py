@@ -34,6 +34,8 @@ def power_iteration(weight: Tensor, u: Tensor, eps: float = 1e-12, iterations: i
     """
     with torch.no_grad():
         matrix = weight.detach().flatten(1)
+        if matrix.is_meta:  # nothing to compute; torch would import its reference implementations for it, which is slow
+            return torch.empty_like(matrix[:, 0]), torch.empty_like(matrix[0])
         v = u
         for _ in range(iterations):
             v = F.normalize(torch.mv(matrix.T, u), dim=0, eps=eps)
@@ -57,7 +59,7 @@ class Normalized(nn.Module):
 
     def _begin(self, eps: float, iterations: int, refine: bool) -> None:
         self.eps, self.iterations, self.refine = eps, iterations, refine
-        u, v = power_iteration(self.weight, torch.randn_like(self.weight.detach().flatten(1)[:, 0]), eps)
+        u, v = power_iteration(self.weight, torch.randn(self.weight.shape[0], device=self.weight.device), eps)
         self.register_buffer("u", u)
         self.register_buffer("v", v)
 

@@ -1,0 +1,148 @@
+"""SNGAN, the projection cGAN and SAGAN: their losses by the papers' formulas, and who is normalized."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from helpers import fit, tiny
+from torch import Tensor, nn
+
+from ganzoo.nn.spectral import Normalized
+from ganzoo.types import BadData, Batch
+
+NAMES = ("sngan", "cgan_pd", "sagan")
+every_one = pytest.mark.parametrize("name", NAMES)
+
+
+def batch_of(game: Any, n: int = 6) -> Batch:
+    torch.manual_seed(1)
+    labels = None if game.classes is None else torch.arange(n) % game.classes
+    return Batch(torch.rand(n, *game.shape) * 2 - 1, labels)
+
+
+@every_one
+def test_the_losses_are_the_hinge_of_real_and_drawn_labels(name: str) -> None:
+    game: Any = tiny(name).eval()
+    with torch.no_grad():  # scores on both sides of the hinges
+        game.discriminator.score.bias += 0.9
+    batch = batch_of(game)
+    torch.manual_seed(7)
+    drawn: Any = game.noise(batch)
+    drawn = drawn if isinstance(drawn, tuple) else (drawn,)
+    real = game.discriminator(batch.images, *([] if game.classes is None else [batch.labels]))
+    fake = game.discriminator(game.generator(*drawn), *drawn[1:])
+    expected = torch.clamp(1 - real, min=0).mean() + torch.clamp(1 + fake, min=0).mean()
+    assert real.shape == (6,) and not torch.allclose(expected, torch.tensor(2.0), atol=1e-4)
+    torch.manual_seed(7)
+    assert torch.allclose(game.discriminator_loss(batch), expected, atol=1e-5)
+    torch.manual_seed(7)
+    assert torch.allclose(game.generator_loss(batch), -fake.mean(), atol=1e-6)
+
+
+@every_one
+def test_a_move_is_one_step_of_the_power_method(name: str) -> None:
+    game: Any = tiny(name)
+    calls: list[str] = []
+    game.discriminator.register_forward_hook(lambda *_: calls.append("pass"))
+    game.discriminator_loss(batch_of(game))
+    assert calls == ["pass"], "real and generated samples go through together"
+
+
+@every_one
+def test_which_player_is_normalized(name: str) -> None:
+    game: Any = tiny(name)
+
+    def normalized(network: nn.Module) -> set[bool]:
+        found = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+        return {isinstance(m, Normalized) for m in found}
+
+    assert normalized(game.discriminator) == {True}
+    assert normalized(game.generator) == {name == "sagan"}
+    assert (game.discriminator.projection is None) == (name == "sngan")
+    if name != "sngan":
+        assert isinstance(game.discriminator.projection, Normalized)
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_they_learn_from_labels_and_say_when_there_are_none(name: str) -> None:
+    game: Any = tiny(name)
+    assert game.labelled and game.classes == 10
+    with pytest.raises(BadData, match="labels"):
+        game.discriminator_loss(Batch(torch.rand(4, *game.shape)))
+    z, labels = game.noise(batch_of(game, 200))
+    assert z.shape == (200, game.latent) and set(labels.tolist()) == set(range(10))
+    images = [game.discriminator(torch.rand(2, *game.shape), torch.tensor([0, k])) for k in (0, 1)]
+    assert not torch.equal(images[0][1], images[1][1])
+
+
+@pytest.mark.parametrize(("name", "moves"), [("sngan", 4 + 2), ("cgan_pd", 4 + 2), ("sagan", 2 + 2)])
+def test_whose_turn_it_is(name: str, moves: int) -> None:
+    game: Any = tiny(name)  # n_critic is 2
+    played: list[str] = []
+    move = game.move
+
+    def noted(player: str, *rest: Any, **options: Any) -> None:
+        played.append(player)
+        move(player, *rest, **options)
+
+    game.move = noted
+    fit(game, 2)
+    assert len(played) == moves and played.count("generator") == 2
+
+
+def test_two_time_scales() -> None:
+    game: Any = tiny("sagan")
+    rates = {
+        player: made.optimizer([nn.Parameter(torch.zeros(1))]).defaults["lr"] for player, made in game.players().items()
+    }
+    assert rates == {"discriminator": 4e-4, "generator": 1e-4}
+
+
+def test_sagans_attention_learns_in_both_players() -> None:
+    game: Any = tiny("sagan")
+    gammas = [network.attention.gamma.detach() for network in (game.generator, game.discriminator)]
+    assert not any(gammas)
+    fit(game, 3)
+    assert all(gammas)
+
+
+def test_attention_maps_are_those_of_the_generators_layer() -> None:
+    game: Any = tiny("sagan", size=16, widths=[4, 4, 4], attention=8, discriminator_attention=8)
+    with torch.no_grad():
+        game.generator.attention.query.weight.mul_(30)
+        game.generator.attention.gamma.fill_(1.0)
+    z, labels = game.draw(range(3))
+    images, shares = game.attention_maps(z, labels)
+    assert torch.equal(images, game.sample(3)) and shares.shape == (3, 8, 8, 4, 4)
+    assert torch.allclose(shares.sum((3, 4)), torch.ones(3, 8, 8))
+    seen: list[Tensor] = []
+    game.generator.attention.register_forward_hook(lambda m, i, o: seen.append(m.attention(i[0])))
+    game.sample(3)
+    assert torch.allclose(shares.reshape(3, 64, 16), seen[0], atol=1e-6)
+
+
+def test_the_picture_of_attention_maps() -> None:
+    game: Any = tiny("sagan", size=16, widths=[4, 4, 4], attention=8, discriminator_attention=8, channels=3)
+    before = torch.get_rng_state()
+    table = game.pictures(None)["attention-maps"]
+    assert table.shape == (8, 6, 3, 16, 16) and table.min() >= -1 and table.max() <= 1
+    assert torch.equal(table[:, 0], game.sample(8))
+    assert torch.equal(table[0, 1, :, 7:9, 7:9], torch.ones(3, 2, 2)), "the query in the middle is marked"
+    assert torch.equal(torch.get_rng_state(), before)
+    for name in ("sngan", "cgan_pd"):
+        assert tiny(name).pictures(None) == {}
+
+
+@every_one
+def test_mimicrys_variant_is_another_network_with_the_same_tensors(name: str) -> None:
+    sizes = {"size": 16, "widths": [4, 4, 4], "discriminator_widths": [4, 6, 6], "downsamplings": 2}
+    games: list[Any] = [tiny(name, variant=variant, **sizes).eval() for variant in ("paper", "mimicry")]
+    games[1].load_state_dict(games[0].state_dict())
+    z, labels = games[0].draw(range(2))
+    given = (z,) if labels is None else (z, labels)
+    images = [game.generator(*given) for game in games]
+    assert not torch.allclose(images[0], images[1], atol=1e-4)
+    scores = [game.discriminator(images[0], *given[1:]) for game in games]
+    assert not torch.allclose(scores[0], scores[1], atol=1e-4)
