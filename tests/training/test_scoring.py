@@ -13,12 +13,16 @@ from PIL import Image
 from torch import Tensor
 from toys import Toy
 
+from ganzoo import api
+from ganzoo.data.batch import Data, Images
 from ganzoo.data.digits import Digits
 from ganzoo.metrics import feature_distance, feature_network, perceptual_path_length
 from ganzoo.metrics.measuring import measure
+from ganzoo.metrics.protocol import TASKS, protocol, protocols_for
 from ganzoo.training.game import Game
-from ganzoo.training.scores import BEST, Scores, paths_of
+from ganzoo.training.scores import BEST, Scores, abilities_of, paths_of
 from ganzoo.types import BadArgument
+from ganzoo.zoo import registry
 from ganzoo.zoo.checkpoint import MODEL, ModelFolder
 
 KEY = "fd100_digits_cnn"
@@ -105,3 +109,76 @@ def test_path_lengths_in_w_go_through_the_mapping() -> None:
 def test_a_conditional_models_path_length_is_refused() -> None:
     with pytest.raises(BadArgument, match=r"\(ppl\) are of unconditional models, and InfoGAN has classes"):
         paths_of(tiny("infogan"))
+
+
+# ---------------------------------------------------------------------------------------- what only some families can
+
+
+class Both(Data):
+    """Random labelled pairs for a game: of what it makes, or of what its translations start from and lead to."""
+
+    def __init__(self, game: Game) -> None:
+        super().__init__(4)
+        self.first = tuple(game.source_shape if game.only_translates else game.shape)
+        self.second = tuple(game.shape)
+        self.count = game.classes or 3
+
+    def read(self, split: str) -> Images:
+        rng = np.random.RandomState(["train", "test", "all"].index(split))
+        values, targets = (rng.randint(0, 256, (24, *shape)).astype(np.uint8) for shape in (self.first, self.second))
+        labels = np.arange(24) % self.count
+        return Images("both", values, labels, tuple(map(str, range(self.count))), split, targets=targets)
+
+
+SMALL_KEYS = {
+    "mae": "mae10_pixels_test",
+    "dist": "dist10_digits_cnn_test",
+    "top": "top10_digits_cnn_test",
+    "knn": "knn20_model_test_k1",
+    "err": "err20_model_test",
+    "agree": "agree10_pixels_all_k1",
+}
+
+
+@pytest.mark.parametrize("name", registry.families())
+def test_what_a_family_can_do_is_measured_and_the_rest_is_refused(name: str) -> None:
+    game = tiny(name)
+    able = abilities_of(game)
+    chosen = {p.metric for p in protocols_for("both", able.names(), able.directions)} & set(TASKS)
+    assert ("translate" in able.names()) == bool(game.directions)
+    assert (able.sample is None) == game.only_translates
+    if len(game.shape) != 3:
+        assert not chosen
+        return
+    data, keys = Both(game), [SMALL_KEYS[metric] for metric in TASKS if metric in chosen]
+    once = api.measure(game, data, keys) if keys else []
+    assert [score.key for score in once] == keys
+    assert all(np.isfinite([score.value, *score.references.values()]).all() for score in once)
+    again = api.measure(game, data, keys, floors=False) if keys else []
+    assert [score.value for score in again] == [score.value for score in once]
+    assert not any(score.references for score in again)
+    for score in once:
+        if "untrained network" in score.references:  # and so is a game of `tiny`, with the same seed
+            assert score.references["untrained network"] == score.value
+    for metric in set(TASKS) - chosen:
+        with pytest.raises(BadArgument, match="this model"):
+            api.measure(game, data, SMALL_KEYS[metric])
+
+
+@pytest.mark.filterwarnings("ignore:The Fréchet distance of")
+def test_protocols_of_several_splits_are_measured_at_once_in_their_order() -> None:
+    keys = ["fd50_digits_cnn_test", "fd50_digits_cnn", "kid50_digits_cnn_test"]
+    found = api.measure(digits(), Digits(), keys, floors=False)
+    assert [score.key for score in found] == keys
+    assert [score.split for score in found] == ["test", "train", "test"]
+    assert found[0].value == api.measure(digits(), Digits(), keys[0], floors=False)[0].value
+
+
+def test_a_score_of_a_task_decides_what_is_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    game = digits()
+    monkeypatch.setattr(game, "encode", lambda images: images.flatten(1), raising=False)
+    scores = Scores(tmp_path, "knn200_model_test_k1", 8, {})
+    trainer(1, scores).fit(game, Digits(batch_size=8))
+    [value] = api.measure(game, Digits(), "knn200_model_test_k1")
+    assert scores.values[-1] == value.value == value.references["pixels"] > 0.8, "encodings that are the pixels"
+    assert protocol("knn200_model_test_k1").metric in TASKS
