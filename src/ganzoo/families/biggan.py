@@ -129,6 +129,7 @@ class BigGAN(Game):
         discriminator_attention_after: stages of D that do.
         bottom: side of D's last feature maps (4; in the authors' code 8 for images of 32 pixels).
         wide: whether the inner feature maps of D's blocks are as many as the outer ones (SNGAN's are fewer).
+        activated: whether the shortcuts of D's blocks see what is positive alone, as in StudioGAN.
         outputs: feature maps of G's last layer, of which the first are the image; 0 for no further ones.
         eps: added to the variances of batch normalization (1e-5 in the authors' PyTorch code, 1e-4 in the paper's).
         statistics: truncations, evenly from 0 to 1, for which the generator holds statistics; 0 for none.
@@ -159,6 +160,7 @@ class BigGAN(Game):
         discriminator_attention_after: tuple[Positive, ...] = (1,),
         bottom: Positive = 4,
         wide: bool = True,
+        activated: bool = False,
         outputs: Count = 0,
         eps: Scale = 1e-5,
         statistics: Count = 0,
@@ -192,9 +194,8 @@ class BigGAN(Game):
         _expect(statistics != 1, "statistics is 1; rows for truncations from 0 to 1 are expected, or 0")
         steering = (embedding, hierarchical, depth, attention_after)
         self.generator = Generator(latent, channels, classes, widths, *steering, outputs, eps, statistics)
-        self.discriminator = Discriminator(
-            channels, classes, discriminator_widths, size, bottom, depth, discriminator_attention_after, wide
-        )
+        blocks = (depth, discriminator_attention_after, wide, activated)
+        self.discriminator = Discriminator(channels, classes, discriminator_widths, size, bottom, *blocks)
         self.generator_adam = partial(Adam, lr=lr, betas=betas, eps=adam_eps)
         self._settled: list[int] = []  # versions of the averaged generator's tensors, with standing statistics
         self.discriminator_adam = partial(Adam, lr=discriminator_lr, betas=betas, eps=adam_eps)

@@ -134,12 +134,15 @@ class CriticBlock(nn.Module):
         down: whether the side is halved.
         first: whether the input is an image, which no activation clips.
         wide: whether the inner feature maps are as many as the outputs, not the inputs.
+        activated: whether the shortcut sees ReLU(x) instead of x.
         deep: whether it is a bottleneck, whose shortcut appends the feature maps that are too few.
     """
 
-    def __init__(self, inputs: int, outputs: int, down: bool, first: bool, wide: bool, deep: bool) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, down: bool, first: bool, wide: bool, activated: bool, deep: bool
+    ) -> None:
         super().__init__()
-        self.down, self.first, self.deep, conv = down, first, deep, LAYERS.conv
+        self.down, self.first, self.activated, self.deep, conv = down, first, activated, deep, LAYERS.conv
         inner = max(outputs // BOTTLENECK, 1) if deep else outputs if wide else inputs
         if deep:
             if outputs < inputs:
@@ -154,6 +157,7 @@ class CriticBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, H, W)`, or to half the sides."""
         y = x if self.first else F.relu(x)
+        x = y if self.activated else x
         *convs, last = self.convs
         for conv in convs:
             y = F.relu(conv(y), inplace=True)
@@ -192,7 +196,7 @@ class Discriminator(nn.Module):
     """D: residual blocks, a sum over the pixels, and the projection of the label (Miyato and Koyama 2018).
 
     Args:
-        channels, classes, widths, bottom, depth, attention_after, wide: see `families.biggan.BigGAN`.
+        channels, classes, widths, bottom, depth, attention_after, wide, activated: see `families.biggan.BigGAN`.
         size: side of an image.
     """
 
@@ -206,12 +210,13 @@ class Discriminator(nn.Module):
         depth: int,
         attention_after: Sequence[int],
         wide: bool,
+        activated: bool,
     ) -> None:
         super().__init__()
         halvings, deep = int(math.log2(size / bottom)), depth > 0
         self.stem = LAYERS.conv(channels, widths[0], 3, padding=1) if deep else None
         widths = widths if deep else [channels, *widths]
-        make = partial(CriticBlock, wide=wide, deep=deep)
+        make = partial(CriticBlock, wide=wide, activated=activated, deep=deep)
         self.stages = nn.ModuleList()
         for n, (narrow, broad) in enumerate(pairwise(widths), 1):
             blocks = [make(narrow, broad, down=n <= halvings, first=n == 1 and not deep)]
