@@ -97,7 +97,7 @@ class Turns(L.Callback):
     ) -> None:
         """Ours ends; the peer's turn."""
         self.ours.append(self.clock(module.device) - self.begun)
-        given = {"A": batch.images, "B": batch.targets, "A_paths": [], "B_paths": []}
+        given: dict[str, Any] = {"A": batch.images, "B": batch.targets, "A_paths": [], "B_paths": []}
         begun = self.clock(module.device)
         self.peer.set_input(given)
         self.peer.optimize_parameters()
@@ -110,8 +110,8 @@ def measure(folder: Path, size: int, width: int, blocks: int, batch: int, steps:
     torch.manual_seed(0)
     game = CycleGAN(size=size, width=width, blocks=blocks, discriminator_width=width)
     turns = Turns(peer(folder, width, blocks, device))
-    for ours, theirs in (("generator", "netG_A"), ("discriminator", "netD_A")):
-        counts = [sum(p.numel() for p in m.parameters()) for m in (getattr(game, ours), getattr(turns.peer, theirs))]
+    for mine, other in (("generator", "netG_A"), ("discriminator", "netD_A")):
+        counts = [sum(p.numel() for p in m.parameters()) for m in (getattr(game, mine), getattr(turns.peer, other))]
         assert counts[0] == counts[1], f"the networks differ: {counts} parameters"
     warm = 2
     trainer = L.Trainer(
