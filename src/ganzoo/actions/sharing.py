@@ -127,7 +127,7 @@ def _write(game: Game, path: Path) -> None:
     """Writes a loaded model as a folder, with its scores where its weights are still those that were scored."""
     import torch
 
-    from ganzoo.training.saving import describe, draw_pictures, narrowed
+    from ganzoo.training.saving import describe, draw_further, draw_pictures, narrowed
 
     facts = {} if game.card is None else {key: v for key, v in game.card.facts.items() if key != "results"}
     own = game.inference_tensors()
@@ -144,6 +144,8 @@ def _write(game: Game, path: Path) -> None:
         scored = game.card is not None and folders.sha256(fresh / folders.MODEL) == before
         folders.write_json(fresh / folders.RESULTS, game.card.facts["results"] if scored and game.card else [])
         draw_pictures(game, fresh)
+        # Without the data: a folder of somebody else's may name any folder of this machine as its data
+        draw_further(game, fresh, None)
 
 
 def _compare(game: Game, folder: Path) -> None:
