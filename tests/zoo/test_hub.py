@@ -251,8 +251,8 @@ def test_a_hosted_model_is_held_against_the_catalogue(tmp_path: Path) -> None:
 def test_a_model_without_weights_says_what_there_is_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ganzoo.zoo import catalogue, hub
 
-    with pytest.raises(BadArgument, match=r"does not read its authors' file \(https://s3\.amazonaws\.com/.*bin\)"):
-        hub.locate("biggan-deep-128")
+    with pytest.raises(BadArgument, match=r"does not read its authors' file \(https://github\.com/.*pth\)"):
+        hub.locate("real-esrgan-x4plus")
     recipe = tmp_path / "recipes" / "wgan_gp" / "x.yaml"
     found = catalogue.Entry("wgan-gp-x", "wgan_gp", "recipe", "unconditional", "x", recipe=recipe)
     monkeypatch.setattr(catalogue, "find", lambda name: found)

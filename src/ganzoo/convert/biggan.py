@@ -364,7 +364,8 @@ def _steering(make: _Maker, ends: _Ends, first: str, count: int, deep: bool) -> 
     if names is _PRETRAINED:
         columns = partial(_exchanged, at=part)
     sound = (part > 0 and inputs == condition) if deep else (part in (0, inputs))
-    if not sound or (rows == 1):
+    halves = names is not _PRETRAINED or (part == embedding and rows > 1)  # z and the class are of one length there
+    if not sound or not halves:
         raise ledger.error(
             f"has conditions of length {condition}, an embedding of {embedding} and {inputs} inputs, which do not fit"
         )
