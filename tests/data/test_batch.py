@@ -321,7 +321,7 @@ def test_sources_are_found_by_themselves() -> None:
     assert source("fashion-mnist") is source("FASHION_MNIST") is source("FashionMNIST")
     with pytest.raises(UnknownName, match=r"no data source 'Fashion-NIST'; did you mean FashionMNIST"):
         source("Fashion-NIST")
-    with pytest.raises(UnknownName, match=r"there are Digits, "):
+    with pytest.raises(UnknownName, match=r"there are .*Digits, "):
         source("qqqqqq")
 
 
@@ -338,3 +338,140 @@ def test_splits_are_disjoint_parts_of_the_whole(name: str) -> None:
     rows = Counter(row.tobytes() for row in everything.values)
     assert rows == Counter(row.tobytes() for part in (train, test) for row in part.values)
     assert train.digest == source(name)().open("train").digest, "the same in every process"
+
+
+# ---------------------------------------------------------------------------------------------------- two domains
+
+
+class Two(Data):
+    """Image i is i everywhere but for a column of 255 on its left; target i is its negative."""
+
+    def __init__(self, n: int = 10, m: int | None = None, **arguments: Any) -> None:
+        super().__init__(**{"batch_size": 4, **arguments})
+        self.n, self.m = n, m
+
+    def read(self, split: str) -> Images:
+        values = np.tile(np.arange(self.n, dtype=np.uint8)[:, None, None, None], (1, 1, 6, 8))
+        values[..., 0] = 255
+        m = self.n if self.m is None else self.m
+        others = np.tile(255 - np.arange(m, dtype=np.uint8)[:, None, None, None], (1, 3, 6, 8))
+        others[..., 0] = 0
+        return Images("two", values, split=split, targets=others, paired=self.m is None)
+
+
+def number(images: torch.Tensor) -> list[int]:
+    """The sample that each picture is, from its middle, which flips and cuts keep."""
+    return [int(v) for v in images[:, 0, 3, 4]]
+
+
+def test_pairs_are_gathered_and_mirrored_together() -> None:
+    sides = set()
+    for batch in take(Two(flip=True), 20):
+        assert batch.targets is not None and batch.targets.shape == (4, 3, 6, 8)
+        assert torch.equal(batch.images.expand(-1, 3, -1, -1), 255 - batch.targets)
+        sides |= {bool(image[0, 0, 0] == 255) for image in batch.images}
+    assert sides == {True, False}
+
+
+def test_pairs_are_cut_out_together_at_many_places() -> None:
+    data, seen = Two(n=200, batch_size=40, jitter=2, flip=True), set()
+    for b, batch in enumerate(take(data, 5)):
+        assert batch.targets is not None and batch.images.shape == (40, 1, 6, 8) and batch.images.dtype == torch.uint8
+        assert (batch.images.int().expand(-1, 3, -1, -1) + batch.targets - 255).abs().max() <= 1, "cut at one place"
+        corners = Stream(200, 40, flip=True, jitter=2).draw(b).corners
+        assert corners is not None and corners.min() == 0 and corners.max() == 2
+        seen |= {tuple(corner) for corner in corners.tolist()}
+    assert seen == {(i, j) for i in range(3) for j in range(3)}
+
+
+def test_a_cut_is_a_part_of_the_enlarged_picture() -> None:
+    ramp = np.tile((np.arange(32) * 8).astype(np.uint8), (1, 1, 32, 1))
+
+    class Ramp(Data):
+        def read(self, split: str) -> Images:
+            return Images("ramp", ramp)
+
+    stream = Stream(1, 16, jitter=8)
+    batch, corners = next(iter(Ramp(batch_size=16, jitter=8).train_dataloader())).images, stream.draw(0).corners
+    assert corners is not None
+    for image, (_, left) in zip(batch, corners, strict=True):
+        # 32 pixels become 40: the one at x lies at (x + left + 1/2) 32/40 - 1/2 of a ramp of 8 levels a pixel
+        expected = ((np.arange(32) + left + 0.5) * 0.8 - 0.5) * 8
+        inside = (expected > 16) & (expected < 232)
+        assert np.abs(image[0].numpy() - expected)[:, inside].max() < 1
+
+
+def test_jitter_and_targets_leave_the_order_as_it_was() -> None:
+    plain, more = Stream(50, 7, seed=4, flip=True), Stream(50, 7, seed=4, flip=True, jitter=3, partners=30)
+    for b in (0, 9):
+        one, other = plain.draw(b), more.draw(b)
+        assert np.array_equal(one.indices, other.indices) and one.flips is not None and other.flips is not None
+        assert np.array_equal(one.flips, other.flips) and one.targets is None and one.corners is None
+
+
+def test_unpaired_targets_have_choices_of_their_own() -> None:
+    stream = Stream(20, 20, flip=True, jitter=4, partners=20)
+    for b in range(3):
+        draw = stream.draw(b)
+        other = draw.targets
+        assert other is not None and sorted(other.indices) == sorted(draw.indices) == list(range(20))
+        for mine, theirs in zip(draw[:3], other[:3], strict=True):
+            assert mine is not None and theirs is not None and not np.array_equal(mine, theirs)
+    drawn = [target.indices for b in range(33 * 4) if (target := Stream(7, 4, partners=33).draw(b).targets)]
+    assert (np.sort(np.concatenate(drawn).reshape(-1, 33), axis=1) == np.arange(33)).all(), "each once in its own epoch"
+    for batch in take(Two(m=7, flip=True, jitter=2), 12):
+        assert batch.targets is not None
+        assert max(number(batch.images)) < 10 and min(number(batch.targets)) > 248 - 1
+
+
+@pytest.mark.parametrize(("size", "world"), [(4, 1), (7, 3), (50, 2)])
+def test_the_targets_of_the_ranks_are_those_of_one_process(size: int, world: int) -> None:
+    one = Stream(23, size * world, seed=5, flip=True, jitter=9, partners=31)
+    for b in (0, 1, 17):
+        parts = [Stream(23, size, 5, rank, world, True, 9, 31).draw(b) for rank in range(world)]
+        whole = one.draw(b)
+        for joined, pieces in ((whole, parts), (whole.targets, [part.targets for part in parts])):
+            assert joined is not None
+            for name in ("indices", "flips", "corners"):
+                parts_of = [getattr(piece, name) for piece in pieces]
+                assert np.array_equal(np.concatenate(parts_of), getattr(joined, name))
+
+
+@pytest.mark.parametrize("m", [None, 7])
+def test_training_on_two_domains_goes_on_where_it_stopped(tmp_path: Path, m: int | None) -> None:
+    whole, first, second = Counting(), Counting(), Counting()
+    trainer(9).fit(whole, Two(m=m, flip=True, jitter=2))
+    part = trainer(4)
+    part.fit(first, Two(m=m, flip=True, jitter=2))
+    part.save_checkpoint(tmp_path / "part.ckpt")
+    trainer(9).fit(second, Two(m=m, flip=True, jitter=2), ckpt_path=str(tmp_path / "part.ckpt"))
+    assert all(same(a, b) for a, b in zip(whole.seen, first.seen + second.seen, strict=True))
+    assert whole.seen[0].targets is not None and whole.seen[0].targets.dtype == torch.float32
+
+
+def test_targets_belong_to_the_digest_and_travel() -> None:
+    images = Two().open("train")
+    assert images.targets is not None
+    changed = images.targets.copy()
+    changed[9, 0, 5, 7] = 1
+    others = [replace(images, targets=None), replace(images, paired=False), replace(images, targets=changed)]
+    assert len({images.digest, *(other.digest for other in others)}) == 4
+    again = pickle.loads(pickle.dumps(images))
+    assert again.digest == images.digest
+    assert Images("plain", images.values).digest == others[0].digest, "that of data without targets is what it was"
+    batch = replace(images, paired=False, targets=images.targets[:4]).batch([0, 5, 9])
+    assert batch.targets is not None and number(batch.targets) == [255, 254, 254], "counted round"
+
+
+def test_malformed_targets_are_refused() -> None:
+    values = np.zeros((4, 1, 2, 2), np.uint8)
+    wrongs: list[Any] = [np.zeros((4, 1, 2, 3), np.uint8), values.astype(np.float32), np.zeros((4, 2), np.uint8)]
+    for wrong in wrongs:
+        with pytest.raises(BadData, match=r"targets must be uint8 \(M, C, H, W\) of 2x2 pixels"):
+            Images("bad", values, targets=wrong)
+    with pytest.raises(BadData, match="4 images and 3 targets are not pairs"):
+        Images("bad", values, targets=values[:3])
+    with pytest.raises(BadData, match="no target for its 4 images"):
+        Images("bad", values, targets=values[:0], paired=False)
+    with pytest.raises(BadArgument, match="jitter=-1"):
+        Two(jitter=-1)

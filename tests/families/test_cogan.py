@@ -10,7 +10,6 @@ from helpers import fit, tiny
 from safetensors import safe_open
 
 import ganzoo
-from ganzoo.data.batch import Images
 from ganzoo.training.saving import write_model
 from ganzoo.types import BadArgument, BadData, Batch
 
@@ -120,13 +119,3 @@ def test_data_of_one_domain_are_refused() -> None:
     cogan = game()
     with pytest.raises(BadData, match=r"CoGAN .* one domain"):
         cogan.discriminator_loss(Batch(torch.rand(4, *cogan.shape)))
-
-
-def test_no_pair_of_training_is_seen() -> None:
-    """What the recipe trains on: digits and edges of other digits."""
-    from ganzoo.data.digits import DigitEdges, edges
-
-    train: Images = DigitEdges(size=16).open("train")
-    assert train.targets is not None and not train.paired
-    shown = {picture.tobytes() for picture in edges(train.values)}
-    assert not shown & {picture.tobytes() for picture in train.targets}
