@@ -36,6 +36,7 @@ SMALL: dict[str, Any] = {
     "categories": 3,
     "n_critic": 2,
     "unroll": 2,
+    "features": 6,
     **{"widths": [4, 4], "start": 4, "stabilise": 1, "transition": 40},  # of networks that grow
     **{"style": 6, "channel_base": 64, "channel_max": 8, "mapping_layers": 2, "discriminator_layers": 2},  # StyleGANs
     **{"r1_every": 2, "path_every": 2, "layers": 3, "margin": 3},

@@ -5,14 +5,14 @@ an image with its code, or a latent with its image. Where it cannot tell them ap
 
     min_{G,E} max_D  E log D(x, E(x)) + E log(1 - D(G(z), z))        z ~ U[-1, 1]^50
 
-G and E are one player and descend the same with the labels exchanged (section 3.4): -E log(1 - D(x, E(x))) -
-E log D(G(z), z). The networks are those of the authors' code.
+G and E are one player and descend the same with the labels exchanged (section 3.4). The networks are the authors'.
 """
 
 from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -21,81 +21,88 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.data.batch import Images, to_float
+from ganzoo.nn.dcgan import plan
 from ganzoo.objectives import losses
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
 from ganzoo.types import BadArgument, Batch
-from ganzoo.zoo.arguments import Positive, Share, Weight
+from ganzoo.zoo.arguments import Count, Positive, Share, Weight
 from ganzoo.zoo.registry import register
 
 
 class Layer(nn.Module):
-    """`activation(normalize(A h + B z))`: a hidden layer, to which a map of the latent may be added.
+    """`activation(normalize(A h + B z))`, where A is linear or a convolution, and z need not come in (`latent` of 0).
 
-    Args:
-        inputs: length of h.
-        outputs: units of the layer.
-        latent: length of z; 0 where none comes in.
-        normalize: by batch statistics, without gain and bias (as the authors' command for MNIST says).
-        slope: of the activation below 0.
+    Batches are normalized without gain and bias, as the authors' command for MNIST says.
     """
 
-    def __init__(self, inputs: int, outputs: int, latent: int = 0, normalize: bool = True, slope: float = 0.2) -> None:
+    def __init__(
+        self, map: nn.Module, outputs: int, latent: int = 0, normalize: bool = True, slope: float = 0.2
+    ) -> None:
         super().__init__()
-        self.linear = nn.Linear(inputs, outputs, bias=False)
+        self.flat = isinstance(map, nn.Linear)
+        self.map, self.slope = map, slope
         self.latent = nn.Linear(latent, outputs, bias=False) if latent else None
-        self.normalization = nn.BatchNorm1d(outputs, affine=False) if normalize else nn.Identity()
-        self.slope = slope
+        norm = nn.BatchNorm1d if self.flat else nn.BatchNorm2d
+        self.normalization = norm(outputs, affine=False) if normalize else nn.Identity()
 
     def forward(self, h: Tensor, z: Tensor | None = None) -> Tensor:
-        """Maps `(N, inputs)`, and `z` `(N, latent)` where the layer takes it, to `(N, outputs)`."""
-        h = self.linear(h)
+        """Maps features, with `z` `(N, latent)` where the layer takes it."""
+        h = self.map(h.flatten(1) if self.flat else h)
         if self.latent is not None:
-            h = h + self.latent(z)
+            h = h + (self.latent(z) if self.flat else self.latent(z)[:, :, None, None])
         return F.leaky_relu(self.normalization(h), self.slope)
 
 
 class Generator(nn.Module):
-    """G: two hidden layers of `units` rectifiers, into both of which z comes."""
+    """G: two hidden layers of rectifiers, then fractionally strided convolutions if any; z comes into all of them."""
 
-    def __init__(self, latent: int, shape: tuple[int, ...], units: int) -> None:
+    def __init__(self, latent: int, shape: tuple[int, int, int], width: int, features: int) -> None:
         super().__init__()
-        self.shape = shape
-        self.first = Layer(latent, units, slope=0.0)
-        self.second = Layer(units, units, latent, slope=0.0)
-        self.last = nn.Linear(units, math.prod(shape), bias=False)
+        start, doublings = plan(shape[1]) if width else (1, 0)
+        self.shape, self.start = shape, (width << (doublings - 1), start, start) if width else (features,)
+        inner = math.prod(self.start)
+        self.first = Layer(nn.Linear(latent, features, bias=False), features, slope=0.0)
+        self.second = Layer(nn.Linear(features, inner, bias=False), inner, latent, slope=0.0)
+        up = partial(nn.ConvTranspose2d, kernel_size=5, stride=2, padding=2, output_padding=1, bias=False)
+        steps = pairwise(width << i for i in reversed(range(doublings)))
+        self.maps = nn.ModuleList(Layer(up(wide, narrow), narrow, latent, slope=0.0) for wide, narrow in steps)
+        self.last = up(width, shape[0]) if width else nn.Linear(inner, math.prod(shape), bias=False)
         self.apply(initialise)
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to `(N, C, H, W)` in [-1, 1]."""
-        return self.last(self.second(self.first(z), z)).tanh().unflatten(1, self.shape)  # type: ignore[no-any-return]
+        h = self.second(self.first(z), z).unflatten(1, self.start)
+        for layer in self.maps:
+            h = layer(h, z)
+        return self.last(h).tanh().reshape(-1, *self.shape)  # type: ignore[no-any-return]
 
 
 class Reader(nn.Module):
-    """The trunk and head of E and of D: two hidden layers of leaky rectifiers, into the second of which D's z comes.
+    """E and D: strided convolutions if any, and hidden layers; D's z comes into all of them but the first."""
 
-    Args:
-        shape: `(C, H, W)` of an image.
-        units: of a hidden layer.
-        outputs: numbers that come out.
-        latent: length of D's z; 0 for E.
-    """
-
-    def __init__(self, shape: tuple[int, ...], units: int, outputs: int, latent: int = 0) -> None:
+    def __init__(self, shape: tuple[int, int, int], width: int, features: int, outputs: int, latent: int = 0) -> None:
         super().__init__()
-        self.first = Layer(math.prod(shape), units, normalize=False)
-        self.second = Layer(units, units, latent)
-        self.last = nn.Linear(units, outputs, bias=False)
+        start, doublings = plan(shape[1]) if width else (1, 0)
+        down = partial(nn.Conv2d, kernel_size=5, stride=2, padding=2, bias=False)
+        widths = [shape[0], *(width << i for i in range(doublings))]
+        maps: list[tuple[nn.Module, int]] = [(down(a, b), b) for a, b in pairwise(widths)]
+        inner = widths[-1] * start**2 if width else math.prod(shape)
+        maps += [(nn.Linear(a, features, bias=False), features) for a in ([inner] if width else [inner, features])]
+        self.layers = nn.ModuleList(Layer(map, n, latent if i else 0, i > 0) for i, (map, n) in enumerate(maps))
+        self.last = nn.Linear(features, outputs, bias=False)
         self.apply(initialise)
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         """Maps images `(N, C, H, W)`, for D with latents `(N, latent)`, to `(N, outputs)`."""
-        return self.last(self.second(self.first(x.flatten(1)), z))  # type: ignore[no-any-return]
+        for layer in self.layers:
+            x = layer(x, z)
+        return self.last(x)  # type: ignore[no-any-return]
 
 
 def initialise(module: nn.Module) -> None:
     """Weights from N(0, 0.02)."""
-    if isinstance(module, nn.Linear):
+    if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, 0.0, 0.02)
 
 
@@ -108,33 +115,34 @@ class BiGAN(Game):
     """A discriminator of pairs, an image with its code or a latent with its image, teaches an encoder to invert G.
 
     Args:
-        size: side of an image.
+        size: side of an image; with convolutions 4, 5, 6 or 7 times a power of two.
         channels: of an image.
         latent: length of z, uniform in [-1, 1], and of a code.
-        width: units of the hidden layers.
+        width: feature maps beside the image (64 in the authors' code for 28 pixels); 0 for the MLPs of section 4.1.
+        features: of the hidden layers.
         lr: learning rate of both players.
         betas: Adam's decay rates.
         decay: of the weights.
     """
 
-    inference = ("generator", "encoder")
-    averages = ("generator", "encoder")
+    inference = averages = ("generator", "encoder")
 
     def __init__(
         self,
         size: Positive = 28,
         channels: Positive = 1,
         latent: Positive = 50,
-        width: Positive = 1024,
+        width: Count = 0,
+        features: Positive = 1024,
         lr: Weight = 2e-4,
         betas: tuple[Share, Share] = (0.5, 0.999),
         decay: Weight = 2.5e-5,
     ) -> None:
         super().__init__()
         self.shape, self.latent = (channels, size, size), latent
-        self.generator = Generator(latent, self.shape, width)
-        self.encoder = nn.Sequential(Reader(self.shape, width, latent), nn.Tanh())  # codes have the prior's range
-        self.discriminator = Reader(self.shape, width, 1, latent)
+        self.generator = Generator(latent, (channels, size, size), width, features)
+        self.encoder = nn.Sequential(Reader((channels, size, size), width, features, latent), nn.Tanh())
+        self.discriminator = Reader((channels, size, size), width, features, 1, latent)
         nn.init.zeros_(self.discriminator.last.weight)  # at first it says 1/2 to all
         self.adam = partial(Adam, lr=lr, betas=betas, weight_decay=decay)
 
@@ -169,22 +177,13 @@ class BiGAN(Game):
         encoded = self.discriminator(batch.images, self.encoder(batch.images))
         return encoded, self.discriminator(self.generator(z), z)
 
-    def encode(self, images: Tensor, *, batch_size: int | None = None) -> Tensor:
-        """Finds the codes E(x).
-
-        Args:
-            images: `(n, C, H, W)` in [-1, 1].
-            batch_size: images at a time; 256 where None.
-
-        Returns:
-            Codes `(n, latent)` float32 in [-1, 1], on the CPU.
-        """
+    def encode(self, images: Tensor, *, batch_size: int = 256) -> Tensor:
+        """The codes E(x) `(n, latent)` float32 in [-1, 1], on the CPU, of images `(n, C, H, W)` in [-1, 1]."""
         if images.dim() != 4 or tuple(images.shape[1:]) != self.shape:
             raise BadArgument(f"images have shape {tuple(images.shape)}; (n, *{self.shape}) is expected")
-        encoder = self.average_module("encoder")
         with self.inferring():
-            parts = images.to(self._precision).split(batch_size or 256)
-            return torch.cat([encoder(part.to(self.device)).float().cpu() for part in parts])
+            parts = images.to(self.device, self._precision).split(batch_size)
+            return torch.cat([self.average_module("encoder")(part).float().cpu() for part in parts])
 
     def pictures(self, real: Images | None) -> dict[str, Tensor]:
         """Reconstructions: rows of test images x, each above its row of G(E(x))."""
