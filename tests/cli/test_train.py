@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from emoji_files import FILES, prepared
+from toys import TRANSLATION, installed
 
 import ganzoo
 from ganzoo import cli
@@ -38,8 +40,8 @@ def write(tmp_path: Path, **changes: Any) -> Path:
     return path
 
 
-def said(capsys: pytest.CaptureFixture[str], path: Path, *words: str) -> str:
-    assert cli.main(["train", str(path), *words]) == 2
+def said(capsys: pytest.CaptureFixture[str], path: Path, *words: str, status: int = 2) -> str:
+    assert cli.main(["train", str(path), *words]) == status
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and len(err) < 600, err
     assert err.startswith(f"ganzoo: {path}: "), err
@@ -207,10 +209,10 @@ def test_a_dry_run_writes_nothing(
     assert cli.main(["train", str(path), "--dry-run", "--model.width", "5"]) == 0
     text = capsys.readouterr().out
     resolved = yaml.safe_load(text)
-    assert resolved["model"]["init_args"] == {**RECIPE["model"]["init_args"], "width": 5, "lr": 2e-4,
-                                              "betas": [0.5, 0.999], "smoothing": 0.0}  # fmt: skip
     assert resolved["engine"]["average"] == "paper" and resolved["trainer"]["max_steps"] == 4
     game = ganzoo.create("dcgan", **RECIPE["model"]["init_args"] | {"width": 5})
+    assert resolved["model"]["init_args"] == game.arguments
+    assert (game.arguments["lr"], game.arguments["betas"]) == (2e-4, [0.5, 0.999])
     for name in ("generator", "discriminator"):
         count = sum(p.numel() for p in getattr(game, name).parameters())
         assert f"# {name}: {count:,} parameters" in text
@@ -235,3 +237,28 @@ def test_a_run_and_what_is_refused_after_it(tmp_path: Path, capsys: pytest.Captu
     assert any(not torch.equal(before[key], value) for key, value in after.inference_tensors().items())
     assert after.card is not None and after.card.facts["steps"] == 6
     assert after.card.facts["training"]["recipe"] == "dcgan/digits.yaml"
+
+
+TRAINED_ON_TWO = {"model": {"class_path": "ToyTranslation", "init_args": {"size": 8, "channels": 3}}}
+
+
+def test_data_that_do_not_suit_a_translation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = str(prepared(tmp_path / "emoji"))
+    with installed(tmp_path / "families", "toytranslation", TRANSLATION):
+        path = write(tmp_path, **TRAINED_ON_TWO)
+        text = said(capsys, path, status=1)
+        assert "ToyTranslation translates, and digits has one domain; give data with two: Pairs, Unpaired or" in text
+        emoji = {"class_path": "EmojiPairs", "init_args": {"root": root, "size": 16}}
+        path = write(tmp_path, **TRAINED_ON_TWO, data=emoji)
+        assert "the data's images are (3, 16, 16) and ToyTranslation expects (3, 8, 8)" in said(capsys, path)
+        path = write(tmp_path, **TRAINED_ON_TWO, data={**emoji, "init_args": {"root": root, "size": 8}})
+        words = ["--model.init_args.channels", "1"]
+        assert "the data's targets are (3, 8, 8) and ToyTranslation expects (1, 8, 8)" in said(capsys, path, *words)
+
+
+def test_data_that_do_not_suit_a_family_of_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, write(tmp_path, model__init_args__classes=7))
+    assert text == "digits has 10 classes and the model 7; set model.init_args.classes to 10"
+    pairs = {"class_path": "Folder", "init_args": {"root": str(FILES / "google"), "size": 8, "channels": 1}}
+    text = said(capsys, write(tmp_path, model__init_args__classes=7, data=pairs), status=1)
+    assert text == "DCGAN learns from labels, and google has none; give data with classes"

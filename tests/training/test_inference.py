@@ -1,0 +1,83 @@
+"""Padding and cropping, and that a translation's noise is its image's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import pictures
+from torch import Tensor
+from toys import Toy
+
+from ganzoo.training import inference
+from ganzoo.types import BadArgument, BadData, Batch
+
+
+@pytest.mark.parametrize("stride", [1, 4, 7])
+@pytest.mark.parametrize(("height", "width"), [(7, 7), (8, 13), (21, 20)])
+def test_padding_reflects_and_cropping_undoes_it(stride: int, height: int, width: int) -> None:
+    images = pictures(2, (3, height, width))
+    padded = inference.pad(images, stride)
+    assert all(side % stride == 0 for side in padded.shape[2:])
+    assert padded.shape[2] - height < stride and padded.shape[3] - width < stride
+    assert torch.equal(inference.crop(padded, height, width), images)
+    down, across = padded.shape[2] - height, padded.shape[3] - width
+    frame = [(0, 0), (0, 0), (down // 2, down - down // 2), (across // 2, across - across // 2)]
+    assert np.array_equal(padded.numpy(), np.pad(images.numpy(), frame, mode="reflect"))
+
+
+class Noisy(Toy):
+    """Adds noise to an image, from its seed."""
+
+    directions = ("a2b",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shape, self.latent = (1, 4, 4), 0
+
+    def transform(self, images: Tensor, direction: str, *, scale: float = 0.1, seeds: Sequence[int] = ()) -> Tensor:
+        drawn = [torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return images + scale * torch.stack(drawn)
+
+
+def test_the_noise_of_a_translation_is_its_seeds() -> None:
+    game, images = Noisy(), pictures(5, (1, 4, 4)) * 0.2
+    together = game.translate(images, seed=3)
+    for size in (1, 2, 5):
+        assert torch.equal(game.translate(images, seed=3, batch_size=size), together)
+    assert torch.equal(game.translate(images[2:], seed=5), together[2:])
+    assert torch.equal(game.translate(images, seed=[3, 4, 5, 6, 7]), together)
+    assert torch.equal(game.translate(images[[4, 0]], seed=[7, 3], batch_size=1), together[[4, 0]])
+    assert not torch.equal(game.translate(images, seed=4), together)
+    assert torch.equal(game.translate(images, scale=0.0), images)
+    assert game.translate(images, scale=99.0).abs().max() == 1
+    for arguments, text in (
+        ({"seed": [1, 2]}, "there are 2 seeds for 5 images"),
+        ({"seed": 2**32 - 2}, "seed 4294967296 is out of range"),
+        ({"seeds": [1] * 5}, "Noisy has no seeds; its options are scale"),
+    ):
+        with pytest.raises(BadArgument, match=text):
+            game.translate(images, **arguments)
+
+
+def test_what_a_family_that_only_translates_refuses() -> None:
+    game = Noisy()
+    assert game.only_translates and game.source_shape == game.shape
+    assert game.shapes_of() == game.shapes_of("a2b") == ((1, 4, 4), (1, 4, 4))
+    with pytest.raises(BadArgument, match="Noisy draws no images of its own; give it some with translate"):
+        game.sample(1)
+    with pytest.raises(BadArgument, match="Toy does not translate images; it draws some with sample"):
+        Toy().translate(pictures(1, (1, 4, 4)))
+
+
+def test_batches_without_what_a_family_learns_from() -> None:
+    game: Any = Toy()
+    batch = Batch(torch.zeros(2, 2), torch.tensor([1, 0]), torch.ones(2, 2))
+    assert game.labels_of(batch) is batch.labels and game.targets_of(batch) is batch.targets
+    with pytest.raises(BadData, match="Toy learns from labels, and the data have none"):
+        game.labels_of(Batch(batch.images))
+    with pytest.raises(BadData, match="Toy translates, and the data have one domain; give Pairs, Unpaired or Emoji"):
+        game.targets_of(Batch(batch.images))
