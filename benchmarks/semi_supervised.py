@@ -1,0 +1,200 @@
+"""Test error with few labels: the improved GAN's classifier beside the same network trained on labelled images alone.
+
+    OMP_NUM_THREADS=1 python benchmarks/semi_supervised.py --out docs/semi_supervised.md
+
+Both networks have the same layers, noise, data-dependent first scales, optimizer, learning rates, number of updates and
+moving average; an update of either sees as many labelled images. What differs is that the GAN's sees as many unlabelled
+and twice as many generated images beside them. Seeds choose labels, weights, batches and noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganzoo.data.batch import Data, Images, to_float
+from ganzoo.data.digits import Digits
+from ganzoo.data.fashion_mnist import FashionMNIST
+from ganzoo.data.partly_labelled import choose
+from ganzoo.families.improved_gan import ImprovedGAN
+from ganzoo.training.engine import Engine, MovingAverage
+
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A data set, the networks, and how long they learn.
+
+    Args:
+        title: of the data set.
+        source: its class.
+        options: the source's further arguments.
+        known: numbers of labels.
+        arguments: of the family.
+        batch_size: labelled and unlabelled images of an update.
+        steps: updates.
+    """
+
+    title: str
+    source: Any
+    options: dict[str, Any]
+    known: tuple[int, ...]
+    arguments: dict[str, Any]
+    batch_size: int
+    steps: int
+
+    def engine(self, seed: int) -> Engine:
+        """Learning rates fall to 0 in the second half, and weights are averaged."""
+        images = self.batch_size * self.steps
+        return Engine(seed=seed, average=20_000, decay=(images // 2, images))
+
+
+SETTINGS = (
+    Setting(
+        title="digits (8x8)",
+        source=Digits,
+        options={},
+        known=(20, 50, 100, 200),
+        arguments={"size": 8, "latent": 32, "hidden": (128, 128), "discriminator_hidden": (256, 128, 128)},
+        batch_size=100,
+        steps=800,
+    ),
+    Setting(
+        title="Fashion-MNIST (28x28)",
+        source=FashionMNIST,
+        options={"size": 28},
+        known=(200,),
+        arguments={"size": 28, "hidden": (256, 256), "discriminator_hidden": (256, 256, 128)},
+        batch_size=100,
+        steps=1500,
+    ),
+)
+
+
+def adversarial(setting: Setting, data: Data, seed: int) -> ImprovedGAN:
+    """Trains the GAN."""
+    game = made(setting, seed)
+    trainer = L.Trainer(
+        max_steps=setting.steps,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(game, data)
+    return game
+
+
+def supervised(setting: Setting, images: Images, told: Any, seed: int) -> ImprovedGAN:
+    """Trains the discriminator's network on the labelled images alone."""
+    game = made(setting, seed)
+    network, engine, half = game.discriminator, game.engine, setting.batch_size // 2
+    inputs, labels = all_of(images, told)
+    optimizer = game.adam(network.parameters(), fused=True)
+    network.initialise(inputs, lambda value: value)
+    average = MovingAverage(network)
+    rate = optimizer.param_groups[0]["lr"]
+    for step, rows in enumerate(rounds(len(inputs), half, setting.steps, seed)):
+        seen = (step + 1) * setting.batch_size
+        optimizer.param_groups[0]["lr"] = rate * engine.rate(seen)
+        optimizer.zero_grad()
+        F.cross_entropy(network(inputs[rows])[0], labels[rows]).backward()
+        optimizer.step()
+        assert isinstance(engine.average, float | int) and engine.rampup is not None
+        average.update(network, 0.5 ** (setting.batch_size / min(engine.average, seen * engine.rampup)))
+    game._averages["discriminator"] = average
+    return game
+
+
+def made(setting: Setting, seed: int) -> ImprovedGAN:
+    """A game with the weights of a seed."""
+    torch.manual_seed(seed)
+    game = ImprovedGAN(**setting.arguments)
+    game.engine = setting.engine(seed)
+    return game
+
+
+def rounds(n: int, size: int, steps: int, seed: int) -> Iterator[Tensor]:
+    """Rows of so many batches, in endless concatenated permutations of n."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.cat([torch.randperm(n, generator=generator) for _ in range(-(-size * steps // n))])
+    yield from order[: size * steps].reshape(steps, size)
+
+
+def all_of(images: Images, rows: Any = None) -> tuple[Tensor, Tensor]:
+    """Images in [-1, 1] and their labels."""
+    batch = images.batch(range(len(images)) if rows is None else rows)
+    assert batch.labels is not None
+    return to_float(batch.images), batch.labels
+
+
+def error(game: ImprovedGAN, test: Images) -> float:
+    """The share of test images of which the averaged classifier tells another class."""
+    inputs, labels = all_of(test)
+    return float((game.classify(inputs, batch_size=500).argmax(1) != labels).double().mean())
+
+
+def measure(setting: Setting, known: int, seed: int) -> tuple[float, float]:
+    """Test errors with and without unlabelled images."""
+    data = setting.source(batch_size=setting.batch_size, known=known, known_seed=seed, **setting.options)
+    train, test = data.open("train"), data.open("test")
+    told = choose(train.labels, len(train.classes), known, seed)
+    return error(adversarial(setting, data, seed), test), error(supervised(setting, train, told, seed), test)
+
+
+def shown(errors: list[float]) -> str:
+    """Mean and standard deviation, in per cent."""
+    spread = statistics.stdev(errors) if len(errors) > 1 else 0.0
+    return f"{100 * statistics.mean(errors):.1f} ± {100 * spread:.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="the page that gets the table; by default it is printed")
+    parser.add_argument("--only", help="the beginning of a data set's title")
+    parser.add_argument("--known", type=int, help="one number of labels")
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    began = time.process_time()
+    rows = []
+    for setting in SETTINGS:
+        for known in setting.known:
+            chosen = setting.title.startswith(arguments.only or "")
+            if not chosen or arguments.known not in (None, known):
+                continue
+            found = [measure(setting, known, seed) for seed in SEEDS[: arguments.seeds]]
+            few, alone = zip(*found, strict=True)
+            rows.append(f"| {setting.title} | {known} | {shown(list(few))} | {shown(list(alone))} |")
+            runs = ", ".join(f"{100 * a:.1f} and {100 * b:.1f}" for a, b in found)
+            print(f"{rows[-1]} {runs}; {time.process_time() - began:.0f} s", flush=True)
+    head = ["| data | labels | improved GAN | supervised |", "|---|---|---|---|"]
+    table = "\n".join([*head, *rows])
+    if arguments.out is None:
+        print(table)
+    else:
+        page = arguments.out.read_text()
+        start, end = page.index("<!-- table -->"), page.index("<!-- end -->")
+        arguments.out.write_text(f"{page[:start]}<!-- table -->\n{table}\n{page[end:]}")
+
+
+if __name__ == "__main__":
+    main()
