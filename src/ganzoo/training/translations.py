@@ -21,8 +21,8 @@ _TOLERANCE: Final = 2  # 8-bit levels, between machines
 
 
 def shown(game: Game) -> int:
-    """How many inputs a picture shows: 16, and fewer of large ones, of which a model folder cannot hold many."""
-    return 16 if game.shape[-1] <= 128 else 4
+    """How many inputs a picture shows: 8, and fewer of large ones, of which a model folder cannot hold many."""
+    return 8 if game.shape[-1] <= 128 else 4
 
 
 def inputs(game: Game, real: Images | None, n: int, direction: str | None = None) -> Tensor:
