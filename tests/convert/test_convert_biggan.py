@@ -96,7 +96,7 @@ def small(tmp_path: Path) -> Path:
 
 def converted(name: str, tmp_path: Path, second: str | None = None) -> Any:
     discriminator = None if second is None else fixture(second)
-    ganzoo.convert(fixture(name), to=tmp_path / "m", discriminator=discriminator, pictures=False)  # type: ignore[operator]
+    ganzoo.convert(fixture(name), to=tmp_path / "m", discriminator=discriminator, pictures=False)
     return ganzoo.load(tmp_path / "m", players=second is not None)
 
 
@@ -237,7 +237,7 @@ def test_statistics_by_another_name_and_tables_by_class(tmp_path: Path) -> None:
     for key in [key for key in plain if re.search(r"bn\d\.(gain|bias)\.weight", key)]:
         plain[key] = torch.randn(7, len(plain[key]))
     torch.save(plain, tmp_path / "G.pth")
-    ganzoo.convert(tmp_path / "G.pth", to=tmp_path / "m", pictures=False)  # type: ignore[operator]
+    ganzoo.convert(tmp_path / "G.pth", to=tmp_path / "m", pictures=False)
     game = ganzoo.load(tmp_path / "m")
     assert game.arguments["embedding"] == 0 and not game.arguments["hierarchical"] and game.classes == 7
     gain = game.generator.stages[1].blocks[0].norms[1].gain.weight  # type: ignore[index,union-attr]
@@ -277,7 +277,7 @@ def client_published(folder: str, file: str) -> None:
     catalogue.find = lambda _: dataclasses.replace(entry, address=f"{url.rpartition('/')[0]}/")  # type: ignore[assignment]
     game = ganzoo.load("biggan-deep-128")
     assert game.provenance is not None and [*game.provenance["files"]] == names
-    ganzoo.convert(source, to=Path(folder) / "local", pictures=False)  # type: ignore[operator]
+    ganzoo.convert(source, to=Path(folder) / "local", pictures=False)
     local = ganzoo.load(Path(folder) / "local")
     assert torch.equal(game.sample(2, truncation=0.4), local.sample(2, truncation=0.4))
     hub.stop()
@@ -302,7 +302,7 @@ def test_the_published_model_loads_from_its_authors_address(small: Path, tmp_pat
 )
 def test_the_published_sizes_convert(size: int, levels: list[int], tmp_path: Path) -> None:
     torch.save(published(128, 128, 1000, 51, levels), tmp_path / "model.bin")
-    ganzoo.convert(tmp_path / "model.bin", to=tmp_path / "m", pictures=False)  # type: ignore[operator]
+    ganzoo.convert(tmp_path / "model.bin", to=tmp_path / "m", pictures=False)
     game = ganzoo.load(tmp_path / "m")
     assert game.shape == (3, size, size) and game.arguments["attention_after"] == [4]
     images = game.sample(1, truncation=0.4)

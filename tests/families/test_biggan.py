@@ -93,6 +93,7 @@ def test_orthogonality_is_eq_3() -> None:
     assert value.item() == pytest.approx(wanted.item(), rel=1e-4)
     value.backward()
     for module, gradient in layers:
+        assert module.weight.grad is not None
         assert torch.allclose(module.weight.grad.flatten(1), gradient, atol=1e-4)
     assert game.generator.shared.weight.grad is None, "tables of classes are left alone"
 
@@ -136,6 +137,8 @@ def test_the_papers_variants_learn_and_sample(arguments: dict[str, Any]) -> None
 def test_bottlenecks_drop_and_append_feature_maps() -> None:
     """With the last convolution at 0, a block is its shortcut."""
     norm: Any = lambda width: torch.nn.Identity()  # noqa: E731
+    up: Any
+    down: Any
     up, down = GeneratorBlock(4, 2, norm, True), CriticBlock(2, 5, True, False, True, False, True)
     x = torch.randn(2, 4, 6, 6)
     for block in (up, down):
@@ -177,6 +180,7 @@ def test_standing_statistics_are_the_means_over_batches() -> None:
     game: Any = tiny("biggan", statistics=2)
     for layer in game.generator.modules():
         if isinstance(layer, Norm):
+            assert layer.running_mean is not None
             layer.running_mean.fill_(7.0)  # what was there before counts for nothing
     seen: list[torch.Tensor] = []
     norm = game.generator.stages[0].blocks[0].norms[0].norm  # the first, whose input no other statistics change
@@ -191,7 +195,8 @@ def test_standing_statistics_are_the_means_over_batches() -> None:
         ((norm.means[1], norm.variances[1]), seen[3:6]),
         ((norm.running_mean, norm.running_var), seen[6:]),
     ):
-        for value, of in zip(found, (torch.mean, torch.var), strict=True):
+        averages: tuple[Any, Any] = (torch.mean, torch.var)
+        for value, of in zip(found, averages, strict=True):
             assert torch.allclose(value, torch.stack([of(x, (0, 2, 3)) for x in batches]).mean(0), atol=1e-5)
     assert norm.momentum == 0.1 and norm.training
 
@@ -213,7 +218,7 @@ def test_a_model_is_settled_when_it_is_saved_and_not_in_between(
     fit(game, 1)
     write_model(game, tmp_path / "model", {})
     assert calls == [2, 2]
-    ganzoo.load(tmp_path / "model").settle()  # type: ignore[operator]
+    ganzoo.load(tmp_path / "model").settle()
     assert calls == [2, 2], "what is loaded stays what it is"
 
 
