@@ -387,11 +387,10 @@ def _discriminator(contents: Contents, converted: Converted, names: _Names, line
         deep, size = make.is_deep(stages[0][0]), 4 << (len(arguments["widths"]) - 1)
         last = names.convs[3 if deep else 1]
         widths = [make.width(f"{stage[0]}.{last}", 0) for stage in stages]
-        stem, channels = ("input_conv", "conv2d0")[names is _STUDIOGAN], 0
         if deep != (arguments["depth"] > 0) or (deep and len(stages[0]) != arguments["depth"]):
             raise ledger.error(f"has stages of {len(stages[0])} blocks{' of four' * deep}, unlike the generator")
         if deep:
-            inner, channels = make.layer(stem, "stem", (-1, -1, 3, 3)).shape[:2]
+            inner, channels = make.layer("input_conv", "stem", (-1, -1, 3, 3)).shape[:2]
             widths = [inner, *widths]
             halvings = 2 if size == 32 else len(stages)
         else:
