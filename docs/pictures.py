@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
+from sklearn.datasets import load_sample_image
 
 import ganzoo
 from ganzoo.data.batch import to_float
@@ -39,6 +42,15 @@ def packages() -> None:
     save_grid(ganzoo.load("dcgan-digiface-64").sample(16, seed=0), HERE / "dcgan-digiface-64.png", columns=8)
     eyes = ganzoo.load("dcgan-omniart-eyes-128").sample(16, seed=0, labels=[i % 8 for i in range(16)])
     save_grid(eyes[..., ::2, ::2], HERE / "dcgan-omniart-eyes-128.png", columns=8)
+    photos = torch.stack([photo(name) for name in ("china.jpg", "flower.jpg")])
+    vintage = ganzoo.load("cyclegan-vintagify").translate(photos)
+    save_grid(torch.cat([photos, vintage]), HERE / "cyclegan-vintagify.png", columns=2)
+
+
+def photo(name: str) -> torch.Tensor:
+    """A photograph that scikit-learn carries, at 288x192 pixels."""
+    picture = Image.fromarray(load_sample_image(name)).resize((288, 192), Image.Resampling.LANCZOS)
+    return to_float(torch.from_numpy(np.array(picture)).permute(2, 0, 1))
 
 
 def augmentation() -> None:
