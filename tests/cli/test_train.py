@@ -247,7 +247,7 @@ def test_data_that_do_not_suit_a_translation(tmp_path: Path, capsys: pytest.Capt
     with installed(tmp_path / "families", "toytranslation", TRANSLATION):
         path = write(tmp_path, **TRAINED_ON_TWO)
         text = said(capsys, path, status=1)
-        assert "ToyTranslation translates, and digits has one domain; give data with two: Pairs, Unpaired or" in text
+        assert "ToyTranslation learns two domains, and digits has one; give data with two: Pairs, Unpaired" in text
         emoji = {"class_path": "EmojiPairs", "init_args": {"root": root, "size": 16}}
         path = write(tmp_path, **TRAINED_ON_TWO, data=emoji)
         assert "the data's images are (3, 16, 16) and ToyTranslation expects (3, 8, 8)" in said(capsys, path)

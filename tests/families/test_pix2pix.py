@@ -52,7 +52,7 @@ def test_the_losses(weight: float) -> None:
 
 def test_data_of_one_domain_are_refused() -> None:
     made = game()
-    with pytest.raises(BadData, match="Pix2Pix translates, and the data have one domain"):
+    with pytest.raises(BadData, match="Pix2Pix learns two domains, and the data have one"):
         made.generator_loss(batch(made)._replace(targets=None))
 
 

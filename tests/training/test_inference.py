@@ -79,5 +79,5 @@ def test_batches_without_what_a_family_learns_from() -> None:
     assert game.labels_of(batch) is batch.labels and game.targets_of(batch) is batch.targets
     with pytest.raises(BadData, match="Toy learns from labels, and the data have none"):
         game.labels_of(Batch(batch.images))
-    with pytest.raises(BadData, match="Toy translates, and the data have one domain; give Pairs, Unpaired or Emoji"):
+    with pytest.raises(BadData, match="Toy learns two domains, and the data have one; give Pairs, Unpaired, Emoji"):
         game.targets_of(Batch(batch.images))

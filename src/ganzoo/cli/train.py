@@ -456,9 +456,9 @@ def _check_data(recipe: Path, game: Game, images: Images) -> None:
     """
     title = type(game).__name__
     made, given = tuple(game.shape), tuple(images.shape)
-    if game.directions and images.targets is None:
-        sources = "Pairs, Unpaired or EmojiPairs"
-        raise BadData(f"{recipe}: {title} translates, and {images.name} has one domain; give data with two: {sources}")
+    if (game.directions or game.domains > 1) and images.targets is None:
+        sources = "Pairs, Unpaired, EmojiPairs or DigitEdges"
+        raise BadData(f"{recipe}: {title} learns two domains, and {images.name} has one; give data with two: {sources}")
     if game.only_translates and images.targets is not None:
         pairs = [("images", given, tuple(game.source_shape)), ("targets", images.targets.shape[1:], made)]
         for what, found, wanted in pairs:

@@ -67,8 +67,9 @@ class DigitEdges(Data):
     """Digits and, unpaired, edge pictures of other digits: the two domains of CoGAN's first experiment.
 
     Digits are enlarged (bicubic) up to a black margin of one pixel. An edge picture is the difference of the digit
-    dilated by a 3x3 square and the digit itself, as in the authors' code. In training, edges come from one half of each class
-    (`targets`) and digits from the other (`values`), so that no digit stands in both; `test` and `all` hold pairs.
+    dilated by a 3x3 square and the digit itself, as in the authors' code. In training, edges come from one half of each
+    class (`targets`) and digits from the other (`values`), so that no digit stands in both; `test` and `all` hold
+    pairs.
 
     Args:
         size: the pixels of a side, margin included.

@@ -10,7 +10,6 @@ the autoencoder's error L(v) = mean |v - D(v)| the distributions of errors are m
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -108,7 +107,7 @@ class BEGAN(Game):
         betas: Adam's decay rates.
     """
 
-    inference: ClassVar[tuple[str, ...]] = ("generator", "equilibrium")
+    inference = ("generator", "equilibrium")
 
     def __init__(
         self,

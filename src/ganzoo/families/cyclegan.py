@@ -115,7 +115,7 @@ class CycleGAN(Game):
         self.discriminator.check(size)
         both = directions == "both"
         self.directions = ("a2b", "b2a") if both else ("a2b",)
-        self.inference = ("generator", "inverse") if both else ("generator",)  # type: ignore[misc]
+        self.inference = ("generator", "inverse") if both else ("generator",)
         self.together = normalization != "batch"
         self.pools = {"y": ImagePool(pool), "x": ImagePool(pool)}
         self.fakes: list[tuple[Tensor, Tensor]] = []

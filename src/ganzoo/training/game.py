@@ -62,6 +62,7 @@ class Game(L.LightningModule, ABC):
         shape: `(C, H, W)` of an image that the model makes, or `(d,)` of a point.
         source_shape: of an image that a translation starts from; `shape` unless a family sets it.
         directions: the names of the translations that a family can do, its first by default; none for most families.
+        domains: how many pictures one latent gives, one in each domain; 1 for most families.
         stride: sides of images to be translated are padded to its multiples.
         classes: number of classes of a conditional family; None otherwise.
         latent: length of z; 0 where a family translates and draws nothing of its own.
@@ -69,7 +70,7 @@ class Game(L.LightningModule, ABC):
         card, provenance: what a loaded model is and where it came from; None for a fresh one.
     """
 
-    inference: ClassVar[tuple[str, ...]] = ("generator",)  # modules that `sample`, `translate` or `encode` need
+    inference: tuple[str, ...] = ("generator",)  # modules that `sample`, `translate` or `encode` need
     averages: ClassVar[tuple[str, ...]] = ("generator",)  # modules that have a moving average, when there is one
     average_half_life: ClassVar[float | None] = None  # in images, where the paper has a moving average
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
@@ -80,6 +81,7 @@ class Game(L.LightningModule, ABC):
     shape: tuple[int, ...]
     latent: int
     directions: tuple[str, ...] = ()
+    domains: int = 1
     stride: int = 1
     classes: int | None = None
     arguments: dict[str, Any]
@@ -237,9 +239,8 @@ class Game(L.LightningModule, ABC):
             BadData: if the data have none.
         """
         if batch.targets is None:
-            raise BadData(
-                f"{type(self).__name__} translates, and the data have one domain; give Pairs, Unpaired or EmojiPairs"
-            )
+            sources = "Pairs, Unpaired, EmojiPairs or DigitEdges"
+            raise BadData(f"{type(self).__name__} learns two domains, and the data have one; give {sources}")
         return batch.targets
 
     def record(self, **values: Tensor) -> None:
