@@ -21,12 +21,16 @@ def parser() -> ArgumentParser:
         epilog="examples:\n  ganzoo push runs/my-run/last me/my-gan --license apache-2.0\n"
         "  ganzoo push dcgan-digits me/dcgan-digits --license apache-2.0 --tag v1 --private\n"
         "  ganzoo push runs/my-run/last me/my-gan --license mit --dry-run\n"
-        "  ganzoo push --shipped my-org --license apache-2.0 --tag v0.1.0",
+        "  ganzoo push --shipped my-org --tag v0.1.0",
     )
     made.add_argument("model", type=str, nargs="?", help="a name, hf://org/repo[@revision], or a folder")
     made.add_argument("repo", type=str, nargs="?", help="org/name on the Hub; made when it does not exist")
     made.add_argument("--shipped", type=str, metavar="ORG", help="push every shipped model to ORG/<its name> instead")
-    made.add_argument("--license", type=str, help="of the weights, such as apache-2.0; always to be given")
+    made.add_argument(
+        "--license",
+        type=str,
+        help="of the weights, such as apache-2.0; always to be given, but for shipped models, which have their own",
+    )
     made.add_argument("--private", action="store_true", help="make a new repository private")
     made.add_argument("--tag", type=str, help="a new name for the commit, such as v1")
     made.add_argument("--message", type=str, help="of the commit")
@@ -41,15 +45,15 @@ def run(arguments: Any) -> int:
 
     if (arguments.shipped is None) != (arguments.model is not None and arguments.repo is not None):
         raise BadArgument("give a model and a repository, or --shipped ORG; `ganzoo push --help` shows examples")
-    pairs = [(arguments.model, arguments.repo)]
+    pushes = [(arguments.model, arguments.repo, arguments.license)]
     if arguments.shipped is not None:
-        shipped = [entry["name"] for entry in api.models() if entry["status"] == "shipped"]
-        pairs = [(name, f"{arguments.shipped}/{name}") for name in shipped]
-    for model, repo in pairs:
+        shipped = [entry for entry in api.models() if entry["status"] == "shipped"]
+        pushes = [(e["name"], f"{arguments.shipped}/{e['name']}", arguments.license or e["license"]) for e in shipped]
+    for model, repo, licence in pushes:
         done = api.push(
             model,
             repo,
-            license=arguments.license,
+            license=licence,
             private=arguments.private,
             tag=arguments.tag,
             message=arguments.message,
