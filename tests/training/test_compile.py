@@ -55,7 +55,13 @@ def losses_of(game: Game, steps: int) -> list[tuple[str, float]]:
     return found
 
 
-@pytest.mark.parametrize("name", families())
+# Tracing their networks takes ten seconds and more a family; others with the same layers stay
+LONG = {"began", "biggan", "cgan_pd", "sagan", "stylegan", "stylegan3"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.nightly] if name in LONG else []) for name in families()]
+)
 def test_a_compiled_run_is_the_run(name: str) -> None:
     # Second derivatives included, which torch.compile cannot do: WGAN-GP's penalty, the unrolled GAN's steps ahead
     plain, compiled = tiny(name), tiny(name)
