@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ganzoo import cli
-from ganzoo.data import emoji
+from ganzoo.data import emoji, mnist
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str,
         return tmp_path if folder is None else Path(folder)
 
     monkeypatch.setattr(emoji, "prepare", prepare)
+    monkeypatch.setattr(mnist, "prepare", partial(prepare, "mnist"))
     return asked
 
 
@@ -37,13 +39,22 @@ def test_both_styles_or_one(
     assert capsys.readouterr().out == f"{tmp_path / 'a'}\n"
 
 
+def test_a_data_set_without_styles(
+    prepared: list[tuple[str, str | None]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["data", "mnist"]) == 0 and cli.main(["data", "mnist", "--out", str(tmp_path / "a")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}\n{tmp_path / 'a'}\n"
+    assert prepared == [("mnist", None), ("mnist", str(tmp_path / "a"))]
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         ([], "name is missing; `ganzoo data --help` shows examples"),
-        (["emojis"], "there is no data set 'emojis' to prepare; there is emoji"),
+        (["emojis"], "there is no data set 'emojis' to prepare; there are emoji and mnist"),
         (["emoji", "--style", "apple"],
          "--style is apple; google or twitter is expected; `ganzoo data --help` shows examples"),
+        (["mnist", "--style", "google"], "--style is google; mnist has no styles, only emoji have"),
         (["emoji", "--styel", "google"],
          "there is no option --styel; did you mean --style?; `ganzoo data --help` shows examples"),
     ],

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import json
 import os
-import sys
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -16,18 +14,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import npm_program
 import numpy as np
 import pytest
 from emoji_files import FILES, prepared
+from npm_program import Members
 from PIL import Image
 from safetensors.numpy import save
 
 from ganzoo.data import emoji
 from ganzoo.data.emoji import STYLES, Emoji, EmojiPairs, base_of, prepare
+from ganzoo.data.npm import integrity
 from ganzoo.types import BadArgument, BadData
 
 TONES = ("1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF")
-Members = dict[str, bytes | tarfile.TarInfo]
 
 
 def form(code: str, **more: Any) -> dict[str, Any]:
@@ -75,46 +75,23 @@ def members(style: str, entries: list[dict[str, Any]]) -> Members:
     return found
 
 
-class Npm:
-    """A program named npm that hands out packages made here, and the sums that they are to have."""
+class Npm(npm_program.Npm):
+    """Hands out packages of emoji, and lets their sums be those that are expected."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder, self.monkeypatch = folder, monkeypatch
-        (folder / "bin").mkdir()
-        self.program(
-            "here = sys.argv[sys.argv.index('--pack-destination') + 1]\n"
-            f"name = sys.argv[-1].replace('@', '-') + '.tgz'\nshutil.copy({str(folder)!r} + '/' + name, here)\n"
-        )
-        monkeypatch.setenv("PATH", str(folder / "bin"))
-
-    def program(self, text: str) -> None:
-        path = self.folder / "bin" / "npm"
-        path.write_text(f"#!{sys.executable}\nimport shutil, sys\n{text}")
-        path.chmod(0o755)
-
-    def pack(self, style: str, contents: Members, trusted: bool = True) -> Path:
-        path = self.folder / f"{STYLES[style].package.replace('@', '-')}.tgz"
-        with tarfile.open(path, "w:gz", compresslevel=1) as package:
-            for name, content in contents.items():
-                if isinstance(content, tarfile.TarInfo):
-                    package.addfile(content)
-                    continue
-                info = tarfile.TarInfo(name)
-                info.size = len(content)
-                package.addfile(info, io.BytesIO(content))
+    def of(self, style: str, contents: Members, trusted: bool = True) -> Path:
+        path, _ = self.pack(STYLES[style].package, contents)
         if trusted:
             self.trust(style, path)
         return path
 
     def trust(self, style: str, path: Path) -> None:
-        digest = "sha512-" + base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
-        self.monkeypatch.setitem(emoji.STYLES, style, replace(STYLES[style], integrity=digest))
+        self.monkeypatch.setitem(emoji.STYLES, style, replace(STYLES[style], integrity=integrity(path)))
 
 
 @cache
 def packed(style: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
-        return Npm(Path(folder), monkeypatch).pack(style, members(style, listing())).read_bytes()
+        return Npm(Path(folder), monkeypatch).of(style, members(style, listing())).read_bytes()
 
 
 @pytest.fixture
@@ -126,7 +103,7 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Npm:
 @pytest.fixture
 def whole(npm: Npm) -> Npm:
     for style in STYLES:
-        path = npm.pack(style, {})
+        path = npm.of(style, {})
         path.write_bytes(packed(style))
         npm.trust(style, path)
     return npm
@@ -265,28 +242,8 @@ def test_a_tenth_of_the_bases_is_for_testing() -> None:
 # ---------------------------------------------------------------------------------------------- as it should not be
 
 
-def test_without_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert "npm is not on this machine" in refused(lambda: prepare("google", tmp_path))
-
-
-def test_npm_that_fails(npm: Npm, tmp_path: Path) -> None:
-    npm.program(
-        "sys.stderr.write('npm warn Unknown user config\\nnpm error code E404\\nnpm error 404 Not Found - GET x\\n"
-        "npm error A complete log of this run can be found in: y')\nsys.exit(1)"
-    )
-    assert "could not fetch emoji-datasource-google@16.0.0 (404 Not Found - GET x)" in refused(
-        lambda: prepare("google")
-    )
-    npm.program("sys.exit(3)")
-    assert "(exit status 3)" in refused(lambda: prepare("google"))
-    npm.program("")
-    assert "(exit status 0)" in refused(lambda: prepare("google")), "it brought nothing"
-    assert not list((tmp_path / "cache" / "data" / "emoji").iterdir()), "nothing is left over"
-
-
 def test_another_package_is_not_read(npm: Npm, tmp_path: Path) -> None:
-    npm.pack("google", {"package/emoji.json": b"[]"}, trusted=False)
+    npm.of("google", {"package/emoji.json": b"[]"}, trusted=False)
     text = refused(lambda: prepare("google"))
     assert "not sha512-ZRexfzs7MVoLnmzZ...; nothing was read" in text
     assert not list((tmp_path / "cache" / "data" / "emoji").iterdir())
@@ -307,7 +264,7 @@ def test_links_and_paths_that_lead_out_are_passed_over(npm: Npm, tmp_path: Path)
         str(outside): b"overwritten",
         "package/img/google/64/../../../../../outside.txt": b"overwritten",
     }
-    npm.pack("google", hostile | contents)
+    npm.of("google", hostile | contents)
     prepare("google")
     assert outside.read_text() == "untouched" and len(Emoji().open("all")) == 70
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix != ".tgz") == ["bin", "cache", "outside.txt"]
@@ -317,7 +274,7 @@ def test_a_picture_that_is_a_link_is_missing(npm: Npm) -> None:
     contents = members("google", listing())
     link = tarfile.TarInfo("package/img/google/64/1f600.png")
     link.type, link.linkname = tarfile.LNKTYPE, "package/img/google/64/1f601.png"
-    npm.pack("google", contents | {link.name: link})
+    npm.of("google", contents | {link.name: link})
     assert "1f600.png: is no picture of an emoji" in refused(lambda: prepare("google"))
 
 
@@ -338,13 +295,13 @@ def test_a_picture_that_is_a_link_is_missing(npm: Npm) -> None:
     ],
 )
 def test_damaged_packages(change: Members, complaint: str, npm: Npm, tmp_path: Path) -> None:
-    npm.pack("google", members("google", listing()[-3:]) | change)
+    npm.of("google", members("google", listing()[-3:]) | change)
     assert complaint in refused(lambda: prepare("google"))
     assert not list((tmp_path / "cache" / "data" / "emoji").iterdir()), "nothing is written"
 
 
 def test_truncated_packages(npm: Npm) -> None:
-    path = npm.pack("google", members("google", listing()[-3:]))
+    path = npm.of("google", members("google", listing()[-3:]))
     content = path.read_bytes()
     for length in (0, 10, len(content) // 2, len(content) * 3 // 4):
         path.write_bytes(content[:length])

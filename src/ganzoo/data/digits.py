@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from ganzoo.data.batch import Data, Images, pad_to
+from ganzoo.data.mnist import MNIST10K
 from ganzoo.data.partly_labelled import partly_labelled
 from ganzoo.types import BadArgument, Batch
 
@@ -66,31 +68,44 @@ class Digits(Data):
 class DigitEdges(Data):
     """Digits and, unpaired, edge pictures of other digits: the two domains of CoGAN's first experiment.
 
-    Digits are enlarged (bicubic) up to a black margin of one pixel. An edge picture is the difference of the digit
-    dilated by a 3x3 square and the digit itself, as in the authors' code. In training, edges come from one half of each
-    class (`targets`) and digits from the other (`values`), so that no digit stands in both; `test` and `all` hold
-    pairs.
+    An edge picture is the difference of the digit dilated by a 3x3 square and the digit itself, as in the authors'
+    code. In training, edges come from one half of each class (`targets`) and digits from the other (`values`), so that
+    no digit stands in both; `test` and `all` hold pairs.
 
     Args:
-        size: the pixels of a side, margin included.
+        digits: `mnist10k` for MNIST's, as in the paper (run `ganzoo data mnist` first); `digits` for the small ones
+            that are always there, enlarged (bicubic) up to a black margin of one pixel.
+        size: the pixels of a side: 28 or more for MNIST's, which are padded; 10 or more for the small ones.
+        root: of MNIST's digits: see `MNIST10K`.
         batch_size: samples of each domain per process and batch.
         flip: whether to mirror samples at random; digits are not symmetric, so this is rarely wanted.
         workers: processes that gather batches ahead of training.
 
     Raises:
-        BadArgument: if `size` is below 10, which is too small for the digits.
+        BadArgument: for other digits, or if `size` is too small for them.
     """
 
-    def __init__(self, size: int = 16, batch_size: int = 64, flip: bool = False, workers: int = 0) -> None:
+    def __init__(
+        self,
+        digits: Literal["mnist10k", "digits"] = "digits",
+        size: int = 28,
+        root: str | None = None,
+        batch_size: int = 64,
+        flip: bool = False,
+        workers: int = 0,
+    ) -> None:
         super().__init__(batch_size, flip, workers)
+        if digits not in ("mnist10k", "digits"):
+            raise BadArgument(f"digits={digits!r}: give mnist10k or digits.")
         if size < 10:
             raise BadArgument(f"size={size}: the digits have 8 pixels and get a margin; give 10 or more.")
         self.size = size
+        self.mnist = MNIST10K(size, root) if digits == "mnist10k" else None
 
     def read(self, split: str) -> Images:
         """Reads a split: digits with their labels, and edges as targets."""
         digits = self.domain(split, 0)
-        labels, targets = digits.labels, self.domain(split, 1).values
+        labels, targets = digits.labels, edges(digits.values)
         assert labels is not None
         values = digits.values
         if split == "train":
@@ -98,10 +113,11 @@ class DigitEdges(Data):
             first[np.argsort(labels, kind="stable")[::2]] = True  # sorted by class, so each gives half
             values, labels, targets = values[first], labels[first], targets[~first]
         names = {"classes": digits.classes, "split": split, "licence": digits.licence}
-        return Images("digit-edges", values, labels, targets=targets, paired=split != "train", **names)  # type: ignore[arg-type]
+        name = "digit-edges" if self.mnist is None else "mnist10k-edges"
+        return Images(name, values, labels, targets=targets, paired=split != "train", **names)  # type: ignore[arg-type]
 
     def domain(self, split: str, domain: int) -> Images:
-        """All pictures of one domain with their labels, in the order of `Digits`: what a classifier is trained on.
+        """All pictures of one domain with their labels: what a classifier is trained on.
 
         Args:
             split: `train`, `test` or `all`.
@@ -109,18 +125,24 @@ class DigitEdges(Data):
 
         Raises:
             BadArgument: for another domain or split.
+            BadData: if MNIST's digits were not fetched.
         """
         if domain not in (0, 1):
             raise BadArgument(f"domain={domain}: give 0 for digits or 1 for edges.")
+        found = self._enlarged(split) if self.mnist is None else self.mnist.open(split)
+        name = ("digits", "edges")[domain] + f"-{self.size}"
+        if self.mnist is not None:
+            name = f"mnist10k-{name}"
+        return replace(found, name=name, values=edges(found.values) if domain else found.values)
+
+    def _enlarged(self, split: str) -> Images:
+        """The small digits at this size."""
         digits = Digits().open(split)
         inner = self.size - 2
         values = np.empty((len(digits), 1, inner, inner), np.uint8)
         for k, digit in enumerate(digits.values[:, 0]):
             values[k, 0] = np.asarray(Image.fromarray(digit).resize((inner, inner), Image.Resampling.BICUBIC))
-        values = pad_to(values, self.size)
-        name = ("digits", "edges")[domain] + f"-{self.size}"
-        shown = edges(values) if domain else values
-        return Images(name, shown, digits.labels, digits.classes, split, digits.licence)
+        return replace(digits, values=pad_to(values, self.size))
 
 
 def edges(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

