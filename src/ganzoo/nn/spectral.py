@@ -48,16 +48,23 @@ class Normalized(nn.Module):
 
     A layer's forward pass in training mode moves `u` and `v`, and twice within one loss moves them twice: give a critic
     the real and the generated samples in one call where nothing else depends on the batch.
+
+    Args:
+        *args: of the layer in torch that follows among the bases.
+        eps: norms within the power method count as at least this.
+        iterations: steps of the power method a forward pass.
+        refine: evaluation takes the steps too, without keeping them, as in BigGAN's code.
+        **kwargs: of the layer in torch, as well.
     """
 
     weight: Tensor
     u: Tensor
     v: Tensor
-    eps: float
-    iterations: int
-    refine: bool
 
-    def _begin(self, eps: float, iterations: int, refine: bool) -> None:
+    def __init__(
+        self, *args: Any, eps: float = 1e-12, iterations: int = 1, refine: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
         self.eps, self.iterations, self.refine = eps, iterations, refine
         u, v = power_iteration(self.weight, torch.randn(self.weight.shape[0], device=self.weight.device), eps)
         self.register_buffer("u", u)
@@ -85,19 +92,8 @@ class Normalized(nn.Module):
 class Conv2d(Normalized, nn.Conv2d):
     """A convolution whose weight `(outputs, inputs * kernel)` has spectral norm 1.
 
-    Args:
-        *args: as of `torch.nn.Conv2d`.
-        eps: norms within the power method count as at least this.
-        iterations: steps of the power method a forward pass.
-        refine: evaluation takes the steps too, without keeping them, as in BigGAN's code.
-        **kwargs: as of `torch.nn.Conv2d`.
+    The arguments are `torch.nn.Conv2d`'s and those of `Normalized`.
     """
-
-    def __init__(
-        self, *args: Any, eps: float = 1e-12, iterations: int = 1, refine: bool = False, **kwargs: Any
-    ) -> None:
-        nn.Conv2d.__init__(self, *args, **kwargs)
-        self._begin(eps, iterations, refine)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, in_channels, H, W)` to `(N, out_channels, H', W')`."""
@@ -108,19 +104,8 @@ class Conv2d(Normalized, nn.Conv2d):
 class Linear(Normalized, nn.Linear):
     """A linear map whose weight `(outputs, inputs)` has spectral norm 1.
 
-    Args:
-        *args: as of `torch.nn.Linear`.
-        eps: norms within the power method count as at least this.
-        iterations: steps of the power method a forward pass.
-        refine: evaluation takes the steps too, without keeping them, as in BigGAN's code.
-        **kwargs: as of `torch.nn.Linear`.
+    The arguments are `torch.nn.Linear`'s and those of `Normalized`.
     """
-
-    def __init__(
-        self, *args: Any, eps: float = 1e-12, iterations: int = 1, refine: bool = False, **kwargs: Any
-    ) -> None:
-        nn.Linear.__init__(self, *args, **kwargs)
-        self._begin(eps, iterations, refine)
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps `(N, in_features)` to `(N, out_features)`."""
@@ -130,19 +115,8 @@ class Linear(Normalized, nn.Linear):
 class Embedding(Normalized, nn.Embedding):
     """A table of vectors `(classes, length)` that has spectral norm 1 as a matrix.
 
-    Args:
-        *args: as of `torch.nn.Embedding`.
-        eps: norms within the power method count as at least this.
-        iterations: steps of the power method a forward pass.
-        refine: evaluation takes the steps too, without keeping them, as in BigGAN's code.
-        **kwargs: as of `torch.nn.Embedding`.
+    The arguments are `torch.nn.Embedding`'s and those of `Normalized`.
     """
-
-    def __init__(
-        self, *args: Any, eps: float = 1e-12, iterations: int = 1, refine: bool = False, **kwargs: Any
-    ) -> None:
-        nn.Embedding.__init__(self, *args, **kwargs)
-        self._begin(eps, iterations, refine)
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps class indices `(N,)` to vectors `(N, length)`."""
