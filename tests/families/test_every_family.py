@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 import json
 import re
@@ -23,6 +24,7 @@ import ganzoo
 from ganzoo import api
 from ganzoo.cli import main
 from ganzoo.cli.train import Session
+from ganzoo.data import mnist
 from ganzoo.data.batch import to_uint8
 from ganzoo.training.engine import Absent, Engine
 from ganzoo.training.game import Game
@@ -367,6 +369,11 @@ def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.
         given += ["--data.init_args.targets", str(_pictures(tmp_path / "others", 12))]
     if re.search(r"class_path: Emoji", text):
         given += ["--data.init_args.root", str(prepared(tmp_path / "emoji"))]
+    if "mnist10k" in text:
+        rows = np.random.RandomState(0).randint(0, 10, (50, 785)).astype(np.uint8)
+        (tmp_path / "mnist10k.bin").write_bytes(rows.tobytes())
+        monkeypatch.setattr(mnist, "_SHA256", hashlib.sha256(rows.tobytes()).hexdigest())
+        given += ["--data.init_args.root", str(tmp_path)]
     if "init_from: stylegan2-ffhq-256" in text:  # which would be fetched: the sizes stand in for it
         monkeypatch.setattr(api, "recipe_of", lambda _: ("StyleGAN2", {"size": 256, "channel_max": 8}))
         monkeypatch.setattr(api, "initialise", lambda game, model: None)
