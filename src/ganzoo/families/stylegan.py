@@ -12,13 +12,11 @@ The networks grow as ProGAN's do. With softplus s and R1 on every batch (appendi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,11 +29,10 @@ from ganzoo.nn.style import label_vectors
 from ganzoo.objectives import losses, penalties
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
+from ganzoo.training.styles import Noise, Styled
 from ganzoo.types import BadArgument, Batch
 from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
 from ganzoo.zoo.registry import register
-
-Noise = Literal["random", "const", "none"]
 
 # Learning rates at high resolutions, over the one below them (the authors' code)
 RATES = {128: 1.5, 256: 2.0, 512: 3.0, 1024: 3.0}
@@ -221,7 +218,7 @@ class Generator(nn.Module):
     year=2019,
     url="https://arxiv.org/abs/1812.04948",
 )
-class StyleGAN(Game):
+class StyleGAN(Styled, Game):
     """Styles from a mapped latent steer every layer by itself, so that coarse and fine aspects come apart.
 
     How far the networks have grown is a function of the images seen. A model that has not grown whole draws at the full
@@ -352,132 +349,3 @@ class StyleGAN(Game):
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are images in the batch."""
         return torch.randn(len(batch.images), self.latent, device=self.device)
-
-    # ---------------------------------------------------------------- pictures
-
-    def map(
-        self,
-        z: Tensor,
-        labels: Tensor | Sequence[int] | int | None = None,
-        *,
-        truncation: float | None = None,
-        truncation_cutoff: int | None = None,
-    ) -> Tensor:
-        """Maps latents to styles by the averaged generator.
-
-        Args:
-            z: `(N, latent)`.
-            labels: class indices `(N,)` or one, or vectors `(N, classes)`, of a conditional model.
-            truncation: psi, the share of the distance from the mean of w that is kept; 1 or None for all of it.
-            truncation_cutoff: layers from this one on are not truncated (8 in the paper); None truncates all.
-
-        Returns:
-            w `(N, layers, style)`.
-
-        Raises:
-            BadArgument: for latents, labels or a truncation that cannot be.
-        """
-        z = torch.as_tensor(z)
-        if z.dim() != 2 or z.shape[1] != self.latent:
-            raise BadArgument(f"z has shape {tuple(z.shape)}; (N, {self.latent}) is expected")
-        self._check_truncation(truncation, truncation_cutoff)
-        given = self._check_labels(labels, len(z))
-        with self.inferring():
-            given = None if given is None else given.to(self.device)
-            return self.averaged.mapping(z.to(self.device), given, truncation, truncation_cutoff)  # type: ignore[no-any-return]
-
-    def synthesize(self, ws: Tensor, *, noise: Noise = "const") -> Tensor:
-        """Makes images of styles by the averaged generator.
-
-        Args:
-            ws: `(N, layers, style)`, as `map` gives them.
-            noise: `random` (from torch's stream), `const` (the same for every image, the network's own) or `none`.
-
-        Returns:
-            Images `(N, C, H, W)` as the network gives them, not clamped.
-
-        Raises:
-            BadArgument: for styles of another shape, or another noise.
-        """
-        _check_noise(noise)
-        with self.inferring():
-            return self.averaged.synthesis(ws.to(self.device), noise)  # type: ignore[no-any-return]
-
-    def render(
-        self,
-        z: Tensor,
-        labels: Tensor | None,
-        rngs: Sequence[np.random.RandomState],
-        *,
-        truncation: float | None = None,
-        truncation_cutoff: int | None = None,
-        noise: Noise = "random",
-    ) -> Tensor:
-        """Makes images of latents; random noise is drawn from each image's stream, layer by layer.
-
-        Args:
-            z: latents `(n, latent)`.
-            labels: class indices `(n,)` or vectors `(n, classes)`, or None.
-            rngs: each image's stream.
-            truncation: psi; 1 or None for none.
-            truncation_cutoff: layers from this one on are not truncated; None truncates all.
-            noise: `random`, `const` (the network's own) or `none`.
-        """
-        self._check_truncation(truncation, truncation_cutoff)
-        _check_noise(noise)
-        given: Noise | list[Tensor] = noise
-        if noise == "random":
-            drawn = [np.stack([rng.randn(1, side, side) for rng in rngs]) for side in self.averaged.synthesis.sizes]
-            given = [torch.from_numpy(each).to(device=z.device, dtype=z.dtype) for each in drawn]
-        options = {"truncation": truncation, "truncation_cutoff": truncation_cutoff, "noise": given}
-        return self.averaged(z, labels, **options)  # type: ignore[no-any-return]
-
-    def mix(
-        self,
-        rows: Sequence[int],
-        columns: Sequence[int],
-        layers: Sequence[int] = range(4),
-        *,
-        labels: Tensor | Sequence[int] | int | None = None,
-        truncation: float | None = None,
-        noise: Noise = "const",
-    ) -> Tensor:
-        """Mixes styles: each column's picture with some layers' styles of each row's (figure 3).
-
-        Args:
-            rows: seeds.
-            columns: seeds.
-            layers: whose styles come from the columns: the first four for pose and shape, the last for colours.
-            labels: one class for all, of a conditional model; None for each seed's own.
-            truncation: psi.
-            noise: as in `synthesize`.
-
-        Returns:
-            Images `(rows, columns, C, H, W)` in [-1, 1].
-
-        Raises:
-            BadArgument: for a layer that there is not.
-        """
-        count = self.averaged.synthesis.count
-        for layer in layers:
-            if not 0 <= layer < count:
-                raise BadArgument(f"layer {layer} is out of range; the layers of w run from 0 to {count - 1}")
-        down, across = (
-            self.map(*self.draw(seeds, labels), truncation=truncation)[:, None] for seeds in (rows, columns)
-        )
-        chosen = torch.tensor([layer in layers for layer in range(count)], device=down.device)[:, None]
-        ws = torch.where(chosen, across.transpose(0, 1), down)
-        images = torch.cat([self.synthesize(row, noise=noise).float().cpu() for row in ws])
-        return self.limit(images).reshape(len(rows), len(columns), *self.shape)
-
-    def _check_truncation(self, truncation: float | None, cutoff: int | None) -> None:
-        if truncation is not None and not (isinstance(truncation, (int, float)) and math.isfinite(truncation)):
-            raise BadArgument(f"truncation is {truncation}; a finite number is expected, such as 0.7, or none")
-        count = self.averaged.synthesis.count
-        if cutoff is not None and not (isinstance(cutoff, int) and 0 <= cutoff <= count):
-            raise BadArgument(f"truncation_cutoff is {cutoff}; a number of layers from 0 to {count} is expected")
-
-
-def _check_noise(noise: str) -> None:
-    if noise not in ("random", "const", "none"):
-        raise BadArgument(f"noise is {noise!r}; random, const or none is expected")

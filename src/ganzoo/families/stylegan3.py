@@ -13,12 +13,9 @@ The penalty is taken every 16 batches only; neither path lengths nor mixed style
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -30,11 +27,10 @@ from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import ADA, diff_augment
 from ganzoo.training.engine import Player
 from ganzoo.training.game import Game
-from ganzoo.types import BadArgument, Batch
+from ganzoo.training.styles import Styled
+from ganzoo.types import Batch
 from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
 from ganzoo.zoo.registry import register
-
-Noise = Literal["random", "const", "none"]
 
 
 class Generator(nn.Module):
@@ -71,7 +67,7 @@ class Generator(nn.Module):
             Images `(N, C, H, W)`.
         """
         ws = self.mapping(z, labels, truncation, truncation_cutoff, track=track > 0)
-        return self.synthesis(ws, track)  # type: ignore[no-any-return]
+        return self.synthesis(ws, track=track)  # type: ignore[no-any-return]
 
 
 @register(
@@ -79,7 +75,7 @@ class Generator(nn.Module):
     year=2021,
     url="https://arxiv.org/abs/2106.12423",
 )
-class StyleGAN3(Game):
+class StyleGAN3(Styled, Game):
     """Without aliasing, a generator's details move with its objects: nothing is tied to the pixel grid.
 
     What is none by default follows from the configuration. The weight gamma depends on the data most of all: the
@@ -296,86 +292,3 @@ class StyleGAN3(Game):
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are images in the batch."""
         return torch.randn(len(batch.images), self.latent, device=self.device)
-
-    # ---------------------------------------------------------------- pictures
-
-    def map(
-        self,
-        z: Tensor,
-        labels: Tensor | Sequence[int] | int | None = None,
-        *,
-        truncation: float | None = None,
-        truncation_cutoff: int | None = None,
-    ) -> Tensor:
-        """Maps latents to styles by the averaged generator.
-
-        Args:
-            z: `(N, latent)`.
-            labels: class indices `(N,)` or one, or vectors `(N, classes)`, of a conditional model.
-            truncation: psi, the share of the distance from the mean of w that is kept; 1 or None for all of it.
-            truncation_cutoff: layers from this one on are not truncated; None truncates all.
-
-        Returns:
-            w `(N, layers, style)`, the first of which places the picture.
-
-        Raises:
-            BadArgument: for latents, labels or a truncation that cannot be.
-        """
-        z = torch.as_tensor(z)
-        if z.dim() != 2 or z.shape[1] != self.latent:
-            raise BadArgument(f"z has shape {tuple(z.shape)}; (N, {self.latent}) is expected")
-        self._check(truncation, truncation_cutoff)
-        given = self._check_labels(labels, len(z))
-        with self.inferring():
-            given = None if given is None else given.to(self.device)
-            return self.averaged.mapping(z.to(self.device), given, truncation, truncation_cutoff)  # type: ignore[no-any-return]
-
-    def synthesize(self, ws: Tensor, *, noise: Noise = "const") -> Tensor:
-        """Makes images of styles by the averaged generator, as `generator.synthesis.input.transform` places them.
-
-        Args:
-            ws: `(N, layers, style)`, as `map` gives them.
-            noise: as in StyleGAN2, without effect: this generator has no noise inputs.
-
-        Returns:
-            Images `(N, C, H, W)` as the network gives them, not clamped.
-
-        Raises:
-            BadArgument: for styles of another shape, or another noise.
-        """
-        self._check(noise=noise)
-        with self.inferring():
-            return self.averaged.synthesis(ws.to(self.device))  # type: ignore[no-any-return]
-
-    def render(
-        self,
-        z: Tensor,
-        labels: Tensor | None,
-        rngs: Sequence[np.random.RandomState],
-        *,
-        truncation: float | None = None,
-        truncation_cutoff: int | None = None,
-        noise: Noise = "random",
-    ) -> Tensor:
-        """Makes images of latents.
-
-        Args:
-            z: latents `(n, latent)`.
-            labels: class indices `(n,)` or vectors `(n, classes)`, or None.
-            rngs: each image's stream, of which nothing more is drawn.
-            truncation: psi; 1 or None for none.
-            truncation_cutoff: layers from this one on are not truncated; None truncates all.
-            noise: `random`, `const` or `none`, without effect: this generator has no noise inputs.
-        """
-        self._check(truncation, truncation_cutoff, noise)
-        images = self.averaged(z, labels, truncation=truncation, truncation_cutoff=truncation_cutoff)
-        return images  # type: ignore[no-any-return]
-
-    def _check(self, truncation: float | None = None, cutoff: int | None = None, noise: str = "none") -> None:
-        if truncation is not None and not (isinstance(truncation, (int, float)) and math.isfinite(truncation)):
-            raise BadArgument(f"truncation is {truncation}; a finite number is expected, such as 0.7, or none")
-        count = self.averaged.synthesis.count
-        if cutoff is not None and not (isinstance(cutoff, int) and 0 <= cutoff <= count):
-            raise BadArgument(f"truncation_cutoff is {cutoff}; a number of layers from 0 to {count} is expected")
-        if noise not in ("random", "const", "none"):
-            raise BadArgument(f"noise is {noise!r}; random, const or none is expected")

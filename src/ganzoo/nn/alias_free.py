@@ -644,7 +644,7 @@ class SynthesisLayer(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """The synthesis network (figure 4b): Fourier features, layers, and ToRGB.
+    """The synthesis network (figure 4b): Fourier features, layers, and ToRGB. It has no noise inputs (section 3.1).
 
     Args:
         style: length of w.
@@ -653,6 +653,8 @@ class Synthesis(nn.Module):
         scale: on the image.
         **layer: the other arguments of every `SynthesisLayer`.
     """
+
+    sizes: tuple[int, ...] = ()  # of noise inputs
 
     def __init__(self, style: int, signals: list[Signal], critical: int, scale: float = 0.25, **layer: Any) -> None:
         super().__init__()
@@ -664,11 +666,12 @@ class Synthesis(nn.Module):
             for i, signal in enumerate(signals)
         )
 
-    def forward(self, ws: Tensor, track: float = 0.0) -> Tensor:
+    def forward(self, ws: Tensor, noise: object = None, *, track: float = 0.0) -> Tensor:
         """Maps w `(N, count, style)`, one for the input and one for each layer, to images `(N, C, size, size)`.
 
         Args:
             ws: latents.
+            noise: without effect; other style-based generators take it.
             track: the weight of this batch in the running magnitudes of the layers' inputs.
 
         Raises:
