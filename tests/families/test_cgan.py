@@ -81,9 +81,17 @@ def test_the_schedules() -> None:
     assert isinstance(adam, torch.optim.Adam)
 
 
-def test_pixels_fill_the_range_and_z_the_unit_cube() -> None:
+def test_pixels_fill_the_range_and_z_has_variance_1() -> None:
     game: Any = tiny("cgan", latent=50)
     game.generator.pixels.bias.data[:2] = torch.tensor([-40.0, 40.0])
     assert game.sample(1).flatten()[:2].tolist() == [-1, 1]
     for z in (game.draw(range(100))[0], game.noise(Batch(torch.zeros(64, 1, 8, 8)))):
-        assert z.min() >= 0 and z.min() < 0.05 and 0.95 < z.max() <= 1
+        assert -math.sqrt(3) <= z.min() < -1.6 and 1.6 < z.max() <= math.sqrt(3)
+        assert abs(float(z.var()) - 1) < 0.05 and abs(float(z.mean())) < 0.05
+
+
+def test_weights_on_labels_begin_larger_than_the_others() -> None:
+    game: Any = registry.family("cgan").cls()
+    for name, weight in game.named_parameters():
+        bound = 0.0 if name.endswith("bias") else 0.3 if ".label." in name else 0.05
+        assert weight.abs().max() <= bound and (not bound or weight.abs().max() > 0.9 * bound), name

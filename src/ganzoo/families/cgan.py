@@ -3,7 +3,10 @@
 Mirza and Osindero 2014, "Conditional Generative Adversarial Nets", arXiv:1411.1784. The label y is one more input of
 each network, and the game is played for every y (eq. 2):
 
-    min_G max_D  E log D(x | y) + E log(1 - D(G(z | y) | y))        z ~ U[0, 1]^100
+    min_G max_D  E log D(x | y) + E log(1 - D(G(z | y) | y))        z ~ U[-sqrt 3, sqrt 3]^100
+
+The paper draws z "within the unit hypercube"; the library that it was made with, that of Goodfellow 2014, draws it with
+mean 0 and variance 1. So it is here: from [0, 1] every class becomes a single image.
 """
 
 from __future__ import annotations
@@ -93,6 +96,14 @@ class Discriminator(nn.Module):
         return self.score(self.drop(self.joint(self.drop(both)))).squeeze(1)  # type: ignore[no-any-return]
 
 
+def initialise(module: nn.Module) -> None:
+    """Weights from U[-0.05, 0.05], as in the code of Goodfellow 2014; those on labels are larger, for one is 1 only."""
+    for name, layer in module.named_children():
+        for linear in (each for each in layer.modules() if isinstance(each, nn.Linear)):
+            nn.init.uniform_(linear.weight, *((-0.3, 0.3) if name == "label" else (-0.05, 0.05)))
+            nn.init.zeros_(linear.bias)
+
+
 @register(
     paper="Mirza and Osindero, Conditional Generative Adversarial Nets",
     year=2014,
@@ -106,7 +117,7 @@ class CGAN(Game):
         size: side of an image.
         channels: of an image.
         classes: number of labels.
-        latent: length of z, uniform in [0, 1].
+        latent: length of z, uniform with variance 1.
         units: the generator's rectifiers for z, for y and in common.
         image_maxout: units and pieces of the discriminator's maxout layer on images.
         label_maxout: of the one on labels.
@@ -145,6 +156,8 @@ class CGAN(Game):
         self.generator = Generator(latent, classes, self.shape, units, generator_dropout)
         self.discriminator = Discriminator(classes, self.shape, image_maxout, label_maxout, joint_maxout, dropout)
         sgd = partial(torch.optim.SGD, lr=lr, momentum=momentum[0])
+        for network in (self.generator, self.discriminator):
+            initialise(network)
         self.descent = sgd if betas is None else partial(torch.optim.Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
@@ -159,8 +172,8 @@ class CGAN(Game):
         return max(math.exp(-images / _BATCH * math.log(self.decay)), 1e-5)
 
     def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z ~ U[0, 1] in each coordinate."""
-        return rng.uniform(0, 1, self.latent)
+        """z uniform with variance 1 in each coordinate."""
+        return rng.uniform(-math.sqrt(3), math.sqrt(3), self.latent)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player, with the momentum of its time."""
@@ -184,4 +197,4 @@ class CGAN(Game):
 
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are images in the batch."""
-        return batch.images.new_empty(len(batch.images), self.latent).uniform_(0, 1)
+        return batch.images.new_empty(len(batch.images), self.latent).uniform_(-math.sqrt(3), math.sqrt(3))
