@@ -219,7 +219,7 @@ class EmojiPairs(Data):
 
     Args:
         source: the style of the images: `google` or `twitter`.
-        target: the style of the targets; another one than `source`.
+        target: the style of the targets; the images' own makes an autoencoder, from which a translation can start.
         paired: whether training sees pairs.
         size: the pixels of a side; other than 64, resampled by Lanczos' filter.
         channels: 3 for colour, 1 for grey (ITU-R 601 luma).
@@ -232,7 +232,7 @@ class EmojiPairs(Data):
         workers: processes that gather batches ahead of training.
 
     Raises:
-        BadArgument: for unknown or equal styles, or another value out of range.
+        BadArgument: for unknown styles, or another value out of range.
     """
 
     def __init__(
@@ -251,8 +251,6 @@ class EmojiPairs(Data):
     ) -> None:
         super().__init__(batch_size, flip, workers, jitter)
         self.styles = tuple(Emoji(style, size, labels, root) for style in (source, target))
-        if source == target:
-            raise BadArgument(f"source and target are both {source!r}; give two styles.")
         if channels not in (1, 3):
             raise BadArgument(f"channels={channels}: give 3 for colour or 1 for grey.")
         self.paired, self.channels = paired, channels
@@ -269,7 +267,7 @@ class EmojiPairs(Data):
             raise BadData(f"{self.styles[1]._folder()}: its styles hold different emoji; run `ganzoo data emoji`.")
         values, counterparts = (self._coloured(part.values) for part in (images, targets))
         name, paired = f"{images.name}-to-{self.styles[1].style}", self.paired or split != "train"
-        licence, labels = f"{images.licence} AND {targets.licence}", images.labels
+        licence, labels = " AND ".join(dict.fromkeys([images.licence, targets.licence])), images.labels
         assert labels is not None
         if not paired:
             first = np.array([_first_half(row["base"]) for row in table])
