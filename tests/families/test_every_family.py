@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from emoji_files import prepared
 from helpers import data_for, fit, make, pictures, tensors, tiny
 from PIL import Image
@@ -377,7 +378,10 @@ def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.
     if "init_from: stylegan2-ffhq-256" in text:  # which would be fetched: the sizes stand in for it
         monkeypatch.setattr(api, "recipe_of", lambda _: ("StyleGAN2", {"size": 256, "channel_max": 8}))
         monkeypatch.setattr(api, "initialise", lambda game, model: None)
-    if "init_from: runs/" in text:  # what another recipe trains first
+    first = re.search(r"init_from: runs/(\w+)-([\w-]+)/last", text)
+    if first:  # what another recipe trains before: its model's sizes stand in for it
+        model = yaml.safe_load((RECIPES / first[1] / f"{first[2]}.yaml").read_text())["model"]
+        monkeypatch.setattr(api, "recipe_of", lambda _: (model["class_path"], model["init_args"]))
         monkeypatch.setattr(api, "initialise", lambda game, model: None)
     try:
         session = Session(path, given)
