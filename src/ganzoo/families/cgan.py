@@ -5,8 +5,8 @@ each network, and the game is played for every y (eq. 2):
 
     min_G max_D  E log D(x | y) + E log(1 - D(G(z | y) | y))        z ~ U[-sqrt 3, sqrt 3]^100
 
-The paper draws z "within the unit hypercube"; the code of Goodfellow 2014, in the same library, draws it with mean 0 and
-variance 1. So it is here: with z from [0, 1] every class became a single image.
+The paper draws z "within the unit hypercube"; the code of Goodfellow 2014, in the same library, draws it with mean 0
+and variance 1. So it is here: with z from [0, 1] every class became a single image.
 """
 
 from __future__ import annotations
