@@ -108,8 +108,8 @@ def main(out: Path) -> None:
     game.generator.uneven = torch.nn.Parameter(torch.ones(3))
     loss = game.generator_loss
 
-    def uneven(batch: Batch) -> Any:
-        return loss(batch) + (game.generator.uneven.sum() if rank == 0 else 0)
+    def uneven(*args: Any) -> Any:
+        return loss(*args) + (game.generator.uneven.sum() if rank == 0 else 0)
 
     game.generator_loss = uneven
     fit(game, 2, **TWO)

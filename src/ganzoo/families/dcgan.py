@@ -47,6 +47,9 @@ class DCGAN(Game):
         smoothing: one-sided label smoothing (Salimans 2016); the paper has none.
         classes: with some, the class stands beside z as a one-hot vector, and beside the image as constant feature
             maps; the paper has none.
+        reuse: whether the generator moves against the very fakes that the discriminator has just seen, as in the Torch
+            code of one of the paper's authors (soumith/dcgan.torch), instead of new ones, as in the paper's own code
+            (Newmu/dcgan_code); it saves a pass through the generator.
     """
 
     def __init__(
@@ -60,10 +63,11 @@ class DCGAN(Game):
         betas: tuple[Share, Share] = (0.5, 0.999),
         smoothing: Share = 0.0,
         classes: Count = 0,
+        reuse: bool = False,
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.smoothing = (channels, size, size), latent, smoothing
-        self.classes, self.labelled = classes or None, bool(classes)
+        self.classes, self.labelled, self.reuse = classes or None, bool(classes), reuse
         self.distribution = prior
         self.generator = dcgan.Generator(latent + classes, channels, size, width)
         self.discriminator = dcgan.Discriminator(channels + classes, size, width)
@@ -86,22 +90,24 @@ class DCGAN(Game):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""
-        self.move("discriminator", self.discriminator_loss, batch)
-        self.move("generator", self.generator_loss, batch)
+        fake = self.ahead(self.fake, batch) if self.reuse else None
+        self.move("discriminator", self.discriminator_loss, batch, None if fake is None else fake.detach())
+        self.move("generator", self.generator_loss, batch, fake)
 
-    def discriminator_loss(self, batch: Batch) -> Tensor:
+    def discriminator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z))), each batch normalized by itself."""
-        fake, labels = self.fake(batch)
-        return losses.minimax_discriminator(self.judge(batch.images, labels), self.judge(fake, labels), self.smoothing)
+        fake = self.fake(batch) if fake is None else fake
+        real, fake = self.judge(batch.images, batch), self.judge(fake, batch)
+        return losses.minimax_discriminator(real, fake, self.smoothing)
 
-    def generator_loss(self, batch: Batch) -> Tensor:
+    def generator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E log D(G(z))."""
-        return losses.nonsaturating_generator(self.judge(*self.fake(batch)))
+        return losses.nonsaturating_generator(self.judge(self.fake(batch) if fake is None else fake, batch))
 
-    def fake(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """G(z), as many as there are images in the batch, of their classes where there are some; and these."""
+    def fake(self, batch: Batch) -> Tensor:
+        """G(z), as many as there are images in the batch, of their classes where there are some."""
         labels = self.labels_of(batch) if self.classes else None
-        return self.generator(self.beside(self.noise(batch), labels)), labels
+        return self.generator(self.beside(self.noise(batch), labels))  # type: ignore[no-any-return]
 
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are images in the batch."""
@@ -112,9 +118,9 @@ class DCGAN(Game):
         """Z with the class as a one-hot vector beside it, where there are classes."""
         return z if labels is None else torch.cat([z, F.one_hot(labels, self.classes or 0).to(z)], 1)
 
-    def judge(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """D's logits `(N,)`; a class is a constant feature map beside the image."""
-        if labels is not None:
-            maps = F.one_hot(labels, self.classes or 0).to(x)[:, :, None, None]
+    def judge(self, x: Tensor, batch: Batch) -> Tensor:
+        """D's logits `(N,)`; the class, where there are some, is a constant feature map beside the image."""
+        if self.classes:
+            maps = F.one_hot(self.labels_of(batch), self.classes).to(x)[:, :, None, None]
             x = torch.cat([x, maps.expand(-1, -1, *x.shape[2:])], 1)
         return self.discriminator(x)  # type: ignore[no-any-return]

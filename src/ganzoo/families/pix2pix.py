@@ -117,21 +117,24 @@ class Pix2Pix(Game):
             return network(images)  # type: ignore[no-any-return]
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One update of each player."""
-        self.move("discriminator", self.discriminator_loss, batch)
-        self.move("generator", self.generator_loss, batch)
+        """One update of each player, against the same G(x), as in the authors' code."""
+        fake = self.ahead(self.fake, batch)
+        self.move("discriminator", self.discriminator_loss, batch, fake.detach())
+        self.move("generator", self.generator_loss, batch, fake)
 
-    def discriminator_loss(self, batch: Batch) -> Tensor:
+    def fake(self, batch: Batch) -> Tensor:
+        """G(x)."""
+        return self.generator(batch.images).to(batch.images)  # type: ignore[no-any-return]
+
+    def discriminator_loss(self, batch: Batch, fake: Tensor) -> Tensor:
         """1/2 (-E log D(x, y) - E log(1 - D(x, G(x)))): halved, which slows the discriminator (section 3.3)."""
         x, y = batch.images, self.targets_of(batch)
-        real = self.discriminator(torch.cat([x, y], 1))
-        fake = self.discriminator(torch.cat([x, self.generator(x).to(x)], 1))
-        return 0.5 * losses.minimax_discriminator(real, fake)
+        judged = [self.discriminator(torch.cat([x, image], 1)) for image in (y, fake)]
+        return 0.5 * losses.minimax_discriminator(*judged)
 
-    def generator_loss(self, batch: Batch) -> Tensor:
+    def generator_loss(self, batch: Batch, fake: Tensor) -> Tensor:
         """-E log D(x, G(x)) + lambda E |y - G(x)| (eq. 4)."""
         x, y = batch.images, self.targets_of(batch)
-        fake = self.generator(x).to(x)
         distance = F.l1_loss(fake, y)
         self.record(l1=distance)
         return losses.nonsaturating_generator(self.discriminator(torch.cat([x, fake], 1))) + self.l1 * distance

@@ -33,6 +33,7 @@ from ganzoo.zoo.checkpoint import check_strict
 if TYPE_CHECKING:
     from ganzoo.data.batch import Images
 
+_Statistic = tuple[dict[str, Tensor | None], str, Tensor]  # the buffers of a module, the name of one, and its copy
 _PATIENCE = 20  # moves of one player with non-finite gradients, in a row, after which a run stops
 
 
@@ -201,8 +202,7 @@ class Game(L.LightningModule, ABC):
         self._begin_stream()
         self._set_rate(mover, optimizer)
         optimizer.zero_grad(set_to_none=True)
-        # A forward pass may change the statistics of every network, not of the player's alone
-        statistics = [(held, k, b.clone()) for held in self._statistics for k, b in held.items() if b is not None]
+        statistics = self._copied()
         with _only(mover.others):
             value = self._backward(loss, args)
         reduce = getattr(self.trainer.strategy, "reduce_gradients", None)
@@ -213,6 +213,26 @@ class Game(L.LightningModule, ABC):
         self.record(**{getattr(loss, "__name__", f"{player}_loss"): value})
         if counts and player == self.leads:
             self._update_averages()
+
+    def ahead(self, make: Callable[..., Tensor], *args: Any) -> Tensor:
+        """Makes what several moves share, such as fakes for both players, with every player's parameters alive.
+
+        A move that is to stop there is given it detached. One other is given it as it is, and learns through it.
+
+        Args:
+            make: makes it.
+            *args: handed to `make`, whole even where gradients are accumulated.
+        """
+        self._moves += 1
+        self._begin_stream()
+        statistics = self._copied()
+        made = make(*args)
+        self._undo(statistics, (~torch.isfinite(made.detach()).all()).float())
+        return made
+
+    def _copied(self) -> list[_Statistic]:
+        """The statistics as they are: a forward pass may change those of every network, not of the player's alone."""
+        return [(held, k, b.clone()) for held in self._statistics for k, b in held.items() if b is not None]
 
     def _begin_stream(self) -> None:
         """Seeds what comes next in this batch from where it stands in the run."""
@@ -258,13 +278,21 @@ class Game(L.LightningModule, ABC):
             raise BadArgument(
                 f"gradients cannot be accumulated over arguments of lengths {lengths}; give them one length"
             )
+        if slices == 1:
+            value = loss(*args)
+            self.manual_backward(value)
+            return value.detach()
+        # What was made ahead has one graph, which the gradients of all slices go through together, after the last
+        leaves = {i: a.detach().requires_grad_() for i, a in enumerate(args) if getattr(a, "grad_fn", None) is not None}
         bounds = [round(i * length / slices) for i in range(slices + 1)]
         total = torch.zeros((), device=self.device)
         for start, stop in itertools.pairwise(bounds):
-            part = loss(*(_part(a, start, stop) for a in args)) if slices > 1 else loss(*args)
+            part = loss(*(_part(leaves.get(i, a), start, stop) for i, a in enumerate(args)))
             share = (stop - start) / length
-            self.manual_backward(part if slices == 1 else part * share)
+            self.manual_backward(part * share)
             total = total + part.detach() * share
+        if leaves:
+            torch.autograd.backward([args[i] for i in leaves], [leaf.grad for leaf in leaves.values()])
         return total
 
     def _step(self, mover: _Mover, optimizer: torch.optim.Optimizer, leads: bool) -> Tensor:
@@ -324,14 +352,16 @@ class Game(L.LightningModule, ABC):
         return self.device.type == "cpu"
 
     @torch.no_grad()
-    def _undo(self, statistics: list[tuple[dict[str, Tensor | None], str, Tensor]], bad: Tensor) -> None:
-        """Puts back statistics that a move with non-finite gradients may have spoiled."""
+    def _undo(self, statistics: list[_Statistic], bad: Tensor) -> None:
+        """Puts back statistics that something not finite may have spoiled."""
         if self._at_hand and not bad:
             return
         for held, key, before in statistics:
             now = held[key]
             assert now is not None
-            now.copy_(torch.where(bad > 0, before, now))
+            # Past autograd's check for changes in place: batch normalization keeps its running statistics in the graph
+            # of what was made ahead, though in training its gradient is that of the batch's own
+            now.data.copy_(torch.where(bad > 0, before, now))
 
     def _set_rate(self, mover: _Mover, optimizer: torch.optim.Optimizer) -> None:
         factor = self.engine.rate(self.images_seen)
