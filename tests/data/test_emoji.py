@@ -421,6 +421,31 @@ def test_pairs_show_one_emoji_in_two_styles(few: str) -> None:
     assert same.targets is not None and np.array_equal(same.values, same.targets) and same.licence == "CC-BY-4.0"
 
 
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_validation_split_is_taken_from_training_and_leaves_the_test_split_alone(whole: Npm, paired: bool) -> None:
+    for style in STYLES:
+        prepare(style)
+    plain, data = (EmojiPairs(validation=validation, paired=paired) for validation in (False, True))
+    codes = {split: [row["code"] for row in data.table(split)] for split in data.splits}
+    assert list(codes) == ["train", "test", "all", "validation"]
+    for split, found in codes.items():
+        images = data.open(split)
+        assert len(images) == len(found) > 0 and images.name == "emoji-google-to-twitter" and images.split == split
+        assert images.paired == (paired or split != "train")
+    assert data.open("test").digest == plain.open("test").digest and data.open("all").digest == plain.open("all").digest
+    kept = set(codes["validation"])
+    assert codes["train"] == [row["code"] for row in plain.table("train") if row["code"] not in kept]
+    if paired:
+        assert kept < {row["code"] for row in plain.table("train")}
+    alone = Emoji("twitter", validation=True)
+    targets = data.open("validation").targets
+    assert targets is not None and np.array_equal(alone.open("validation").values, targets)
+    bases = [{row["base"] for row in alone.table(split)} for split in ("train", "validation", "test")]
+    assert sum(map(len, bases)) == len(set().union(*bases)), "no variant stands in another split"
+    with pytest.raises(BadArgument, match=r"'validation' is not a split; .* with validation=True"):
+        plain.open("validation")
+
+
 def test_no_emoji_is_seen_in_both_styles_where_training_has_no_pairs(few: str) -> None:
     pairs, data = EmojiPairs(root=few), EmojiPairs(paired=False, root=few)
     images, whole = data.open("train"), pairs.open("train")

@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ganzoo.types import BadArgument, BadData, Batch
 
 SPLITS: Final = ("train", "test", "all")
+VALIDATION: Final = "validation"  # a further split, which some data can be asked for
 
 _Indices = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
 
@@ -358,6 +359,8 @@ class Data(L.LightningDataModule):
         BadArgument: if `batch_size` is below 1, or `workers` or `jitter` is negative.
     """
 
+    splits: tuple[str, ...] = SPLITS  # what `open` takes
+
     def __init__(self, batch_size: int = 64, flip: bool = False, workers: int = 0, jitter: int = 0) -> None:
         super().__init__()
         if jitter < 0:
@@ -381,14 +384,19 @@ class Data(L.LightningDataModule):
         raise NotImplementedError(f"{type(self).__name__} does not implement read(split).")
 
     def open(self, split: str) -> Images:
-        """Opens `train`, `test` or `all` (both together); opened once and kept.
+        """Opens `train`, `test`, `all` (these together) or what else is in `splits`; opened once and kept.
 
         Raises:
             BadArgument: for any other split.
             BadData: if the data are missing or damaged.
         """
-        if split not in SPLITS:
-            raise BadArgument(f"{split!r} is not a split; the splits are {', '.join(SPLITS)}.")
+        if split not in self.splits:
+            more = (
+                "; a validation split is kept by Emoji and EmojiPairs with validation=True"
+                if split == VALIDATION
+                else ""
+            )
+            raise BadArgument(f"{split!r} is not a split; the splits are {', '.join(self.splits)}{more}.")
         if split not in self._opened:
             self._opened[split] = self.read(split)
         return self._opened[split]

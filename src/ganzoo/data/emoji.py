@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ganzoo.data import npm
-from ganzoo.data.batch import Data, Images
+from ganzoo.data.batch import SPLITS, VALIDATION, Data, Images
 from ganzoo.data.files import atomic, cache_folder
 from ganzoo.types import BadArgument, BadData
 
@@ -64,7 +64,7 @@ STYLES: Final = {
 SIZE: Final = 64  # of the packages' pictures
 
 _FORMAT: Final = 1  # of the prepared files; a number more when they change
-_TEST_SHARE: Final = 0.1
+_TEST_SHARE: Final = 0.1  # of the emoji; and of the others, the share for validation
 _LARGEST_LIST: Final = 16 * 2**20  # bytes; the list of all emoji has 2 million
 _LARGEST: Final = 2**16  # bytes of a picture; uncompressed it would have a quarter of that
 _MOST: Final = 8192  # pictures
@@ -116,6 +116,8 @@ class Emoji(Data):
         batch_size: samples per process and batch.
         flip: whether to mirror a random half of the samples.
         workers: processes that gather batches ahead of training.
+        validation: whether a tenth of the emoji for training are kept from it as a split of their own, `validation`: to
+            choose by, so that what the test split says was not chosen by it.
 
     Raises:
         BadArgument: for an unknown style or kind of label, or a size out of range.
@@ -130,6 +132,7 @@ class Emoji(Data):
         batch_size: int = 64,
         flip: bool = False,
         workers: int = 0,
+        validation: bool = False,
     ) -> None:
         super().__init__(batch_size, flip, workers)
         _check_style(style)
@@ -139,6 +142,7 @@ class Emoji(Data):
             raise BadArgument(f"labels={labels!r}: give category or subcategory.")
         self.style, self.size, self.labels = style, size, labels
         self.root = root
+        self.splits = (*SPLITS, VALIDATION) if validation else SPLITS
 
     def read(self, split: str) -> Images:
         """Reads a split.
@@ -148,7 +152,7 @@ class Emoji(Data):
         """
         facts = self._facts()
         table, values = facts["emoji"], self._values(facts)
-        kept = np.array([_in(row, split) for row in table])
+        kept = np.array([self._in(row, split) for row in table])
         names = [row[self.labels] for row in table]
         classes = tuple(sorted(set(names)))
         labels = np.array([classes.index(name) for name in names], np.int64)
@@ -165,7 +169,13 @@ class Emoji(Data):
         Raises:
             BadData: as `read`.
         """
-        return [row for row in self._facts()["emoji"] if _in(row, split)]
+        return [row for row in self._facts()["emoji"] if self._in(row, split)]
+
+    def _in(self, row: dict[str, Any], split: str) -> bool:
+        if split == "all" or row["test"]:
+            return split in ("all", "test")
+        kept = VALIDATION in self.splits and _hashed("emoji-validation", row["base"]) >= 1 - _TEST_SHARE
+        return split == (VALIDATION if kept else "train")
 
     def _folder(self) -> Path:
         return cache_folder() / "emoji" if self.root is None else Path(self.root).expanduser()
@@ -230,6 +240,7 @@ class EmojiPairs(Data):
         jitter: by how many pixels a side pictures are enlarged before a random part of `size` is cut out; 8 of 64 are
             the share of pix2pix's paper.
         workers: processes that gather batches ahead of training.
+        validation: whether a tenth of the emoji for training are kept from it as the split `validation`.
 
     Raises:
         BadArgument: for unknown styles, or another value out of range.
@@ -248,9 +259,11 @@ class EmojiPairs(Data):
         flip: bool = False,
         jitter: int = 0,
         workers: int = 0,
+        validation: bool = False,
     ) -> None:
         super().__init__(batch_size, flip, workers, jitter)
-        self.styles = tuple(Emoji(style, size, labels, root) for style in (source, target))
+        self.styles = tuple(Emoji(style, size, labels, root, validation=validation) for style in (source, target))
+        self.splits = self.styles[0].splits
         if channels not in (1, 3):
             raise BadArgument(f"channels={channels}: give 3 for colour or 1 for grey.")
         self.paired, self.channels = paired, channels
@@ -362,16 +375,17 @@ def _check_style(style: str) -> None:
 
 def _for_testing(base: str) -> bool:
     """A hash of the base decides, so that both styles, and later versions of the packages, are split alike."""
-    return int.from_bytes(hashlib.sha256(f"emoji/{base}".encode()).digest()[:6]) / 2**48 >= 1 - _TEST_SHARE
+    return _hashed("emoji", base) >= 1 - _TEST_SHARE
+
+
+def _hashed(salt: str, base: str) -> float:
+    """A number in [0, 1) that is the same for all variants of an emoji."""
+    return int.from_bytes(hashlib.sha256(f"{salt}/{base}".encode()).digest()[:6]) / 2**48
 
 
 def _first_half(base: str) -> bool:
     """Half of the emoji, by a hash of the base too, so that all variants of one are on the same side."""
     return hashlib.sha256(f"emoji-half/{base}".encode()).digest()[0] < 128
-
-
-def _in(row: dict[str, Any], split: str) -> bool:
-    return split == "all" or bool(row["test"]) == (split == "test")
 
 
 def _resized(values: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:

@@ -9,7 +9,7 @@ A key is `<metric><n>_<network>` and then, each after an underscore, whatever de
 | `10k` | generated images; as many real ones, or all where there are fewer | |
 | `mobilenet_v2` | the feature network; for `modes` the mixture, `ring` or `grid`; see `metrics/tasks.py` for others | |
 | `full` | all real images of the split, as always for `nn` | n of them |
-| `test` `all` | split of the real images | `train` |
+| `test` `validation` `all` | split of the real images | `train` |
 | `uniform` | labels of conditional models by turns | the real images' labels |
 | `flips` | real images and their mirror images | as they are |
 | `float` | generated images are not rounded to 8 bits | rounded |
@@ -68,6 +68,7 @@ _INSTEAD: Final[dict[str, tuple[str, ...]]] = {
     "knn": ("model",),
     "err": ("model",),
 }
+_SPLITS: Final = ("train", "test", "validation", "all")
 _NEIGHBOURS: Final = ("pr", "dc", "knn", "agree")
 _DIRECTION: Final = "[a-z]+2[a-z]+"
 _RESIZERS: Final = ("tf_bilinear", "pil_bicubic", "torch_bilinear", "torch_bicubic")
@@ -138,7 +139,7 @@ class Protocol:
         wrong = [
             (self.metric not in METRICS, f"metric={self.metric!r}: there are {', '.join(METRICS)}"),
             (self.n < 2, f"n={self.n}: at least 2 images"),
-            (self.split not in {"train", "test", "all"}, f"split={self.split!r}: train, test or all"),
+            (self.split not in _SPLITS, f"split={self.split!r}: {', '.join(_SPLITS[:-1])} or {_SPLITS[-1]}"),
             (
                 (self.metric in _NEIGHBOURS) != (self.k > 0),
                 f"k={self.k}: {', '.join(_NEIGHBOURS)} need neighbours, others have none",
@@ -262,7 +263,7 @@ def _write_subsets(p: Protocol) -> str:
 
 _OPTIONS: Final = (
     _flag("full", "full", True),
-    _Option("(test|all)", lambda m: {"split": m[1]}, _write_split),
+    _Option(f"({'|'.join(_SPLITS[1:])})", lambda m: {"split": m[1]}, _write_split),
     _flag("uniform", "labels", "uniform"),
     _flag("flips", "flips", True),
     _flag("float", "rounding", False),
