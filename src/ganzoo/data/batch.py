@@ -79,7 +79,7 @@ class Images:
         values: uint8 `(N, C, H, W)`, in memory or mapped from a file; or float32 points `(N, 2)`.
         labels: class indices `(N,)` int64, or None.
         classes: the classes' names, by index; None without labels.
-        split: `train`, `test` or `all`.
+        split: one of the source's `splits`.
         licence: of the data, as an SPDX identifier where it has one.
         targets: for translation, the other domain's images: uint8 `(M, C', H, W)`; None elsewhere.
         paired: whether the k-th target is the counterpart of the k-th image; else M is a number of its own.

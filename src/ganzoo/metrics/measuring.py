@@ -44,7 +44,7 @@ class RealImages(typing.Protocol):
 
     @property
     def split(self) -> str:
-        """`train`, `test` or `all`."""
+        """`train`, `test`, `validation` or `all`."""
         ...
 
     @property
