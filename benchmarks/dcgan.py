@@ -34,8 +34,9 @@ import numpy as np
 import torch
 from torch import nn, optim
 
-from ganzoo.data.batch import Data, Images, to_float
+from ganzoo.data.batch import Data, Images
 from ganzoo.families.dcgan import DCGAN
+from ganzoo.media.levels import to_float
 from ganzoo.training.reports import JsonLines
 
 SIZE = 64  # the example's networks have no other

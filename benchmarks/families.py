@@ -25,9 +25,9 @@ import lightning as L
 
 import ganzoo
 from ganzoo.data.digits import Digits
-from ganzoo.training.engine import Engine
-from ganzoo.training.game import Game
-from ganzoo.zoo import registry
+from ganzoo.game import registry
+from ganzoo.game.engine import Engine
+from ganzoo.game.game import Game
 
 PROTOCOL = "fd10k_digits_cnn"
 BATCH = 64

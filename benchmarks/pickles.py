@@ -25,16 +25,16 @@ import torch
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 READERS = {
-    "ganzoo, pickle": ("network.pkl", "from ganzoo.convert import open_file as read"),
-    "ganzoo, torch file": ("network.pth", "from ganzoo.convert import open_file as read"),
+    "ganzoo, pickle": ("network.pkl", "from ganzoo.layouts import open_file as read"),
+    "ganzoo, torch file": ("network.pth", "from ganzoo.layouts import open_file as read"),
     "torch.load, torch file": (
         "network.pth",
         "import functools, torch; read = functools.partial(torch.load, weights_only=True)",
     ),
     "ganzoo, converted": (
         "network.pkl",
-        "import ganzoo.api, ganzoo.convert, ganzoo.training.saving, ganzoo.families.stylegan2\n"
-        "ganzoo.convert.layouts()\n"
+        "import ganzoo.api, ganzoo.layouts, ganzoo.training.saving, ganzoo.families.stylegan2\n"
+        "ganzoo.layouts.layouts()\n"
         "read = lambda path: ganzoo.api.convert(path, to=Path(path).parent / 'model')",
     ),
 }

@@ -24,12 +24,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganzoo.data.batch import Data, Images, to_float
+from ganzoo.data.batch import Data, Images
 from ganzoo.data.digits import Digits
 from ganzoo.data.fashion_mnist import FashionMNIST
 from ganzoo.data.partly_labelled import choose
 from ganzoo.families.improved_gan import ImprovedGAN
-from ganzoo.training.engine import Engine, MovingAverage
+from ganzoo.game.engine import Engine, MovingAverage
+from ganzoo.media.levels import to_float
 
 SEEDS = (0, 1, 2)
 

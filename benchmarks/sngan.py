@@ -31,10 +31,10 @@ import lightning as L
 import numpy as np
 import torch
 
-from ganzoo.convert import open_file, recognise
 from ganzoo.data.batch import Data, Images
 from ganzoo.families.sngan import SNGAN
-from ganzoo.training.engine import Engine
+from ganzoo.game.engine import Engine
+from ganzoo.layouts import open_file, recognise
 
 ROUND = 5  # updates of the discriminator to one of the generator
 

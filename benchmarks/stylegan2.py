@@ -36,7 +36,7 @@ from torch import Tensor
 
 from ganzoo.data.batch import Data, Images
 from ganzoo.families.stylegan2 import StyleGAN2
-from ganzoo.training.engine import Engine
+from ganzoo.game.engine import Engine
 
 ROUND = 16  # steps in which every lazy penalty falls due
 

@@ -16,7 +16,7 @@ import ganzoo
 from ganzoo.data.batch import to_float
 from ganzoo.data.emoji import Emoji
 from ganzoo.data.mixtures import Ring
-from ganzoo.data.pictures import grid, save_grid, scatter
+from ganzoo.media.pictures import grid, save_grid, scatter
 from ganzoo.objectives.augment import BGC, POLICIES, TRANSFORMS, augment, diff_augment
 
 HERE = Path(__file__).parent / "pictures"

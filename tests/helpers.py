@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ganzoo.data.batch import Data, Images
+from ganzoo.game import registry
+from ganzoo.game.engine import Engine
+from ganzoo.game.game import Game
 from ganzoo.nn.spectral import Normalized
-from ganzoo.training.engine import Engine
-from ganzoo.training.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo import registry
 
 # Sizes at which any family is built in a moment; a family takes those that its signature has.
 SMALL: dict[str, Any] = {

@@ -15,7 +15,7 @@ from typing import Any
 from hub_server import Hub
 from PIL import Image
 
-from ganzoo.zoo import checkpoint
+from ganzoo import folder as checkpoint
 
 TESTS = Path(__file__).resolve().parent
 

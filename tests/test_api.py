@@ -16,11 +16,15 @@ from parity_files import fixture
 from PIL import Image
 
 import ganzoo
-from ganzoo import api, cli
-from ganzoo.training.engine import Engine
+from ganzoo import cli, files
+from ganzoo import folder as checkpoint
+from ganzoo.game.engine import Engine
+from ganzoo.layouts import listing
 from ganzoo.training.saving import write_model
-from ganzoo.types import BadArgument, BadModelFolder, GanzooError, Samples, UnknownName
-from ganzoo.zoo import checkpoint
+from ganzoo.types import BadArgument, BadModelFolder, GanzooError, UnknownName
+from ganzoo.zoo.converting import convert
+from ganzoo.zoo.evaluating import score
+from ganzoo.zoo.loading import initialise
 
 SHIPPED = checkpoint.shipped_folders()
 
@@ -31,7 +35,6 @@ SHIPPED = checkpoint.shipped_folders()
 def test_a_loaded_model_is_handed_through() -> None:
     game = tiny("dcgan")
     assert ganzoo.load(game) is game
-    assert isinstance(game, Samples)
 
 
 def test_a_runs_folder_holds_its_models(tmp_path: Path) -> None:
@@ -76,7 +79,7 @@ def test_names_that_are_not_there() -> None:
         ganzoo.create("quux")
     with pytest.raises(UnknownName):
         ganzoo.info("quux")
-    assert ganzoo.models("quux") == []
+    assert ganzoo.list_models("quux") == []
 
 
 def test_create_takes_the_name_with_hyphens_and_tuples() -> None:
@@ -86,7 +89,7 @@ def test_create_takes_the_name_with_hyphens_and_tuples() -> None:
 
 
 def test_a_model_whose_weights_nobody_published_says_which_recipe_trains_it() -> None:
-    recipes = [entry["name"] for entry in ganzoo.models() if entry["status"] == "recipe"]
+    recipes = [entry["name"] for entry in ganzoo.list_models() if entry["status"] == "recipe"]
     for name in recipes[:3]:
         with pytest.raises(ganzoo.GanzooError, match=r"ganzoo train "):
             ganzoo.load(name)
@@ -129,7 +132,7 @@ def test_fine_tuning_starts_every_player(averaged: bool, average: float | None, 
     fresh = tiny("infogan", lr=5e-4)
     fresh.engine = Engine(average=average)
     before = player_tensors(fresh)
-    api.initialise(fresh, tmp_path / "m")
+    initialise(fresh, tmp_path / "m")
     for key, value in trained.player_tensors().items():
         assert torch.equal(fresh.player_tensors()[key], value)
     assert any(not torch.equal(before[key], value) for key, value in fresh.player_tensors().items())
@@ -153,12 +156,12 @@ def test_what_cannot_be_started_from_changes_nothing(tmp_path: Path) -> None:
         game = tiny("dcgan")
         before = player_tensors(game)
         with pytest.raises(BadArgument, match="init_from: .*" + said):
-            api.initialise(game, tmp_path / folder)
+            initialise(game, tmp_path / folder)
         assert all(torch.equal(before[key], value) for key, value in game.player_tensors().items())
     (tmp_path / "wgan0" / checkpoint.PLAYERS).unlink()
     checkpoint.write_manifest(tmp_path / "wgan0")
     with pytest.raises(BadModelFolder, match=r"holds no players\.safetensors"):
-        api.initialise(tiny("wgan"), tmp_path / "wgan0")
+        initialise(tiny("wgan"), tmp_path / "wgan0")
 
 
 @pytest.mark.skipif("dcgan-fashion-mnist" not in SHIPPED, reason="the model to start from is not in checkpoints/")
@@ -252,8 +255,8 @@ def test_a_score_replaces_only_one_of_the_same_protocol_network_and_data(tmp_pat
     folder, key = tmp_path / "model", "fd100_digits_cnn"
     shutil.copytree(SHIPPED["dcgan-digits"], folder)
     before = len(checkpoint.ModelFolder(folder).json(checkpoint.RESULTS))
-    first = api.score(folder, key)
-    again = api.score(folder, key)
+    first = score(folder, key)
+    again = score(folder, key)
     assert [s.value for s in first] == [s.value for s in again]
     rows = checkpoint.ModelFolder(folder).json(checkpoint.RESULTS)
     assert len(rows) == before + len(first)
@@ -262,11 +265,11 @@ def test_a_score_replaces_only_one_of_the_same_protocol_network_and_data(tmp_pat
         "seed": {"protocol": {**rows[-1]["protocol"], "seed": 7}},
     }
     for word, change in changes.items():
-        checkpoint.write_json(folder / checkpoint.RESULTS, [*rows[:-1], {**rows[-1], **change}])
+        files.write_json(folder / checkpoint.RESULTS, [*rows[:-1], {**rows[-1], **change}])
         checkpoint.write_manifest(folder)
         kept = (folder / checkpoint.RESULTS).read_bytes()
         with pytest.raises(BadArgument, match=rf"called {key} differ in {word}"):
-            api.score(folder, key)
+            score(folder, key)
         assert (folder / checkpoint.RESULTS).read_bytes() == kept
 
 
@@ -275,17 +278,17 @@ def test_a_score_replaces_only_one_of_the_same_protocol_network_and_data(tmp_pat
 
 @pytest.mark.parametrize("name", ["pgan_zoo.pgan.pth", "stylegan3.r.pkl"])
 def test_an_authors_checkpoint_becomes_a_model_that_loads_and_can_be_trained_on(name: str, tmp_path: Path) -> None:
-    folder = api.convert(fixture(name), to=tmp_path / "model", facts={"licence": "mit"})
+    folder = convert(fixture(name), to=tmp_path / "model", facts={"licence": "mit"})
     model = ganzoo.load(folder)
     assert model.card is not None and model.card.facts["licence"] == "mit"
     assert model.card.facts["converted"]["file"] == name
     images = model.sample(2, seed=3)
     assert images.shape == (2, *model.shape) and images.std() > 0
-    again = ganzoo.load(api.convert(fixture(name), to=tmp_path / "model"))  # in place of the first
+    again = ganzoo.load(convert(fixture(name), to=tmp_path / "model"))  # in place of the first
     assert torch.equal(again.sample(2, seed=3), images)
     assert ganzoo.verify(folder)["tensors"] > 0
     players = ganzoo.load(folder, players=True)
-    live = ganzoo.load(api.convert(fixture(name), to=tmp_path / "live", generator="live"))
+    live = ganzoo.load(convert(fixture(name), to=tmp_path / "live", generator="live"))
     own, now = players.player_tensors(), live.inference_tensors()
     assert all(torch.equal(value, own[key]) for key, value in now.items())
     assert not torch.equal(live.sample(2, seed=3), images), "the fixtures' average differs from the live generator"
@@ -296,15 +299,15 @@ def test_what_cannot_be_converted_leaves_nothing_behind(tmp_path: Path) -> None:
     for content, says in ((b"", "empty"), (file.read_bytes()[:5000], "truncated"), (b"cos\nsystem\n(S'true'\ntR.", "")):
         (tmp_path / "bad.pth").write_bytes(content)
         with pytest.raises(GanzooError) as caught:
-            api.convert(tmp_path / "bad.pth", to=target)
+            convert(tmp_path / "bad.pth", to=target)
         assert "bad.pth" in str(caught.value) and says in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(GanzooError, match=r"of the family progan; expected one of the family stylegan2"):
-        api.convert(file, "stylegan2", to=target)
+        convert(file, "stylegan2", to=target)
     with pytest.raises(UnknownName, match="no family 'stylegan9'"):
-        api.convert(file, "stylegan9", to=target)
+        convert(file, "stylegan9", to=target)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pth"]
     with pytest.raises(BadArgument, match="holds other things"):
-        api.convert(file, to=tmp_path)
+        convert(file, to=tmp_path)
     with pytest.raises(BadModelFolder, match="ganzoo convert"):
         ganzoo.load(tmp_path / "bad.pth")
 
@@ -326,7 +329,7 @@ def test_the_convert_command(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_the_layouts_that_are_read_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = api.layouts()
+    rows = listing()
     assert {"progan", "stylegan2"} <= {row["family"] for row in rows}
     assert cli.main(["convert", "--list"]) == 0
     out = capsys.readouterr().out
@@ -338,7 +341,7 @@ def test_the_layouts_that_are_read_are_listed(capsys: pytest.CaptureFixture[str]
 
 def two_files(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
     """A layout whose authors keep the players in two files, and a model of theirs in `g.pth` and `d.pth`."""
-    from ganzoo.convert import Contents, Converted, Layout, Ledger, layouts
+    from ganzoo.layouts import Contents, Converted, Layout, Ledger, layouts
     from ganzoo.types import BadCheckpoint
 
     game = tiny("dcgan")
@@ -358,7 +361,7 @@ def two_files(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
 
     known = Layout("Ada's DCGAN", "dcgan", lambda c: isinstance(c.tree, dict) and "generator" in c.tree, first, second)
     found = (known, *layouts())
-    monkeypatch.setattr("ganzoo.convert.layouts", lambda: found)
+    monkeypatch.setattr("ganzoo.layouts.layouts", lambda: found)
     for name, part in (("g", "generator"), ("d", "discriminator")):
         torch.save({part: getattr(game, part).state_dict()}, folder / f"{name}.pth")
     return game
@@ -399,12 +402,12 @@ def test_a_model_whose_pictures_fail_or_take_too_long_is_converted_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two_files(monkeypatch, tmp_path)
-    folder = api.convert(tmp_path / "g.pth", to=tmp_path / "model", pictures=False)
+    folder = convert(tmp_path / "g.pth", to=tmp_path / "model", pictures=False)
     without = set(checkpoint.ModelFolder(folder).hashes())
     assert checkpoint.SAMPLES not in without
-    monkeypatch.setattr("ganzoo.actions.converting._SECONDS", 0.0)
-    assert set(checkpoint.ModelFolder(api.convert(tmp_path / "g.pth", to=folder)).hashes()) == without
-    monkeypatch.setattr("ganzoo.training.game.Game.sample", lambda *_, **__: torch.zeros(1)[3])
+    monkeypatch.setattr("ganzoo.zoo.converting._SECONDS", 0.0)
+    assert set(checkpoint.ModelFolder(convert(tmp_path / "g.pth", to=folder)).hashes()) == without
+    monkeypatch.setattr("ganzoo.game.game.Game.sample", lambda *_, **__: torch.zeros(1)[3])
     with pytest.warns(UserWarning, match=r"g\.pth: converted, but no samples could be drawn"):
-        api.convert(tmp_path / "g.pth", to=folder)
+        convert(tmp_path / "g.pth", to=folder)
     assert set(checkpoint.ModelFolder(folder).hashes()) == without

@@ -14,18 +14,19 @@ from parity_files import fixture
 from PIL import Image
 
 import ganzoo
-from ganzoo import api
 from ganzoo.data.folder import Folder
+from ganzoo.folder import PLAYERS, ModelFolder
 from ganzoo.objectives import losses
 from ganzoo.objectives.augment import overfitting
-from ganzoo.zoo.checkpoint import PLAYERS, ModelFolder
+from ganzoo.zoo.converting import convert
+from ganzoo.zoo.loading import initialise
 
 FILE = "stylegan2_tf_pickle.config_f.pkl"
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return api.convert(fixture(FILE), to=tmp_path_factory.mktemp("converted") / "model")
+    return convert(fixture(FILE), to=tmp_path_factory.mktemp("converted") / "model")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_ada_lowers_the_critics_overfitting(
 
         game = ganzoo.create("stylegan2", **{**source.arguments, "gamma": 1.0, "path": 0.0, **options})
         game.engine.seed = seed
-        api.initialise(game, model)
+        initialise(game, model)
         original = losses.minimax_discriminator
         with monkeypatch.context() as patch:
             patch.setattr(losses, "minimax_discriminator", watch)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ganzoo.zoo.registry import families
+from ganzoo.game.registry import list_families
 
 ROOT = Path(__file__).resolve().parents[1]
 GONE = ("cyclegan", "infogan", "sngan")  # a translation, one with codes, and one of many with a common network
@@ -23,16 +23,16 @@ from pathlib import Path
 
 import ganzoo
 from ganzoo.cli import main
-from ganzoo.zoo import registry
-from ganzoo.zoo.checkpoint import shipped_folders
+from ganzoo.game import registry
+from ganzoo.folder import shipped_folders
 
 root, gone = Path(sys.argv[1]), sys.argv[2:]
 assert Path(ganzoo.__file__).is_relative_to(root), ganzoo.__file__
 for module in pkgutil.walk_packages(ganzoo.__path__, "ganzoo."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
-assert not set(gone) & set(registry.families())
-for name in registry.families():
+assert not set(gone) & set(registry.list_families())
+for name in registry.list_families():
     registry.family(name)
 for name in gone:
     try:
@@ -41,7 +41,7 @@ for name in gone:
         assert f"there is no family {name!r}" in str(error)
     else:
         raise AssertionError(name)
-for model in ganzoo.models():
+for model in ganzoo.list_models():
     ganzoo.info(model["name"])
 assert main(["list"]) == 0
 assert main(["cards"]) == 0 and main(["cards", "--check"]) == 0
@@ -71,7 +71,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_nothing_else_breaks(copy: Path) -> None:
-    assert set(GONE) <= set(families())
+    assert set(GONE) <= set(list_families())
     environment = {**os.environ, "PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1", "HOME": str(copy)}
     done = subprocess.run(
         [sys.executable, "-c", CHECKS, str(copy), *GONE],

@@ -49,12 +49,12 @@ def facts(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         """
 import importlib.metadata, json, sys
 import ganzoo
-entries = ganzoo.models()
+entries = ganzoo.list_models()
 print(json.dumps({
     "file": ganzoo.__file__,
     "version": ganzoo.__version__,
     "metadata": importlib.metadata.version("ganzoo"),
-    "families": ganzoo.families(),
+    "families": ganzoo.list_families(),
     "models": entries,
     "info": {entry["name"]: ganzoo.info(entry["name"]) for entry in entries},
     "torch": "torch" in sys.modules,

@@ -16,10 +16,10 @@ from helpers import tensors
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ganzoo.training.engine import Engine, Player
-from ganzoo.training.game import Game
+from ganzoo.game import registry
+from ganzoo.game.engine import Engine, Player
+from ganzoo.game.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo import registry
 
 SGD = partial(torch.optim.SGD, lr=1.0)
 
@@ -187,10 +187,10 @@ from torch import nn
 from torch.optim import Adam
 
 from ganzoo.objectives import losses
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
-from ganzoo.zoo.arguments import Positive, Weight
-from ganzoo.zoo.registry import register
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.arguments import Positive, Weight
+from ganzoo.game.registry import register
 
 
 class Halving(nn.Sequential):

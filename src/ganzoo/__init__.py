@@ -16,40 +16,47 @@ TYPE_CHECKING = False  # typing's, whose import would be most of the time that i
 if TYPE_CHECKING:
     from typing import Any
 
-    from ganzoo.api import convert as convert
-    from ganzoo.api import create as create
-    from ganzoo.api import evaluate as evaluate
-    from ganzoo.api import families as families
-    from ganzoo.api import info as info
-    from ganzoo.api import load as load
-    from ganzoo.api import models as models
-    from ganzoo.api import pull as pull
-    from ganzoo.api import push as push
-    from ganzoo.api import verify as verify
-    from ganzoo.data.pictures import save_grid as save_grid
-    from ganzoo.data.pictures import to_pil as to_pil
+    from ganzoo.game.registry import list_families as list_families
+    from ganzoo.media.pictures import save_grid as save_grid
+    from ganzoo.media.pictures import to_pil as to_pil
     from ganzoo.types import GanzooError as GanzooError
+    from ganzoo.zoo.building import create as create
+    from ganzoo.zoo.catalogue import info as info
+    from ganzoo.zoo.catalogue import list_models as list_models
+    from ganzoo.zoo.converting import convert as convert
+    from ganzoo.zoo.evaluating import evaluate as evaluate
+    from ganzoo.zoo.hub import pull as pull
+    from ganzoo.zoo.loading import load as load
+    from ganzoo.zoo.sharing import push as push
+    from ganzoo.zoo.sharing import verify as verify
 
-__version__ = "0.1.0"
-
-_PUBLIC = {
-    **dict.fromkeys(
-        ("convert", "create", "evaluate", "families", "info", "load", "models", "pull", "push", "verify"), "ganzoo.api"
-    ),
-    **dict.fromkeys(("save_grid", "to_pil"), "ganzoo.data.pictures"),
+_HOME = {
     "GanzooError": "ganzoo.types",
+    "__version__": "ganzoo.types",
+    "convert": "ganzoo.zoo.converting",
+    "create": "ganzoo.zoo.building",
+    "evaluate": "ganzoo.zoo.evaluating",
+    "info": "ganzoo.zoo.catalogue",
+    "list_families": "ganzoo.game.registry",
+    "list_models": "ganzoo.zoo.catalogue",
+    "load": "ganzoo.zoo.loading",
+    "pull": "ganzoo.zoo.hub",
+    "push": "ganzoo.zoo.sharing",
+    "save_grid": "ganzoo.media.pictures",
+    "to_pil": "ganzoo.media.pictures",
+    "verify": "ganzoo.zoo.sharing",
 }
 
-__all__ = sorted(_PUBLIC)
+__all__ = sorted(name for name in _HOME if name != "__version__")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    if name not in _HOME:
         raise AttributeError(f"module 'ganzoo' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    return getattr(importlib.import_module(_HOME[name]), "VERSION" if name == "__version__" else name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted({*globals(), *_HOME})

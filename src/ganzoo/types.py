@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+VERSION = "0.2.0.dev0"
 
 
 class GanzooError(Exception):
@@ -79,36 +81,17 @@ class Card:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-@runtime_checkable
-class Samples(Protocol):
-    """A model that draws images."""
+def check_strict(found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]], where: Path | str) -> None:
+    """Compares names and shapes of tensors strictly.
 
-    def sample(
-        self,
-        n: int,
-        *,
-        seed: int = 0,
-        labels: Sequence[int] | Tensor | None = None,
-        truncation: float | None = None,
-        batch_size: int | None = None,
-    ) -> Tensor:
-        """Draws `(n, C, H, W)` float32 images in [-1, 1]; image i depends on `seed + i` alone."""
-        ...
-
-
-@runtime_checkable
-class Translates(Protocol):
-    """A model that maps images to images."""
-
-    def translate(self, images: Tensor) -> Tensor:
-        """Maps `(n, C, H, W)` in [-1, 1] to images in [-1, 1]."""
-        ...
-
-
-@runtime_checkable
-class Encodes(Protocol):
-    """A model that maps images to latents."""
-
-    def encode(self, images: Tensor) -> Tensor:
-        """Maps `(n, C, H, W)` in [-1, 1] to latents."""
-        ...
+    Raises:
+        BadModelFolder: naming the first tensor that is missing, left over or of another shape.
+    """
+    for key, shape in wanted.items():
+        if key not in found:
+            raise BadModelFolder(f"{where}: tensor {key} is missing")
+        if found[key] != shape:
+            raise BadModelFolder(f"{where}: tensor {key} has shape {found[key]} where the family has {shape}")
+    for key in found:
+        if key not in wanted:
+            raise BadModelFolder(f"{where}: tensor {key[:80]} does not belong to the family")

@@ -14,8 +14,8 @@ import pytest
 
 import ganzoo
 from ganzoo import cli
+from ganzoo.game import registry
 from ganzoo.types import BadArgument, GanzooError
-from ganzoo.zoo import registry
 
 SOURCE = str(Path(ganzoo.__file__).parents[1])
 
@@ -116,7 +116,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_list_and_info_print_what_python_gives(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["list", "dcgan*", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found == ganzoo.models("dcgan*") and found
+    assert found == ganzoo.list_models("dcgan*") and found
     assert all({"name", "family", "status", "task", "resolution", "license"} <= entry.keys() for entry in found)
     name = found[0]["name"]
     assert cli.main(["info", name, "--json"]) == 0
@@ -124,7 +124,7 @@ def test_list_and_info_print_what_python_gives(capsys: pytest.CaptureFixture[str
     assert cli.main(["info", name]) == 0
     assert f"name: {name}" in capsys.readouterr().out
     assert cli.main(["list", "--families"]) == 0
-    assert capsys.readouterr().out.split() == ganzoo.families()
+    assert capsys.readouterr().out.split() == ganzoo.list_families()
 
 
 # --------------------------------------------------------------------------------------------- errors nobody foresaw
@@ -136,7 +136,7 @@ def test_an_unforeseen_error_is_one_line_too(
     def broken(pattern: str) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("ganzoo.api.models", broken)
+    monkeypatch.setattr("ganzoo.zoo.catalogue.list_models", broken)
     monkeypatch.delenv("GANZOO_TRACEBACK", raising=False)
     assert cli.main(["list"]) == 1
     err = capsys.readouterr().err
@@ -152,7 +152,7 @@ def test_interruption_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     def interrupted(pattern: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ganzoo.api.models", interrupted)
+    monkeypatch.setattr("ganzoo.zoo.catalogue.list_models", interrupted)
     assert cli.main(["list"]) == 130
     assert capsys.readouterr().err == "ganzoo: interrupted\n"
 
@@ -163,7 +163,7 @@ def test_a_file_that_cannot_be_written_is_named(
     def full(pattern: str) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "x"))
 
-    monkeypatch.setattr("ganzoo.api.models", full)
+    monkeypatch.setattr("ganzoo.zoo.catalogue.list_models", full)
     assert said(capsys, "list", status=1) == f"{tmp_path / 'x'}: No space left on device"
 
 
@@ -181,8 +181,8 @@ def test_a_pipe_that_closes_is_no_failure() -> None:
 # ----------------------------------------------------------------------------------------------- the user's own code
 
 FAMILY = """
-from ganzoo.training.game import Game
-from ganzoo.zoo.registry import register
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 
 @register(paper="Mine", year=2026, url="https://example.org")
 class Mine(Game):
@@ -227,7 +227,7 @@ HEAVY = ("torch", "lightning", "torchvision", "pydantic", "sklearn", "numpy")
     ("code", "heavy"),
     [
         ("import ganzoo", (*HEAVY, "jsonargparse", "typing", "dataclasses")),
-        ("import ganzoo; ganzoo.families(); ganzoo.models(); ganzoo.info('dcgan-fashion-mnist')", HEAVY),
+        ("import ganzoo; ganzoo.list_families(); ganzoo.list_models(); ganzoo.info('dcgan-fashion-mnist')", HEAVY),
         ("from ganzoo.cli import main; main(['--help'])", (*HEAVY, "jsonargparse")),
         ("from ganzoo.cli import main; [main(c) for c in (['list'], ['info', 'dcgan-digits'], ['list', '--families'])]",
          HEAVY),
@@ -253,8 +253,8 @@ def test_the_public_names() -> None:
 
 
 def test_a_package_does_not_hide_the_function_of_its_name() -> None:
-    before = process(code="import ganzoo; print(ganzoo.families())").stdout
-    after = process(code="import ganzoo, ganzoo.families as package; print(ganzoo.families()); package.__path__")
+    before = process(code="import ganzoo; print(ganzoo.list_families())").stdout
+    after = process(code="import ganzoo, ganzoo.families as package; print(ganzoo.list_families()); package.__path__")
     assert before == after.stdout and "dcgan" in before, after.stderr
 
 

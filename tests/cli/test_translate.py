@@ -16,7 +16,7 @@ from toys import TRANSLATION, installed
 
 import ganzoo
 from ganzoo.cli import main, translate
-from ganzoo.data.batch import to_float, to_uint8
+from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.training.saving import write_model
 
 

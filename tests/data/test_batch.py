@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from ganzoo.data import source, sources
-from ganzoo.data.batch import Data, Images, Stream, pad_to, to_float, to_uint8
+from ganzoo.data.batch import Data, Images, Stream, pad_to
+from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.types import BadArgument, BadData, Batch, UnknownName
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzoo.data.files import atomic
 from ganzoo.data.mixtures import Grid
-from ganzoo.data.pictures import _texts, _ticks, curve, grid, save_grid, scatter, to_pil
+from ganzoo.files import atomic
+from ganzoo.media.pictures import _texts, _ticks, curve, grid, save_grid, scatter, to_pil
 from ganzoo.types import BadArgument
 
 RGB = torch.from_numpy(np.random.RandomState(0).randint(0, 256, (5, 3, 8, 6)).astype(np.uint8))
@@ -118,12 +118,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "grid.png"
     path.write_bytes(b"old")
     with pytest.raises(ZeroDivisionError), atomic(path) as file:
-        file.write(b"half of the new")
+        file.write_bytes(b"half of the new")
         raise ZeroDivisionError
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["grid.png"]
     with atomic(path) as file:
-        file.write(b"new")
+        file.write_bytes(b"new")
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
 

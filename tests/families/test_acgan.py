@@ -7,8 +7,8 @@ import torch
 from helpers import tiny
 from torch import nn
 
+from ganzoo.game import registry
 from ganzoo.types import BadArgument, Batch
-from ganzoo.zoo import registry
 
 
 def test_the_papers_networks() -> None:

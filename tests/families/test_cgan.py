@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from helpers import fit, tiny
 from torch import nn
 
+from ganzoo.game import registry
 from ganzoo.types import BadData, Batch
-from ganzoo.zoo import registry
 
 
 def test_the_papers_networks() -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from helpers import digest, fit, tensors, tiny
 from toys import Watch
 
-from ganzoo.training.game import Game
+from ganzoo.game.game import Game
 from ganzoo.training.saving import AtomicIO
 from ganzoo.types import BadData, Batch
 

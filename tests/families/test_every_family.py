@@ -22,18 +22,19 @@ from PIL import Image
 from toys import TRANSLATION, installed
 
 import ganzoo
-from ganzoo import api
+from ganzoo import folder as checkpoint
 from ganzoo.cli import main
 from ganzoo.cli.train import Session
 from ganzoo.data import mnist
-from ganzoo.data.batch import to_uint8
-from ganzoo.training.engine import Absent, Engine
-from ganzoo.training.game import Game
+from ganzoo.game import registry
+from ganzoo.game.engine import Absent, Engine
+from ganzoo.game.game import Game
+from ganzoo.media.levels import to_uint8
 from ganzoo.training.saving import write_model
 from ganzoo.types import BadArgument, BadData
-from ganzoo.zoo import checkpoint, registry
+from ganzoo.zoo import loading
 
-FAMILIES = registry.families()
+FAMILIES = registry.list_families()
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 every_family = pytest.mark.parametrize("name", FAMILIES)
@@ -379,13 +380,13 @@ def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(mnist, "_SHA256", hashlib.sha256(rows.tobytes()).hexdigest())
         given += ["--data.init_args.root", str(tmp_path)]
     if "init_from: stylegan2-ffhq-256" in text:  # which would be fetched: the sizes stand in for it
-        monkeypatch.setattr(api, "recipe_of", lambda _: ("StyleGAN2", {"size": 256, "channel_max": 8}))
-        monkeypatch.setattr(api, "initialise", lambda game, model: None)
+        monkeypatch.setattr(loading, "recipe_of", lambda _: ("StyleGAN2", {"size": 256, "channel_max": 8}))
+        monkeypatch.setattr(loading, "initialise", lambda game, model: None)
     first = re.search(r"init_from: runs/(\w+)-([\w-]+)/last", text)
     if first:  # what another recipe trains before: its model's sizes stand in for it
         model = yaml.safe_load((RECIPES / first[1] / f"{first[2]}.yaml").read_text())["model"]
-        monkeypatch.setattr(api, "recipe_of", lambda _: (model["class_path"], model["init_args"]))
-        monkeypatch.setattr(api, "initialise", lambda game, model: None)
+        monkeypatch.setattr(loading, "recipe_of", lambda _: (model["class_path"], model["init_args"]))
+        monkeypatch.setattr(loading, "initialise", lambda game, model: None)
     try:
         session = Session(path, given)
     except BadData as missing:
@@ -421,10 +422,10 @@ from torch.optim import Adam
 
 from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
-from ganzoo.zoo.arguments import Positive, Weight
-from ganzoo.zoo.registry import register
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.arguments import Positive, Weight
+from ganzoo.game.registry import register
 
 
 @register(paper="Mao et al., Least Squares GANs", year=2017, url="https://arxiv.org/abs/1611.04076")
@@ -524,7 +525,7 @@ def toytranslation(tmp_path: Path) -> Iterator[Path]:
 def test_a_new_family_costs_two_files(
     toygan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ganzoo.families() == sorted([*FAMILIES, "toygan"])
+    assert ganzoo.list_families() == sorted([*FAMILIES, "toygan"])
     assert ganzoo.create("toygan", width=3).sample(2).shape == (2, 1, 8, 8)
 
     run = tmp_path / "run"

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from helpers import data_for, fit, tensors, tiny, trainer
 
-from ganzoo.data.batch import to_float
 from ganzoo.data.digits import Digits
+from ganzoo.media.levels import to_float
 from ganzoo.types import BadArgument, Batch
 
 

@@ -31,7 +31,7 @@ from ganzoo.metrics import (
     precision_recall,
     store,
 )
-from ganzoo.metrics.measuring import to_uint8
+from ganzoo.metrics.measuring import rounded
 from ganzoo.metrics.protocol import protocol
 from ganzoo.types import BadArgument, BadData, GanzooError
 
@@ -70,7 +70,7 @@ def test_scores_are_the_pure_functions_of_the_same_features(train: Images, test:
     found = by_key(measure_images(made, train, KEYS, holdout=test))
     network = feature_network("digits_cnn")
     rows = np.random.RandomState(0).permutation(len(train))[:200]
-    real, seen = network(torch.from_numpy(train.values[rows])), network(to_uint8(made))
+    real, seen = network(torch.from_numpy(train.values[rows])), network(rounded(made))
     assert found["fd200_digits_cnn"].value == pytest.approx(frechet_distance(real, seen), rel=1e-6)
     kernel = kernel_distance(real, seen, 5, 50, seed=0)
     assert found["kid200_digits_cnn_5x50"].value == pytest.approx(kernel.mean, rel=1e-6)
@@ -80,7 +80,7 @@ def test_scores_are_the_pure_functions_of_the_same_features(train: Images, test:
     # a copy may be of any training image: all of them are looked at
     nearest = nearest_neighbours(seen, network(torch.from_numpy(train.values))).distances
     assert found["nn200_digits_cnn"].value == pytest.approx(float(nearest.mean()), rel=1e-6)
-    score = inception_score(network.probabilities(to_uint8(made)))
+    score = inception_score(network.probabilities(rounded(made)))
     assert found["is200_digits_cnn"].value == pytest.approx(score.mean, rel=1e-6)
 
 
@@ -149,7 +149,7 @@ def test_conditional_models_are_given_the_labels_of_the_data_or_each_by_turns(tr
     assert asked[0].tolist() == train.labels[order[:100]].tolist()
     assert asked[1].tolist() == [i % 10 for i in range(100)]
     images = metric_ranks.sample(100, seed=0, batch_size=100, labels=asked[0])
-    expected = class_accuracy(feature_network("digits_cnn").probabilities(to_uint8(images)), asked[0])
+    expected = class_accuracy(feature_network("digits_cnn").probabilities(rounded(images)), asked[0])
     assert found[0].value == expected and found[0].floor is not None and found[0].floor > 0.97
     assert measure_images(images, train, ["acc100_digits_cnn"], labels=asked[0])[0].value == expected
 
@@ -263,7 +263,7 @@ def test_a_network_of_the_users_measures_too(train: Images, test: Images) -> Non
     score = measure_images(noisy(test, 100), train, ["fd100_pixels"], networks={"pixels": network}, floors=False)[0]
     assert score.key == "fd100_pixels" and score.network_sha256 == network.sha256
     real = train.values[np.random.RandomState(0).permutation(len(train))[:100]].reshape(100, -1) / 127.5 - 1
-    expected = frechet_distance(torch.from_numpy(real), to_uint8(noisy(test, 100)).flatten(1) / 127.5 - 1)
+    expected = frechet_distance(torch.from_numpy(real), rounded(noisy(test, 100)).flatten(1) / 127.5 - 1)
     assert score.value == pytest.approx(expected, rel=1e-4)
 
 
@@ -325,5 +325,5 @@ def test_scores_of_different_protocols_are_never_put_under_one_key(train: Images
 
 def test_rounding_is_to_the_nearest_level_and_the_inverse_of_scaling() -> None:
     levels = torch.arange(256)
-    assert torch.equal(to_uint8((levels / 127.5 - 1)[:, None, None, None]).flatten(), levels.to(torch.uint8))
-    assert to_uint8(torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1)).flatten().tolist() == [0, 128, 255]
+    assert torch.equal(rounded((levels / 127.5 - 1)[:, None, None, None]).flatten(), levels.to(torch.uint8))
+    assert rounded(torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1)).flatten().tolist() == [0, 128, 255]

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from ganzoo import api
 from ganzoo.metrics import check_comparable
+from ganzoo.zoo.evaluating import measure
 
 FOLDERS = sorted((Path(__file__).parents[2] / "checkpoints").glob("*/results.json"))
 
 
 def test_the_scores_of_a_shipped_model_are_found_again() -> None:
     carried = json.loads((Path(__file__).parents[2] / "checkpoints" / "gan-digits" / "results.json").read_text())
-    found = api.measure("gan-digits", protocol=[score["protocol"]["key"] for score in carried], floors=False)
+    found = measure("gan-digits", protocol=[score["protocol"]["key"] for score in carried], floors=False)
     assert [score.key for score in found] == [score["key"] for score in carried]
     for score, before in zip(found, carried, strict=True):
         check_comparable([score, before])

@@ -12,8 +12,9 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier  # type: ignore[import-untyped]
 from torch import Tensor
 
-from ganzoo.data.batch import Images, to_float
+from ganzoo.data.batch import Images
 from ganzoo.data.digits import Digits
+from ganzoo.media.levels import to_float
 from ganzoo.metrics.features import feature_network
 from ganzoo.metrics.measuring import check_comparable, measure
 from ganzoo.metrics.protocol import protocol

@@ -17,6 +17,8 @@ from helpers import fit, same
 from helpers import tensors as tensors_of
 from torch import Tensor, nn
 
+from ganzoo.game.engine import Engine, Player
+from ganzoo.game.game import Game
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import (
     ADA,
@@ -33,8 +35,6 @@ from ganzoo.objectives.augment import (
     tensors,
     validation_overfitting,
 )
-from ganzoo.training.engine import Engine, Player
-from ganzoo.training.game import Game
 from ganzoo.types import BadArgument, Batch
 
 Array = npt.NDArray[Any]

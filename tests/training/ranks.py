@@ -14,9 +14,9 @@ import torch
 from helpers import Decoupled, Gradients, data_for, digest, fit, noise_by_sample, tensors, tiny
 from lightning.pytorch.callbacks import Callback
 
+from ganzoo.game.registry import list_families
 from ganzoo.training.saving import AtomicIO
 from ganzoo.types import Batch
-from ganzoo.zoo.registry import families
 
 TWO: dict[str, Any] = {"devices": 2, "strategy": "ddp_game"}
 
@@ -53,7 +53,7 @@ def main(out: Path) -> None:
     found: dict[str, Any] = {}
     rank = -1
     game: Any
-    for name in families():
+    for name in list_families():
         game = tiny(name)
         made = fit(game, 20, **TWO)
         rank = made.global_rank

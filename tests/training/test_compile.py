@@ -10,8 +10,8 @@ import torch
 from helpers import fit, make, tiny
 from torch import Tensor, fx, nn
 
-from ganzoo.training.game import Game
-from ganzoo.zoo.registry import families
+from ganzoo.game.game import Game
+from ganzoo.game.registry import list_families
 
 _WEIGHTED = ("conv", "linear", "batch_norm")  # operations that have parameters
 
@@ -60,7 +60,7 @@ LONG = {"began", "biggan", "cgan_pd", "sagan", "stylegan", "stylegan3"}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.nightly] if name in LONG else []) for name in families()]
+    "name", [pytest.param(name, marks=[pytest.mark.nightly] if name in LONG else []) for name in list_families()]
 )
 def test_a_compiled_run_is_the_run(name: str) -> None:
     # Second derivatives included, which torch.compile cannot do: WGAN-GP's penalty, the unrolled GAN's steps ahead
@@ -75,7 +75,7 @@ def test_a_compiled_run_is_the_run(name: str) -> None:
     assert torch.allclose(make(plain, 2, seed=1), make(compiled, 2, seed=1), atol=2e-3)  # Adam enlarges rounding
 
 
-@pytest.mark.parametrize("name", families())
+@pytest.mark.parametrize("name", list_families())
 def test_every_network_is_compiled_whole(name: str) -> None:
     # torch 2.13 compiled nothing of a bare nn.Sequential, without a word
     game = tiny(name)

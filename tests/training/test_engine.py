@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo.training.engine import Absent, Engine, MovingAverage, Player, stream_seed
+from ganzoo.game.engine import Absent, Engine, MovingAverage, Player, stream_seed
 from ganzoo.types import BadArgument
 
 

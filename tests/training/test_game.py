@@ -18,15 +18,15 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 from toys import Scale, Spoil, Toy, Watch
 
+from ganzoo.game.engine import Engine
+from ganzoo.game.game import Game
+from ganzoo.game.registry import list_families
 from ganzoo.nn.attention import SelfAttention
-from ganzoo.training.engine import Engine
-from ganzoo.training.game import Game
 from ganzoo.training.reports import JsonLines
 from ganzoo.training.saving import AtomicIO, Saver
 from ganzoo.types import BadArgument, BadModelFolder, Batch, TrainingStopped
-from ganzoo.zoo.registry import families
 
-every_family = pytest.mark.parametrize("name", families())
+every_family = pytest.mark.parametrize("name", list_families())
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:

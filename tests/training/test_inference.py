@@ -12,7 +12,7 @@ from helpers import pictures
 from torch import Tensor
 from toys import Toy
 
-from ganzoo.training import inference
+from ganzoo.game import inference
 from ganzoo.types import BadArgument, BadData, Batch
 
 

@@ -18,7 +18,7 @@ from helpers import fit, tiny
 from PIL import Image
 from toys import Toy
 
-from ganzoo.data.pictures import grid, save_grid
+from ganzoo.media.pictures import grid, save_grid
 from ganzoo.training.previews import SEED, Previews
 
 RECIPE = """

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from ganzoo import folder as checkpoint
 from ganzoo.training.pushing import PushBest, best_of
 from ganzoo.types import HubError
-from ganzoo.zoo import checkpoint
 
 
 def finished(run: Path, *names: str) -> Path:

@@ -8,23 +8,23 @@ import pytest
 import torch
 from helpers import Decoupled, Gradients, fit, noise_by_sample, tiny
 
-from ganzoo.zoo.registry import families
+from ganzoo.game.registry import list_families
 
 Found = list[dict[str, Any]]
 
 
-@pytest.mark.parametrize("name", families())
+@pytest.mark.parametrize("name", list_families())
 def test_parameters_and_optimizers_are_bitwise_equal_after_20_steps(ranks: Found, name: str) -> None:
     assert ranks[0][f"{name} state"] == ranks[1][f"{name} state"]
     assert ranks[0][f"{name} step"] == 20
 
 
-@pytest.mark.parametrize("name", families())
+@pytest.mark.parametrize("name", list_families())
 def test_statistics_are_equal_once_synchronised(ranks: Found, name: str) -> None:
     assert ranks[0][f"{name} buffers"] == ranks[1][f"{name} buffers"]
 
 
-@pytest.mark.parametrize("name", families())
+@pytest.mark.parametrize("name", list_families())
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_gradients_equal_those_of_one_process_on_the_joined_batch(ranks: Found, name: str, accumulate: int) -> None:
     game, gradients = tiny(name), Gradients()

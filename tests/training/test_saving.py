@@ -24,10 +24,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from toys import Toy
 
+from ganzoo import files
+from ganzoo import folder as folders
+from ganzoo.folder import ModelFolder
 from ganzoo.training.saving import FOLDER, LAST, AtomicIO, Saver, write_model
 from ganzoo.types import BadModelFolder
-from ganzoo.zoo import checkpoint as folders
-from ganzoo.zoo.checkpoint import ModelFolder
 
 fork = multiprocessing.get_context("fork")
 
@@ -170,7 +171,7 @@ def test_what_killed_saves_left_behind_is_swept(tmp_path: Path) -> None:
 
 
 def fill(folder: Path, number: int) -> None:
-    folders.write_json(folder / folders.CONFIG, {"format": 1, "family": "dcgan", "arguments": {}, "number": number})
+    files.write_json(folder / folders.CONFIG, {"format": 1, "family": "dcgan", "arguments": {}, "number": number})
 
 
 def number(folder: Path) -> int:
@@ -226,7 +227,7 @@ def test_settling_nothing_does_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 def exchange_for_ever(target: Path, atomic: bool) -> None:
     if not atomic:
         folders._swap = lambda one, other: False
-    folders._sync_folder = lambda folder: None  # faster turns; the disk's state is not what is looked at
+    folders.sync_folder = lambda folder: None  # type: ignore[attr-defined]  # faster turns; the disk's state is not what is looked at
     os.fsync = lambda descriptor: None  # type: ignore[assignment]
     for i in range(10**9):
         with folders.writing(target) as fresh:

@@ -13,17 +13,16 @@ from PIL import Image
 from torch import Tensor
 from toys import Toy
 
-from ganzoo import api
 from ganzoo.data.batch import Data, Images
 from ganzoo.data.digits import Digits
-from ganzoo.metrics import feature_distance, feature_network, perceptual_path_length
-from ganzoo.metrics.measuring import measure
+from ganzoo.folder import MODEL, ModelFolder
+from ganzoo.game import registry
+from ganzoo.game.game import Game
+from ganzoo.metrics import feature_distance, feature_network, measuring, perceptual_path_length
 from ganzoo.metrics.protocol import TASKS, protocol, protocols_for
-from ganzoo.training.game import Game
 from ganzoo.training.scores import BEST, Scores, abilities_of, paths_of
 from ganzoo.types import BadArgument
-from ganzoo.zoo import registry
-from ganzoo.zoo.checkpoint import MODEL, ModelFolder
+from ganzoo.zoo.evaluating import measure
 
 KEY = "fd100_digits_cnn"
 
@@ -42,7 +41,7 @@ def test_it_measures_every_so_many_images_and_at_the_end(tmp_path: Path) -> None
     scores = Scores(tmp_path, KEY, 24, {})
     game = run(7, scores)
     assert scores.images == [24, 48, 56]
-    again = measure(game.sample, Digits().open("train"), [KEY], floors=False)[0]
+    again = measuring.measure(game.sample, Digits().open("train"), [KEY], floors=False)[0]
     assert scores.values[-1] == pytest.approx(again.value, rel=1e-6)
 
 
@@ -85,7 +84,8 @@ def test_path_lengths_follow_the_models_own_latents() -> None:
     assert torch.equal(paths.latents(3, 5), game.draw([5, 6, 7])[0])
     assert torch.equal(game.limit(paths.synthesize(paths.latents(3, 5))), game.sample(3, seed=5))
     assert paths.mapping is None
-    found = measure(game.sample, Digits().open("train"), ["ppl20_digits_cnn_z_eps0.01"], paths=paths, floors=False)[0]
+    digits = Digits().open("train")
+    found = measuring.measure(game.sample, digits, ["ppl20_digits_cnn_z_eps0.01"], paths=paths, floors=False)[0]
     distance = feature_distance(feature_network("digits_cnn"))
     expected = perceptual_path_length(paths.synthesize, paths.latents, distance, n=20, epsilon=0.01)
     assert found.value == pytest.approx(expected.mean, rel=1e-4)
@@ -140,7 +140,7 @@ SMALL_KEYS = {
 }
 
 
-@pytest.mark.parametrize("name", registry.families())
+@pytest.mark.parametrize("name", registry.list_families())
 def test_what_a_family_can_do_is_measured_and_the_rest_is_refused(name: str) -> None:
     game = tiny(name)
     able = abilities_of(game)
@@ -151,10 +151,10 @@ def test_what_a_family_can_do_is_measured_and_the_rest_is_refused(name: str) -> 
         assert not chosen
         return
     data, keys = Both(game), [SMALL_KEYS[metric] for metric in TASKS if metric in chosen]
-    once = api.measure(game, data, keys) if keys else []
+    once = measure(game, data, keys) if keys else []
     assert [score.key for score in once] == keys
     assert all(np.isfinite([score.value, *score.references.values()]).all() for score in once)
-    again = api.measure(game, data, keys, floors=False) if keys else []
+    again = measure(game, data, keys, floors=False) if keys else []
     assert [score.value for score in again] == [score.value for score in once]
     assert not any(score.references for score in again)
     for score in once:
@@ -162,16 +162,16 @@ def test_what_a_family_can_do_is_measured_and_the_rest_is_refused(name: str) -> 
             assert score.references["untrained network"] == score.value
     for metric in set(TASKS) - chosen:
         with pytest.raises(BadArgument, match="this model"):
-            api.measure(game, data, SMALL_KEYS[metric])
+            measure(game, data, SMALL_KEYS[metric])
 
 
 @pytest.mark.filterwarnings("ignore:The Fréchet distance of")
 def test_protocols_of_several_splits_are_measured_at_once_in_their_order() -> None:
     keys = ["fd50_digits_cnn_test", "fd50_digits_cnn", "kid50_digits_cnn_test"]
-    found = api.measure(digits(), Digits(), keys, floors=False)
+    found = measure(digits(), Digits(), keys, floors=False)
     assert [score.key for score in found] == keys
     assert [score.split for score in found] == ["test", "train", "test"]
-    assert found[0].value == api.measure(digits(), Digits(), keys[0], floors=False)[0].value
+    assert found[0].value == measure(digits(), Digits(), keys[0], floors=False)[0].value
 
 
 def test_a_score_of_a_task_decides_what_is_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +179,6 @@ def test_a_score_of_a_task_decides_what_is_best(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(game, "encode", lambda images: images.flatten(1), raising=False)
     scores = Scores(tmp_path, "knn200_model_test_k1", 8, {})
     trainer(1, scores).fit(game, Digits(batch_size=8))
-    [value] = api.measure(game, Digits(), "knn200_model_test_k1")
+    [value] = measure(game, Digits(), "knn200_model_test_k1")
     assert scores.values[-1] == value.value == value.references["pixels"] > 0.8, "encodings that are the pixels"
     assert protocol("knn200_model_test_k1").metric in TASKS

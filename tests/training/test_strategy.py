@@ -6,8 +6,8 @@ import pytest
 import torch
 from lightning.pytorch.strategies import StrategyRegistry
 
-from ganzoo.training import strategy
-from ganzoo.training.strategy import GameDDP, parallel, register
+from ganzoo.game import strategy
+from ganzoo.game.strategy import GameDDP, parallel, register
 
 
 @pytest.fixture(autouse=True)

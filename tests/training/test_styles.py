@@ -8,12 +8,12 @@ import pytest
 import torch
 from helpers import tiny
 
-from ganzoo.training.game import Game
-from ganzoo.training.styles import Styled
+from ganzoo.game import registry
+from ganzoo.game.game import Game
+from ganzoo.game.styles import Styled
 from ganzoo.types import BadArgument
-from ganzoo.zoo import registry
 
-STYLED = [name for name in registry.families() if issubclass(registry.family(name).cls, Styled)]
+STYLED = [name for name in registry.list_families() if issubclass(registry.family(name).cls, Styled)]
 every_styled = pytest.mark.parametrize("name", STYLED)
 
 

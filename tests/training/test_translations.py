@@ -13,13 +13,14 @@ from PIL import Image
 from toys import TRANSLATION, installed
 
 import ganzoo
-from ganzoo.data.batch import Images, to_float, to_uint8
-from ganzoo.training import translations
-from ganzoo.training.game import Game
+from ganzoo import folder as folders
+from ganzoo.data.batch import Images
+from ganzoo.game import translations
+from ganzoo.game.game import Game
+from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.training.previews import Previews
 from ganzoo.training.saving import write_model
 from ganzoo.types import BadModelFolder
-from ganzoo.zoo import checkpoint as folders
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from hub_tools import model_files, write_files
 
+from ganzoo import folder as checkpoint
 from ganzoo.types import BadArgument, BadModelFolder
-from ganzoo.zoo import cards, catalogue, checkpoint
+from ganzoo.zoo import cards, catalogue
 
 SCORE = {
     "key": "fd10k_mobilenet_v2",

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ganzoo import folder as checkpoint
+from ganzoo.game import registry
 from ganzoo.types import BadArgument, UnknownName
-from ganzoo.zoo import catalogue, checkpoint, registry
+from ganzoo.zoo import catalogue
 
 
 def test_every_entry_says_where_it_is_and_under_what_terms() -> None:
@@ -24,7 +26,7 @@ def test_every_entry_says_where_it_is_and_under_what_terms() -> None:
         assert entry.task in ("unconditional", "conditional", "translation", "super-resolution")
         assert all(score.value > 0 and score.source.startswith("https://") for score in entry.scores)
         if entry.status != "planned":
-            assert entry.family in registry.families(), f"{name}: no such family; its status must be planned"
+            assert entry.family in registry.list_families(), f"{name}: no such family; its status must be planned"
 
 
 def test_the_published_models_that_people_ask_for_are_there() -> None:
@@ -47,11 +49,11 @@ def test_the_published_models_that_people_ask_for_are_there() -> None:
 
 def test_names_aliases_patterns_and_the_nearest_ones() -> None:
     assert catalogue.find("stylegan2-ffhq-1024").name == "stylegan2-ffhq"
-    names = [entry["name"] for entry in catalogue.models("stylegan3-?-ffhq")]
+    names = [entry["name"] for entry in catalogue.list_models("stylegan3-?-ffhq")]
     assert names == ["stylegan3-r-ffhq", "stylegan3-t-ffhq"]
-    assert catalogue.models("no-such-*") == []
+    assert catalogue.list_models("no-such-*") == []
     keys = {"name", "family", "status", "task", "resolution", "license"}
-    assert all(keys <= entry.keys() for entry in catalogue.models())
+    assert all(keys <= entry.keys() for entry in catalogue.list_models())
     with pytest.raises(UnknownName, match="did you mean stylegan2-ffhq"):
         catalogue.find("stylegan2-fhq")
     facts = catalogue.info("real-esrgan-x4plus")
@@ -81,7 +83,7 @@ def test_shipped_models_are_found_from_their_folders() -> None:
     shipped = {entry.name: entry for entry in catalogue.entries() if entry.status == "shipped"}
     assert set(shipped) == set(checkpoint.shipped_folders())
     for entry in shipped.values():
-        assert entry.family in registry.families() and entry.license and entry.size
+        assert entry.family in registry.list_families() and entry.license and entry.size
         assert catalogue.info(entry.name)["config"]["family"] == entry.family
 
 
@@ -173,7 +175,7 @@ def test_listing_imports_no_torch_and_opens_no_socket() -> None:
         "import sys; opened = []\n"
         "sys.addaudithook(lambda event, _: opened.append(event) if event.startswith('socket') else None)\n"
         "import ganzoo\n"
-        "assert len(ganzoo.models('style*')) > 20 and ganzoo.info('stylegan2-ffhq')['resolution'] == 1024\n"
+        "assert len(ganzoo.list_models('style*')) > 20 and ganzoo.info('stylegan2-ffhq')['resolution'] == 1024\n"
         "print('torch' in sys.modules, 'huggingface_hub' in sys.modules, opened)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

@@ -19,10 +19,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import ganzoo
-from ganzoo.training.engine import Engine
+from ganzoo import files
+from ganzoo import folder as checkpoint
+from ganzoo.game.engine import Engine
 from ganzoo.training.saving import write_model
 from ganzoo.types import BadModelFolder, GanzooError
-from ganzoo.zoo import checkpoint
 
 NEEDED = (checkpoint.MODEL, checkpoint.PLAYERS, checkpoint.CONFIG)
 
@@ -355,14 +356,14 @@ def test_the_limit_is_one(little_memory: None) -> None:
 def test_nothing_is_half_written(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="midway"), checkpoint.atomic(path) as part:
+    with pytest.raises(RuntimeError, match="midway"), files.atomic(path) as part:
         part.write_text("new")
         raise RuntimeError("midway")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
-    with checkpoint.atomic(path) as part:
+    with files.atomic(path) as part:
         part.write_text("new")
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
-    assert path.stat().st_mode & 0o777 == 0o666 & ~checkpoint._umask()
+    assert path.stat().st_mode & 0o777 == 0o666 & ~files.umask()
 
 
 def test_a_folder_is_exchanged_whole_or_not_at_all(folder: Path) -> None:
@@ -376,7 +377,7 @@ def test_a_folder_is_exchanged_whole_or_not_at_all(folder: Path) -> None:
 
 def test_json_has_no_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        checkpoint.write_json(tmp_path / "x.json", {"score": float("nan")})
+        files.write_json(tmp_path / "x.json", {"score": float("nan")})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from hub_tools import model_files, write_files
 
+from ganzoo import folder as checkpoint
+from ganzoo.game import registry
 from ganzoo.types import BadModelFolder
-from ganzoo.zoo import checkpoint, gallery, registry
+from ganzoo.zoo import gallery
 
 FAMILIES = Path(gallery.__file__).resolve().parents[1] / "families"
 

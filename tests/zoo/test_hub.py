@@ -19,8 +19,9 @@ import pytest
 from hub_server import Hub
 from hub_tools import environment, fresh, manifest, model_files, write_files
 
+from ganzoo import files
+from ganzoo import folder as checkpoint
 from ganzoo.types import BadArgument, GanzooError, HubError
-from ganzoo.zoo import checkpoint
 
 # The client reads its environment when it is imported: functions named client_* run in a process of their own, and most
 # of a test goes on there; some start the hub there as well.
@@ -129,7 +130,7 @@ def client_hashes(folder: str) -> None:
     address = "hf://alice/gan@" + hub.put("alice/gan", model_files())
     path = client.pull(address)
     read: list[str] = []
-    plain = checkpoint.sha256
+    plain = files.sha256
 
     def counting(file: Path) -> str:
         read.append(file.name)
@@ -142,7 +143,7 @@ def client_hashes(folder: str) -> None:
             found.check(name)
         return sorted(read)
 
-    checkpoint.sha256 = counting  # type: ignore[assignment]
+    files.sha256 = counting  # type: ignore[assignment]
     assert load() == []
     blob = (path / checkpoint.MODEL).resolve()
     status = blob.stat()
@@ -603,7 +604,7 @@ def test_an_authors_file_is_fetched_checked_converted_once_and_kept(tmp_path: Pa
 
 
 def client_package(folder: str) -> None:
-    from ganzoo.zoo import catalogue
+    from ganzoo.zoo import authors, catalogue
     from ganzoo.zoo import hub as client
 
     content = random.Random(0).randbytes(3000)
@@ -637,7 +638,8 @@ def client_package(folder: str) -> None:
             package=package,
         )
         catalogue.find = lambda _: entry  # type: ignore[assignment]
-        model, where = client.locate(name, convert=convert, offline=True)
+        authors.convert_entry = convert
+        model, where = client.locate(name, offline=True)
         assert model.check(checkpoint.SAMPLES).read_bytes() == content
         assert where == {"from": "authors", "name": name, "url": f"the package {package}", "files": {file: right}}
 

@@ -17,8 +17,8 @@ import pytest
 from hub_tools import manifest, write_files
 
 import ganzoo
-from ganzoo.types import BadModelFolder, GanzooError
-from ganzoo.zoo import checkpoint
+from ganzoo import folder as checkpoint
+from ganzoo.types import BadModelFolder, GanzooError, check_strict
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def storm(folder: Path, files: dict[str, bytes], rounds: int, seed: int) -> tupl
         write_files(folder, {**changed, checkpoint.MANIFEST: manifest({**others, **changed})})
         try:
             model = checkpoint.ModelFolder(folder)
-            checkpoint.check_strict(checkpoint.shapes(model.check(checkpoint.MODEL)), good, folder)
+            check_strict(checkpoint.shapes(model.check(checkpoint.MODEL)), good, folder)
             tensors = model.tensors(checkpoint.MODEL)
         except BadModelFolder as error:
             assert "\n" not in str(error) and len(str(error)) < 1000, error

@@ -93,8 +93,8 @@ def test_pull_imports_no_torch(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_a_release_pushes_every_shipped_model(capsys: pytest.CaptureFixture[str]) -> None:
+    from ganzoo import folder as checkpoint
     from ganzoo.cli import main
-    from ganzoo.zoo import checkpoint
 
     shipped = checkpoint.shipped_folders()
     for name, folder in shipped.items():

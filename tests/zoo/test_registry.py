@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import ganzoo
+from ganzoo.game import registry
 from ganzoo.types import BadArgument, UnknownName
-from ganzoo.zoo import registry
 
 
 @pytest.fixture
@@ -26,12 +26,14 @@ def known() -> Iterator[None]:
 def test_families_are_the_files_and_none_is_imported() -> None:
     package = Path(inspect.getfile(ganzoo)).parent / "families"
     files = sorted(path.stem for path in package.glob("[a-z]*.py"))
-    code = "import sys; from ganzoo.zoo import registry; print(*registry.families()); print('torch' in sys.modules)"
+    code = (
+        "import sys; from ganzoo.game import registry; print(*registry.list_families()); print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300,
                           env={"PYTHONPATH": str(package.parents[1])})  # fmt: skip
     names, torch = done.stdout.splitlines()
     assert (names.split(), torch) == (files, "False")
-    assert registry.families() == files
+    assert registry.list_families() == files
 
 
 def test_a_family_knows_its_paper() -> None:
@@ -61,7 +63,7 @@ def test_a_name_is_given_once(known: None) -> None:
     again = type("WGAN", (), {"__module__": "ganzoo.families.wgan"})
     assert register(again) is again, "a module that is imported anew registers anew"
     own = register(type("Own", (), {"__module__": "mine.own_gan", "__doc__": "Mine."}))
-    assert registry.family("own_gan").cls is own and "own_gan" in registry.families()
+    assert registry.family("own_gan").cls is own and "own_gan" in registry.list_families()
 
 
 class Everything:

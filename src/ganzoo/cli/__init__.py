@@ -92,14 +92,14 @@ def _run(given: list[str]) -> int:
         print(_help())
         return 0 if given else 2
     if given[0] == "--version":
-        from ganzoo import __version__
+        from ganzoo.types import VERSION
 
-        print(f"ganzoo {__version__}")
+        print(f"ganzoo {VERSION}")
         return 0
     name, rest = given[0], given[1:]
     if name not in commands():
+        from ganzoo.game.registry import nearest
         from ganzoo.types import UnknownName
-        from ganzoo.zoo.registry import nearest
 
         hint = nearest(name, commands()).replace("`ganzoo list`", "`ganzoo --help`")
         raise UnknownName(f"there is no command {name!r}{hint}")

@@ -140,9 +140,9 @@ def _unknown_class(given: str, key: str, foreign: bool) -> str:
 def _classes(key: str) -> list[str]:
     """The classes that a section of a recipe can name."""
     from ganzoo import data
-    from ganzoo.zoo import registry
+    from ganzoo.game import registry
 
-    kinds = {"model": [registry.family(name).title for name in registry.families()], "data": data.sources()}
+    kinds = {"model": [registry.family(name).title for name in registry.list_families()], "data": data.sources()}
     return kinds.get(key.partition(".")[0], [])
 
 

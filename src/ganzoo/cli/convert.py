@@ -43,13 +43,13 @@ def run(arguments: Any) -> int:
         return _list()
     if arguments.file is None or arguments.to is None:
         raise BadArgument(f"{'file' if arguments.file is None else '--to'} is missing; `ganzoo convert --help`")
-    from ganzoo import api
-    from ganzoo.zoo.checkpoint import SAMPLES, ModelFolder
+    from ganzoo.folder import SAMPLES, ModelFolder
+    from ganzoo.zoo.converting import convert
 
     if arguments.generator not in ("ema", "live"):
         raise BadArgument(f"--generator is {arguments.generator}; ema or live is expected")
     facts = {"licence": arguments.licence} if arguments.licence else {}
-    folder = api.convert(
+    folder = convert(
         Path(arguments.file),
         arguments.family,
         to=arguments.to,
@@ -69,12 +69,12 @@ def _list() -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from ganzoo import api
+    from ganzoo.layouts import listing
 
     table = Table(box=None, header_style="bold")
     for column in ("family", "layout", "discriminator"):
         table.add_column(column)
-    for row in api.layouts():
+    for row in listing():
         table.add_row(row["family"], row["layout"], "in a file of its own" if row["discriminator"] else "")
     Console().print(table)
     return 0

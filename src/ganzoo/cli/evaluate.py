@@ -52,14 +52,14 @@ def run(arguments: Any) -> int:
         raise BadArgument("name a model, or a folder with --generated; `ganzoo evaluate --help` shows examples")
     if arguments.generated is not None and (arguments.data is None or arguments.write):
         raise BadArgument("--generated needs --data to compare with, and has no card to --write")
-    from ganzoo import api
     from ganzoo.cli.sample import best_device
-    from ganzoo.zoo.checkpoint import write_json
+    from ganzoo.files import write_json
+    from ganzoo.zoo.evaluating import measure, measure_folder, score
 
     device = arguments.device or best_device()
     with bar(quiet=arguments.json) as progress:
         if arguments.generated is not None:
-            scores = api.measure_folder(
+            scores = measure_folder(
                 arguments.generated,
                 arguments.data,
                 arguments.protocol,
@@ -69,9 +69,9 @@ def run(arguments: Any) -> int:
                 progress=progress,
             )
         elif arguments.write:
-            scores = api.score(arguments.model, arguments.protocol, progress)
+            scores = score(arguments.model, arguments.protocol, progress)
         else:
-            scores = api.measure(
+            scores = measure(
                 arguments.model,
                 arguments.data,
                 arguments.protocol,

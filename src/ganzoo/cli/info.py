@@ -27,9 +27,9 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Prints the facts."""
-    from ganzoo import api
+    from ganzoo.zoo.catalogue import info
 
-    facts = api.info(arguments.model)
+    facts = info(arguments.model)
     if arguments.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:

@@ -28,13 +28,14 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Prints the list; 1 when nothing matches the pattern."""
-    from ganzoo import api
+    from ganzoo.game.registry import list_families
+    from ganzoo.zoo.catalogue import list_models
 
     if arguments.families:
-        names = api.families()
+        names = list_families()
         print(json.dumps(names, indent=2) if arguments.json else "\n".join(names))
         return 0
-    found = api.models(arguments.pattern)
+    found = list_models(arguments.pattern)
     if arguments.json:
         print(json.dumps(found, indent=2))
     elif found:

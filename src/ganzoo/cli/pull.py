@@ -27,8 +27,8 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Prints each model's folder."""
-    from ganzoo import api
+    from ganzoo.zoo.hub import pull
 
     for model in arguments.model:
-        print(api.pull(model, revision=arguments.revision, players=arguments.players))
+        print(pull(model, revision=arguments.revision, players=arguments.players))
     return 0

@@ -40,17 +40,18 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Prints the files, and where they are now."""
-    from ganzoo import api
     from ganzoo.types import BadArgument
+    from ganzoo.zoo.catalogue import list_models
+    from ganzoo.zoo.sharing import push
 
     if (arguments.shipped is None) != (arguments.model is not None and arguments.repo is not None):
         raise BadArgument("give a model and a repository, or --shipped ORG; `ganzoo push --help` shows examples")
     pushes = [(arguments.model, arguments.repo, arguments.license)]
     if arguments.shipped is not None:
-        shipped = [entry for entry in api.models() if entry["status"] == "shipped"]
+        shipped = [entry for entry in list_models() if entry["status"] == "shipped"]
         pushes = [(e["name"], f"{arguments.shipped}/{e['name']}", arguments.license or e["license"]) for e in shipped]
     for model, repo, licence in pushes:
-        done = api.push(
+        done = push(
             model,
             repo,
             license=licence,

@@ -58,10 +58,10 @@ def run(arguments: Any) -> int:
     try:
         import torch
 
-        from ganzoo import api
-        from ganzoo.data.pictures import save_grid
+        from ganzoo.media.pictures import save_grid
+        from ganzoo.zoo.loading import load
 
-        model = api.load(arguments.model, device=arguments.device or best_device())
+        model = load(arguments.model, device=arguments.device or best_device())
     finally:
         gc.enable()
     named = ("truncation", "truncation_cutoff", "noise")
@@ -96,8 +96,8 @@ def best_device() -> str:
 
 
 def _save_one(image: Any, path: Path) -> None:
-    from ganzoo.data.pictures import to_pil
-    from ganzoo.zoo.checkpoint import atomic
+    from ganzoo.files import atomic
+    from ganzoo.media.pictures import to_pil
 
     with atomic(path) as part:
         to_pil(image[None])[0].save(part, format="PNG")

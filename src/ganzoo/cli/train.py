@@ -13,7 +13,7 @@ from ganzoo.types import BadArgument, BadData, TrainingStopped
 
 if TYPE_CHECKING:
     from ganzoo.data.batch import Images
-    from ganzoo.training.game import Game
+    from ganzoo.game.game import Game
 
 HELP = "train a model from a recipe"
 
@@ -123,7 +123,7 @@ def find_recipe(text: str) -> Path:
     Raises:
         BadArgument: if there is none; the text names the nearest.
     """
-    from ganzoo.zoo.checkpoint import resource_folder
+    from ganzoo.files import resource_folder
 
     path = Path(text)
     if path.is_file():
@@ -142,7 +142,7 @@ def _start_of(recipe: dict[str, Any], overrides: list[str]) -> list[str]:
     """Where a run starts from a model, words that give that model's arguments, which the recipe then overrides."""
     import json
 
-    from ganzoo import api
+    from ganzoo.zoo.loading import recipe_of
 
     source = recipe.get("init_from")
     for place, word in enumerate(overrides):
@@ -150,7 +150,7 @@ def _start_of(recipe: dict[str, Any], overrides: list[str]) -> list[str]:
             source = word.partition("=")[2] or "".join(overrides[place + 1 : place + 2])
     if not isinstance(source, str) or source in ("null", ""):
         return []
-    title, arguments = api.recipe_of(source)
+    title, arguments = recipe_of(source)
     return ["--model", json.dumps({"class_path": title, "init_args": arguments})]
 
 
@@ -173,14 +173,16 @@ class Session:
         from jsonargparse import set_parsing_settings
         from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-        from ganzoo import api, data
+        from ganzoo import data
         from ganzoo.data.batch import Data
-        from ganzoo.training.engine import Engine
-        from ganzoo.training.game import Game
-        from ganzoo.training.strategy import NAME, launched, parallel
-        from ganzoo.zoo import registry
+        from ganzoo.game import registry
+        from ganzoo.game.engine import Engine
+        from ganzoo.game.game import Game
+        from ganzoo.game.registry import list_families
+        from ganzoo.game.strategy import NAME, launched, parallel
+        from ganzoo.zoo.loading import initialise
 
-        for family in api.families():
+        for family in list_families():
             registry.family(family)
         for source in data.sources():
             data.source(source)
@@ -252,7 +254,7 @@ class Session:
         self.name = self.run.name or f"{recipe.parent.name}-{recipe.stem}".replace("_", "-")
         self.folder = Path(self.run.folder or f"runs/{self.name}")
         if self.config.init_from is not None:
-            api.initialise(self.game, self.config.init_from)
+            initialise(self.game, self.config.init_from)
         images = self.data.open("train")
         _check_data(recipe, self.game, images)
         self.facts = {
@@ -282,11 +284,12 @@ class Session:
         """Trains, saves and scores; 130 when a person interrupted."""
         import torch
 
+        from ganzoo.files import atomic
+        from ganzoo.folder import settle
         from ganzoo.training.previews import Previews
         from ganzoo.training.reports import Bar, JsonLines
         from ganzoo.training.saving import FOLDER, LAST, AtomicIO, Saver
         from ganzoo.training.scores import BEST, Scores
-        from ganzoo.zoo.checkpoint import atomic, settle
 
         last = self.folder / LAST
         if last.exists() and not resume:
@@ -325,11 +328,11 @@ class Session:
         model = self.folder / (BEST if scores else FOLDER)
         print(f"trained {trainer.global_step} steps on {self.game.images_seen} images; the model is in {model}")
         if self.run.protocols:
-            from ganzoo import api
             from ganzoo.cli.evaluate import bar, table
+            from ganzoo.zoo.evaluating import score
 
             with bar() as progress:
-                found = api.score(model, self.run.protocols, progress)
+                found = score(model, self.run.protocols, progress)
             table(found)
         if self.run.push is not None:
             self._push(self.run.push)
@@ -338,11 +341,11 @@ class Session:
     def _push(self, where: str) -> None:
         from functools import partial
 
-        from ganzoo import api
         from ganzoo.training.pushing import push_best
+        from ganzoo.zoo.sharing import push
 
         repo, _, tag = where.partition("@")
-        done: Any = push_best(self.folder, partial(api.push, repo_id=repo, license=self.run.licence, tag=tag or None))
+        done: Any = push_best(self.folder, partial(push, repo_id=repo, license=self.run.licence, tag=tag or None))
         print(f"pushed to {done['url']}")
 
     def describe(self) -> None:
@@ -434,10 +437,10 @@ def read_recipe(recipe: Path) -> dict[str, Any]:
 
 def _check_model(model: Any) -> None:
     """Holds the model's arguments against its family's signature, as `create` and `load` do."""
-    from ganzoo.zoo import registry
+    from ganzoo.game import registry
 
     title = model.class_path.rpartition(".")[2]
-    entries = [registry.family(name) for name in registry.families()]
+    entries = [registry.family(name) for name in registry.list_families()]
     entry = next((e for e in entries if f"{e.cls.__module__}.{e.cls.__qualname__}" == model.class_path), None)
     if entry is None:
         raise BadArgument(f"model is {title}, which is not registered; put @register above the class")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
     from torch import Tensor
 
-    from ganzoo.training.game import Game
+    from ganzoo.game.game import Game
 
 HELP = "translate pictures with a model"
 
@@ -70,10 +70,10 @@ def run(arguments: Any) -> int:
         return _report(jobs.failed)
     gc.disable()  # looking for garbage among all that the imports make takes a tenth of the whole command
     try:
-        from ganzoo import api
         from ganzoo.cli.sample import best_device
+        from ganzoo.zoo.loading import load
 
-        model = api.load(arguments.model, device=arguments.device or best_device())
+        model = load(arguments.model, device=arguments.device or best_device())
     finally:
         gc.enable()
     try:
@@ -201,7 +201,7 @@ class _Work:
     def take(self, source: Path, target: Path) -> None:
         """Decodes a picture, and translates it when there are enough of its size, or too many in all."""
         from ganzoo.data.decoding import Unreadable
-        from ganzoo.training.inference import at_a_time
+        from ganzoo.game.inference import at_a_time
 
         try:
             image = self._read(source)
@@ -230,8 +230,8 @@ class _Work:
         import torch
         from PIL import Image
 
-        from ganzoo.data.batch import to_float
         from ganzoo.data.decoding import Unreadable, decode
+        from ganzoo.media.levels import to_float
 
         if not source.is_file():
             raise Unreadable("it is no file; a picture is expected")
@@ -258,8 +258,8 @@ class _Work:
         """Translates and writes the waiting pictures of a shape."""
         import torch
 
-        from ganzoo.data.files import atomic
-        from ganzoo.data.pictures import to_pil
+        from ganzoo.files import atomic
+        from ganzoo.media.pictures import to_pil
 
         part = self.waiting.pop(shape)
         sources = [source for source, _, _ in part]
@@ -279,8 +279,8 @@ class _Work:
             return
         for (source, target, _), picture in zip(part, to_pil(made), strict=True):
             try:
-                with atomic(target) as file:
-                    picture.save(file, format="PNG")
+                with atomic(target) as draft:
+                    picture.save(draft, format="PNG")
             except OSError as error:
                 self._fail([source], f"{target} cannot be written ({error.strerror or error})")
                 continue

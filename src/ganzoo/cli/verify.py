@@ -25,10 +25,10 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Prints a line a model."""
-    from ganzoo import api
+    from ganzoo.zoo.sharing import verify
 
     for model in arguments.model:
-        found = api.verify(model)
+        found = verify(model)
         golden = "no golden picture" if found["golden"] is None else f"golden picture within {found['golden']} levels"
         print(f"{model}: {len(found['files'])} files whole, {found['tensors']} tensors fit, {golden}")
     return 0

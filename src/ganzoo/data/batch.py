@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ganzoo.media.levels import to_float
 from ganzoo.types import BadArgument, BadData, Batch
 
 SPLITS: Final = ("train", "test", "all")
@@ -34,21 +35,6 @@ _Indices = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
 # Which stream a seed is for, so that order, flips and cuts do not share their numbers; unpaired targets have their own
 _ORDER, _FLIP, _CUT = 1, 2, 3
 _TARGETS = 3  # added to the three
-
-
-def to_float(images: Tensor) -> Tensor:
-    """Maps uint8 0..255 to float32 [-1, 1] as x / 127.5 - 1; anything else (points, floats) is returned as it is."""
-    return images.to(torch.float32).div_(127.5).sub_(1) if images.dtype == torch.uint8 else images
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Maps floats in [-1, 1] to uint8 as round(127.5 x + 127.5), clamping what lies outside; leaves uint8 as it is.
-
-    The inverse of `to_float` for each of the 256 values.
-    """
-    if images.dtype == torch.uint8:
-        return images
-    return images.to(torch.float32).clamp(-1, 1).mul_(127.5).add_(127.5).round_().to(torch.uint8)
 
 
 def pad_to(values: npt.NDArray[np.uint8], size: int, fill: int = 0) -> npt.NDArray[np.uint8]:

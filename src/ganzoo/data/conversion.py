@@ -27,7 +27,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ganzoo.data.decoding import Unreadable, decode, suffixes
-from ganzoo.data.files import atomic, cache_folder
+from ganzoo.files import atomic, cache_folder
 from ganzoo.types import BadArgument, BadData
 
 _log = logging.getLogger(__name__)
@@ -221,7 +221,7 @@ def converted(
         BadData: if the folder is missing, holds no picture that can be read, or a bad one where `bad` is `error`.
     """
     listed = found(root, key)
-    cache = cache_folder()
+    cache = cache_folder("data")
     try:
         sums = _sums(root, listed, cache)
         sums = sums if only is None else {name: sha for name, sha in sums.items() if name in only}
@@ -333,8 +333,8 @@ def _sums(root: Path, found: dict[str, os.stat_result], cache: Path) -> dict[str
                 listed[name] = [mark, sums[name]]
             advance()
     if listed != known:
-        with atomic(place) as draft:
-            draft.write(json.dumps(listed).encode())
+        with atomic(place) as part:
+            part.write_text(json.dumps(listed))
     return sums
 
 
@@ -393,8 +393,8 @@ def _convert(root: Path, sums: dict[str, str], square: Square, bad: str, place: 
             _head(file, (len(names), *shape))  # numpy leaves room for a first axis of any length
             file.flush()
             os.fsync(file.fileno())
-        with atomic(draft / "names.json") as file:
-            file.write(json.dumps({"names": names, "skipped": skipped, "shape": (len(names), *shape)}).encode())
+        with atomic(draft / "names.json") as part:
+            part.write_text(json.dumps({"names": names, "skipped": skipped, "shape": (len(names), *shape)}))
         _install(draft, place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -25,7 +25,7 @@ from safetensors.numpy import load, save
 
 from ganzoo.data import npm
 from ganzoo.data.batch import SPLITS, VALIDATION, Data, Images
-from ganzoo.data.files import atomic, cache_folder
+from ganzoo.files import atomic, cache_folder
 from ganzoo.types import BadArgument, BadData
 
 
@@ -178,7 +178,7 @@ class Emoji(Data):
         return split == (VALIDATION if kept else "train")
 
     def _folder(self) -> Path:
-        return cache_folder() / "emoji" if self.root is None else Path(self.root).expanduser()
+        return cache_folder("data") / "emoji" if self.root is None else Path(self.root).expanduser()
 
     def _again(self) -> str:
         return f"run `ganzoo data emoji --style {self.style}{'' if self.root is None else f' --out {self.root}'}`"
@@ -317,7 +317,7 @@ def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], N
     """
     _check_style(style)
     source = STYLES[style]
-    folder = cache_folder() / "emoji" if folder is None else Path(folder).expanduser()
+    folder = cache_folder("data") / "emoji" if folder is None else Path(folder).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -345,10 +345,10 @@ def _write(folder: Path, style: str, values: npt.NDArray[np.uint8], table: list[
         "emoji": table,
     }
     try:
-        with atomic(folder / f"{style}.safetensors") as file:
-            file.write(content)
-        with atomic(folder / f"{style}.json") as file:
-            file.write(json.dumps(facts, ensure_ascii=False, indent=0).encode())
+        with atomic(folder / f"{style}.safetensors") as part:
+            part.write_bytes(content)
+        with atomic(folder / f"{style}.json") as part:
+            part.write_text(json.dumps(facts, ensure_ascii=False, indent=0), encoding="utf-8")
     except OSError as error:
         raise BadData(f"{folder}: cannot be written to ({error.strerror}).") from error
 

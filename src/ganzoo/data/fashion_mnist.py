@@ -16,8 +16,8 @@ import numpy.typing as npt
 from torch.utils.data import DataLoader
 
 from ganzoo.data.batch import Data, Images, pad_to
-from ganzoo.data.files import cache_folder
 from ganzoo.data.partly_labelled import partly_labelled
+from ganzoo.files import cache_folder
 from ganzoo.types import BadArgument, BadData, Batch
 
 CLASSES: Final = (
@@ -144,7 +144,7 @@ def _folder(root: str | None) -> Path:
         return folder
     if all((DEBIAN / name).is_file() for name in _FILES):
         return DEBIAN
-    folder = cache_folder() / "fashion-mnist"
+    folder = cache_folder("data") / "fashion-mnist"
     if not all((folder / name).is_file() for name in _FILES):
         _download(folder)
     return folder

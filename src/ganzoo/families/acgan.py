@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 from ganzoo.nn.dcgan import initialise
 from ganzoo.objectives import losses
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import BadArgument, Batch
-from ganzoo.zoo.arguments import Positive, Share, Weight
-from ganzoo.zoo.registry import register
 
 
 class Generator(nn.Module):

@@ -25,6 +25,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 from ganzoo.nn.biggan import (
     LAYERS,
     ConditionalNorm,
@@ -37,11 +41,7 @@ from ganzoo.nn.biggan import (
     look_up,
 )
 from ganzoo.objectives import losses
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import BadArgument, Batch
-from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
-from ganzoo.zoo.registry import register
 
 _PUBLISHED_LIMIT = 2.0  # where the published BigGAN-deep truncate, before they scale
 _STANDING_SEEDS = 2**30  # far from those of samples

@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzoo.game.arguments import Positive, Scale, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 from ganzoo.nn.mlp import Maxout
 from ganzoo.objectives import losses
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo.arguments import Positive, Scale, Share, Weight
-from ganzoo.zoo.registry import register
 
 _BATCH = 100  # the paper's mini-batch, in which its schedules are counted
 

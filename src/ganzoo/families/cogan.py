@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.data.batch import Images
+from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 from ganzoo.objectives import losses
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import BadArgument, Batch
-from ganzoo.zoo.arguments import Positive, Share, Weight
-from ganzoo.zoo.registry import register
 
 _DOMAINS = 2
 

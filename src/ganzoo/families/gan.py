@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganzoo.game.arguments import Positive, Scale, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo.arguments import Positive, Scale, Share, Weight
-from ganzoo.zoo.registry import register
 
 _GENERATOR_LOSSES = {
     "nonsaturating": losses.nonsaturating_generator,

@@ -23,14 +23,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.arguments import Count, Positive, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 from ganzoo.nn.improved import History, MinibatchDiscrimination, Normalization
 from ganzoo.nn.weight_norm import Mean, WeightNormLinear
 from ganzoo.objectives import losses
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import BadArgument, Batch
-from ganzoo.zoo.arguments import Count, Positive, Share, Weight
-from ganzoo.zoo.registry import register
 
 
 class Generator(nn.Module):

@@ -18,14 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.data.batch import Images, to_float
+from ganzoo.data.batch import Images
+from ganzoo.game.arguments import Count, Positive, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
+from ganzoo.media.levels import to_float
 from ganzoo.nn import translation
 from ganzoo.objectives import losses
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo.arguments import Count, Positive, Share, Weight
-from ganzoo.zoo.registry import register
 
 
 @register(

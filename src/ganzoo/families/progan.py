@@ -21,16 +21,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.arguments import Count, Positive, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 from ganzoo.nn import growing
 from ganzoo.nn.growing import GAIN, Conv2d, Linear, UpConv2d, enlarge
 from ganzoo.nn.resampling import input_gradients
 from ganzoo.nn.style import label_vectors, normalize_2nd_moment
 from ganzoo.objectives import losses, penalties
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo.arguments import Count, Positive, Share, Weight
-from ganzoo.zoo.registry import register
 
 
 def activate(x: Tensor) -> Tensor:

@@ -19,14 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
+from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 from ganzoo.nn import resnet
 from ganzoo.nn.spectral import spectral_layers
 from ganzoo.objectives import losses
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo.arguments import Positive, Share, Weight
-from ganzoo.zoo.registry import register
 
 if TYPE_CHECKING:
     from ganzoo.data.batch import Images

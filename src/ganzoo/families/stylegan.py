@@ -22,17 +22,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
+from ganzoo.game.styles import Noise, Styled
 from ganzoo.nn import growing, style
 from ganzoo.nn.growing import BLUR, GAIN, Conv2d, Linear, UpConv2d, enlarge
 from ganzoo.nn.resampling import fir, input_gradients
 from ganzoo.nn.style import label_vectors
 from ganzoo.objectives import losses, penalties
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
-from ganzoo.training.styles import Noise, Styled
 from ganzoo.types import BadArgument, Batch
-from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
-from ganzoo.zoo.registry import register
 
 # Learning rates at high resolutions, over the one below them (the authors' code)
 RATES = {128: 1.5, 256: 2.0, 512: 3.0, 1024: 3.0}

@@ -22,6 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
+from ganzoo.game.styles import Noise, Styled
 from ganzoo.nn.resampling import input_gradients, upsample
 from ganzoo.nn.style import (
     Architecture,
@@ -35,12 +40,7 @@ from ganzoo.nn.style import (
 )
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import ADA, diff_augment
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
-from ganzoo.training.styles import Noise, Styled
 from ganzoo.types import BadArgument, Batch
-from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
-from ganzoo.zoo.registry import register
 
 
 class StyledConv(nn.Module):

@@ -20,17 +20,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
+from ganzoo.game.styles import Styled
 from ganzoo.nn import alias_free
 from ganzoo.nn.resampling import input_gradients
 from ganzoo.nn.style import Discriminator, Mapping
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import ADA, diff_augment
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
-from ganzoo.training.styles import Styled
 from ganzoo.types import Batch
-from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
-from ganzoo.zoo.registry import register
 
 
 class Generator(nn.Module):

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ganzoo.game.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses, penalties
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo.arguments import Count, Positive, Scale, Share, Weight
-from ganzoo.zoo.registry import register
 
 
 @register(

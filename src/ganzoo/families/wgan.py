@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.optim import RMSprop
 
+from ganzoo.game.arguments import Positive, Weight
+from ganzoo.game.engine import Player
+from ganzoo.game.game import Game
+from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses, penalties
-from ganzoo.training.engine import Player
-from ganzoo.training.game import Game
 from ganzoo.types import Batch
-from ganzoo.zoo.arguments import Positive, Weight
-from ganzoo.zoo.registry import register
 
 
 @register(

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ganzoo.media.levels import to_uint8
 from ganzoo.metrics import store
 from ganzoo.metrics.features import FeatureNetwork, check_range, feature_network
 from ganzoo.metrics.frechet import Moments, frechet_distance, frechet_distance_of_moments, moments
@@ -202,8 +203,8 @@ class _View:
         return replace(self, rounding=True)
 
 
-def to_uint8(images: Tensor) -> Tensor:
-    """Floats in [-1, 1] as 8 bits: the nearest of the 256 levels, halves upwards, as NVIDIA's metrics round.
+def rounded(images: Tensor) -> Tensor:
+    """Floats in [-1, 1] as 8 bits, checked.
 
     Raises:
         BadArgument: for another type.
@@ -214,7 +215,7 @@ def to_uint8(images: Tensor) -> Tensor:
     if not images.is_floating_point():
         raise BadArgument(f"Images are uint8, or floats in [-1, 1]; these are {images.dtype}.")
     check_range(images)
-    return images.float().mul(127.5).add(128).clamp(0, 255).to(torch.uint8)
+    return to_uint8(images)
 
 
 def measure(
@@ -477,9 +478,9 @@ class _Run:
                 images = fetch(rows).to(self.device)
                 self._check(what, images, rows)
                 least = min(least, float(images.min())) if images.is_floating_point() else -1.0
-                rounded = to_uint8(images) if images.ndim == 4 else images
+                eight = rounded(images) if images.ndim == 4 else images
                 for view in features:
-                    seen, probabilities = self.network(view).both(rounded if view.rounding else images)
+                    seen, probabilities = self.network(view).both(eight if view.rounding else images)
                     features[view].append(seen.to(self.home))
                     if view in self.with_classes and probabilities is not None:
                         classes[view].append(probabilities.to(self.home))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.metrics.features import FeatureNetwork
-from ganzoo.metrics.measuring import to_uint8
+from ganzoo.metrics.measuring import rounded
 from ganzoo.metrics.neighbours import Neighbours, nearest_neighbours
 
 
@@ -40,7 +40,7 @@ def nearest_images(
 
     def see(images: npt.NDArray[Any] | Tensor) -> Tensor:
         parts = [torch.as_tensor(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
-        return torch.cat([network(to_uint8(part)) for part in parts])
+        return torch.cat([network(rounded(part)) for part in parts])
 
     return nearest_neighbours(see(generated), see(train) if features is None else features.to(network.device), k)
 
@@ -59,7 +59,7 @@ def neighbours_picture(
     Returns:
         uint8 `(height, width, C)`, white between images.
     """
-    own = to_uint8(generated).cpu().numpy()
+    own = rounded(generated).cpu().numpy()
     n, channels, height, width = own.shape
     rows = found.rows.cpu().numpy()
     k = rows.shape[1]

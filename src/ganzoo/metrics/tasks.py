@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.metrics.features import FeatureNetwork, as_pixels, feature_network
-from ganzoo.metrics.measuring import Progress, RealImages, Score, to_uint8
+from ganzoo.metrics.measuring import Progress, RealImages, Score, rounded
 from ganzoo.metrics.neighbours import nearest_neighbours
 from ganzoo.metrics.protocol import Protocol
 from ganzoo.metrics.scores import by_class
@@ -270,7 +270,7 @@ class _Run:
         def made(part: range) -> Tensor:
             images = _floats(torch.from_numpy(sources[rows[part.start : part.stop]]))
             mapped = map_(images, direction=way, seed=p.seed + part.start, batch_size=len(part))
-            return to_uint8(mapped) if p.rounding else mapped
+            return rounded(mapped) if p.rounding else mapped
 
         found = self._each("translations" if translate is None else "untrained translations", len(rows), made)
         if translate is None:
@@ -373,7 +373,7 @@ class _Run:
 
             def drawn(part: range, i: int = i) -> Tensor:
                 made = sample(len(part), seed=p.seed + part.start, batch_size=len(part), domain=i)
-                return _floats(to_uint8(made) if p.rounding else made).flatten(1)
+                return _floats(rounded(made) if p.rounding else made).flatten(1)
 
             classes.append(by_neighbours(self._each(f"pictures of domain {i}", p.n, drawn), reals, labels, p.k))
         references = {}

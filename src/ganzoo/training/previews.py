@@ -9,9 +9,9 @@ import lightning as L
 import torch
 
 from ganzoo.data.batch import Data, Images
-from ganzoo.data.pictures import save_grid
-from ganzoo.training import translations
-from ganzoo.training.game import Game
+from ganzoo.game import translations
+from ganzoo.game.game import Game
+from ganzoo.media.pictures import save_grid
 from ganzoo.training.saving import held_out
 
 SEED = 2**31  # far from the seeds of samples and scores

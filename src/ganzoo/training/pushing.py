@@ -7,10 +7,10 @@ from pathlib import Path
 
 import lightning as L
 
+from ganzoo import folder as folders
 from ganzoo.training.saving import FOLDER
 from ganzoo.training.scores import BEST
 from ganzoo.types import HubError
-from ganzoo.zoo import checkpoint as folders
 
 
 def best_of(run: Path) -> Path:

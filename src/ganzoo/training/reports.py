@@ -12,8 +12,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ganzoo.training.game import Game
-from ganzoo.zoo.checkpoint import atomic
+from ganzoo.files import atomic
+from ganzoo.game.game import Game
 
 
 class JsonLines(Logger):

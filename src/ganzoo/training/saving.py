@@ -16,13 +16,14 @@ import lightning as L
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from ganzoo import files
+from ganzoo import folder as folders
 from ganzoo.data.batch import Data, Images
-from ganzoo.data.pictures import grid, save_grid
-from ganzoo.training import translations
-from ganzoo.training.game import Game
+from ganzoo.game import translations
+from ganzoo.game.game import Game
+from ganzoo.game.registry import family_of
+from ganzoo.media.pictures import grid, save_grid
 from ganzoo.types import BadArgument, BadModelFolder, GanzooError, TrainingStopped
-from ganzoo.zoo import checkpoint as folders
-from ganzoo.zoo.registry import family_of
 
 LAST = "last.ckpt"
 FOLDER = "last"
@@ -38,7 +39,7 @@ class AtomicIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Writes the checkpoint whole or not at all."""
-        with folders.atomic(Path(path)) as part:
+        with files.atomic(Path(path)) as part:
             torch.save(checkpoint, part)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
@@ -105,8 +106,8 @@ def write_model(
             kept = narrowed(game.inference_tensors(), facts)
             folders.write_tensors(fresh / folders.MODEL, kept)
             folders.write_tensors(fresh / folders.PLAYERS, game.player_tensors())
-            folders.write_json(fresh / folders.CONFIG, describe(game, facts))
-            folders.write_json(fresh / folders.RESULTS, results or [])
+            files.write_json(fresh / folders.CONFIG, describe(game, facts))
+            files.write_json(fresh / folders.RESULTS, results or [])
             with _holding(game, kept):
                 draw_pictures(game, fresh, real)
                 draw_further(game, fresh, real)
@@ -144,13 +145,13 @@ def draw_pictures(game: Game, folder: Path, real: Images | None = None, count: i
     if game.only_translates:
         shown = translations.table(game, real, translations.shown(game))
         save_grid(shown.flatten(0, 1), folder / folders.SAMPLES, columns=shown.shape[1] * (1 if len(shown) < 8 else 2))
-        with folders.atomic(folder / folders.GOLDEN) as part:
+        with files.atomic(folder / folders.GOLDEN) as part:
             translations.draw_golden(game, real).save(part, format="PNG")
         return
     images = game.sample(count if len(game.shape) == 3 else 4096, seed=0)
     save_grid(images, folder / folders.SAMPLES)
     if len(game.shape) == 3:
-        with folders.atomic(folder / folders.GOLDEN) as part:
+        with files.atomic(folder / folders.GOLDEN) as part:
             grid(images[:GOLDEN_SEEDS], columns=GOLDEN_SEEDS, padding=0).save(part, format="PNG")
 
 

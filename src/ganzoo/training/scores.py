@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.batch import Data
-from ganzoo.data.pictures import curve
+from ganzoo.game.game import Game
+from ganzoo.game.registry import check_arguments, family_of
+from ganzoo.media.pictures import curve
 from ganzoo.metrics.measuring import Score, measure
 from ganzoo.metrics.path import Paths
 from ganzoo.metrics.protocol import TASKS, protocol
 from ganzoo.metrics.tasks import Abilities, measure_tasks
-from ganzoo.training.game import Game
 from ganzoo.training.saving import held_out, write_model
 from ganzoo.types import BadArgument
-from ganzoo.zoo.registry import check_arguments, family_of
 
 BEST = "best"
 _LOWER = frozenset({"fd", "kid", "ppl", "mae", "dist", "err"})

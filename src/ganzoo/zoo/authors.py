@@ -16,11 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ganzoo import files
+from ganzoo import folder as folders
+from ganzoo.folder import MANIFEST, ModelFolder
 from ganzoo.types import HubError
-from ganzoo.zoo import checkpoint
 from ganzoo.zoo.cache import Fetched, Hashes, home_folder, lock, offline_wanted
 from ganzoo.zoo.catalogue import UNPINNED, Entry, File
-from ganzoo.zoo.checkpoint import MANIFEST, ModelFolder
+from ganzoo.zoo.converting import convert_entry
 from ganzoo.zoo.errors import network_error, speaking
 
 log = logging.getLogger("ganzoo")
@@ -31,12 +33,11 @@ _LARGEST = 64 * 2**30  # bytes; no file of weights is larger
 _ATTEMPTS = 3  # to fetch a file
 
 
-def from_authors(entry: Entry, convert: Convert | None, offline: bool | None) -> tuple[ModelFolder, dict[str, Any]]:
+def from_authors(entry: Entry, offline: bool | None) -> tuple[ModelFolder, dict[str, Any]]:
     """Gives the converted folder of a model in the catalogue, and where it came from.
 
     Args:
         entry: what the catalogue says of it.
-        convert: makes a model folder of its file.
         offline: True to use only what is there; None for what `HF_HUB_OFFLINE` says.
 
     Raises:
@@ -54,19 +55,17 @@ def from_authors(entry: Entry, convert: Convert | None, offline: bool | None) ->
                 f"{entry.name} is not in the cache, and this is offline; "
                 f"run `ganzoo pull {entry.name}` where there is a network"
             )
-        if convert is None:
-            raise HubError(f"{entry.name} is published in its authors' own format, and nothing here converts it")
         with speaking(entry.name), lock(home.name):
-            checkpoint.settle(folder)
+            folders.settle(folder)
             if not (folder / MANIFEST).is_file():
-                _convert(entry, convert, home, folder, origin)
+                _convert(entry, home, folder, origin)
     where = {"from": "authors", "name": entry.name, "url": entry.where()}
     with contextlib.suppress(OSError, ValueError):
         where["files"] = json.loads(origin.read_text(encoding="utf-8"))
     return Fetched(folder, entry.name, {}), where
 
 
-def _convert(entry: Entry, convert: Convert, home: Path, folder: Path, origin: Path) -> None:
+def _convert(entry: Entry, home: Path, folder: Path, origin: Path) -> None:
     """Fetches an authors' files and converts them; of two kills in a row nothing is left to trip over."""
     if entry.terms is not None and not entry.terms.commercial:
         log.warning("%s: its weights are under %s, no commercial use: %s", entry.name, *_terms(entry))
@@ -75,8 +74,8 @@ def _convert(entry: Entry, convert: Convert, home: Path, folder: Path, origin: P
     fetched.mkdir(parents=True)
     try:
         hashes = {name: _fetch_authors(entry, name, file, fetched / name) for name, file in entry.files.items()}
-        checkpoint.write_json(origin, hashes)
-        convert(fetched / next(iter(entry.files)), entry, folder)
+        files.write_json(origin, hashes)
+        convert_entry(fetched / next(iter(entry.files)), entry, folder)
         converted = ModelFolder(folder)
         for made in converted.hashes():
             converted.check(made)
@@ -99,7 +98,7 @@ def _fetch_authors(entry: Entry, name: str, file: File, target: Path) -> str:
 
         revision = None if entry.revision == UNPINNED else entry.revision
         shutil.copyfile(hf_hub_download(entry.repo, name, revision=revision), target)
-        digest = checkpoint.sha256(target)
+        digest = files.sha256(target)
         _check_pin(entry.name, name, file, digest, target.stat().st_size)
     else:
         digest = _fetch_address(entry.name, entry.address + name, file, target)
@@ -125,7 +124,7 @@ def _copy_packaged(entry: Entry, name: str, file: File, target: Path) -> str:
     if file.size is not None and paths[0].stat().st_size != file.size:
         raise HubError(f"{entry.name}: {name} of {project} {package.version} is not that of {version}; {advice}")
     shutil.copyfile(paths[0], target)
-    digest = checkpoint.sha256(target)
+    digest = files.sha256(target)
     _check_pin(entry.name, name, file, digest, target.stat().st_size)
     return digest
 
@@ -134,7 +133,7 @@ def _fetch_address(label: str, url: str, file: File, target: Path) -> str:
     """Fetches a plain address, from the start each time, until it arrives whole."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with checkpoint.atomic(target) as part:
+            with files.atomic(target) as part:
                 digest, size = _stream(label, url, file, part)
                 _check_pin(label, target.name, file, digest, size)
                 return digest

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ganzoo import files
+from ganzoo.folder import LISTED, MANIFEST, ModelFolder
 from ganzoo.types import BadModelFolder
-from ganzoo.zoo import checkpoint
-from ganzoo.zoo.checkpoint import LISTED, MANIFEST, ModelFolder
 
 
 class Damaged(BadModelFolder):
@@ -65,13 +65,13 @@ class Hashes:
         known = self._known.get(path.name)
         if known is not None and known[:2] == stamp:
             return str(known[2])
-        self._known[path.name] = [*stamp, checkpoint.sha256(path)]
+        self._known[path.name] = [*stamp, files.sha256(path)]
         self._write()
         return str(self._known[path.name][2])
 
     def trust(self, folder: ModelFolder) -> None:
         """Takes the folder as it is now for the one that was fetched; its files must have been checked."""
-        self.manifest = checkpoint.sha256(folder.path / MANIFEST)
+        self.manifest = files.sha256(folder.path / MANIFEST)
         for name, digest in {**folder.hashes(), MANIFEST: self.manifest}.items():
             if (folder.path / name).is_file():
                 status = (folder.path / name).stat()
@@ -85,7 +85,7 @@ class Hashes:
 
     def _write(self) -> None:
         with contextlib.suppress(OSError):  # beside a cache that cannot be written, files are hashed every time
-            checkpoint.write_json(self.path, {"manifest": self.manifest, "files": self._known})
+            files.write_json(self.path, {"manifest": self.manifest, "files": self._known})
 
 
 class Fetched(ModelFolder):

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganzoo import files
+from ganzoo import folder as folders
 from ganzoo.types import BadArgument, BadModelFolder
-from ganzoo.zoo import catalogue, checkpoint, gallery
+from ganzoo.zoo import catalogue, gallery
 from ganzoo.zoo.catalogue import Entry
 
 if TYPE_CHECKING:
@@ -142,15 +144,15 @@ def update(*, check: bool) -> list[str]:
     Raises:
         BadArgument: if ganzoo does not run from a checkout, where these files are.
     """
-    shipped = checkpoint.resource_folder("checkpoints")
+    shipped = files.resource_folder("checkpoints")
     root = None if shipped is None else shipped.parent
     if root is None or not (root / "pyproject.toml").is_file():
         raise BadArgument("the cards are made in a checkout of ganzoo, and this is an installed package")
     drifted = []
-    for folder in checkpoint.shipped_folders().values():
-        missing = [name for name in (checkpoint.RESULTS, checkpoint.MANIFEST) if not (folder / name).is_file()]
+    for folder in folders.shipped_folders().values():
+        missing = [name for name in (folders.RESULTS, folders.MANIFEST) if not (folder / name).is_file()]
         drifted += [_relative(folder / name, root) for name in missing]
-        readme = folder / checkpoint.CARD
+        readme = folder / folders.CARD
         before = readme.read_text(encoding="utf-8") if readme.is_file() else None
         drifted += _settle(readme, before, render_card(folder, previous=before), root, check)
     for name, text in ((ALL_CARDS, render_model_cards()), (gallery.GALLERY, gallery.render())):
@@ -164,7 +166,7 @@ def _settle(path: Path, before: str | None, after: str, root: Path, check: bool)
     if before == after:
         return []
     if not check:
-        with checkpoint.atomic(path) as part:
+        with files.atomic(path) as part:
             part.write_text(after, encoding="utf-8")
     return [_relative(path, root)]
 
@@ -178,7 +180,7 @@ def _relative(path: Path, root: Path) -> str:
 
 def _read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     values = []
-    for name, empty in ((checkpoint.CONFIG, None), (checkpoint.RESULTS, [])):
+    for name, empty in ((folders.CONFIG, None), (folders.RESULTS, [])):
         path = folder / name
         try:
             values.append(json.loads(path.read_text(encoding="utf-8")) if path.is_file() or empty is None else empty)
@@ -187,9 +189,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         config, results = (_harmless(value) for value in values)
     except RecursionError:
-        raise BadModelFolder(f"{folder}: {checkpoint.CONFIG} or {checkpoint.RESULTS} is nested too deeply") from None
+        raise BadModelFolder(f"{folder}: {folders.CONFIG} or {folders.RESULTS} is nested too deeply") from None
     if not isinstance(config, dict) or not isinstance(results, list):
-        raise BadModelFolder(f"{folder}: {checkpoint.CONFIG} is no table, or {checkpoint.RESULTS} is no list")
+        raise BadModelFolder(f"{folder}: {folders.CONFIG} is no table, or {folders.RESULTS} is no list")
     return config, [score for score in results if isinstance(score, dict) and "key" in score and "value" in score]
 
 
@@ -252,14 +254,14 @@ def _body(
     yield f"# {name}"
     yield ""
     yield from _what(config)
-    if (folder / checkpoint.SAMPLES).is_file():
+    if (folder / folders.SAMPLES).is_file():
         of = f"Samples of {name}, seeds from 0, not selected"
         if config.get("task") in _PIPELINES:
             of = f"Inputs, and what {name} makes of them"
-        yield from ("", f"![{of}]({checkpoint.SAMPLES})")
+        yield from ("", f"![{of}]({folders.SAMPLES})")
         if _converted(config):
             yield from ("", "Drawn with ganzoo from the converted weights.")
-    for picture in checkpoint.further_pictures(folder):
+    for picture in folders.further_pictures(folder):
         title = picture.removesuffix(".png").replace("-", " ").capitalize()
         yield from ("", f"{title}:", "", f"![{title}]({picture})")
     yield from ("", PROSE_BEGINS, prose, PROSE_ENDS) if prose else ("", PROSE_BEGINS, PROSE_ENDS)

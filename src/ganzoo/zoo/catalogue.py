@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganzoo import files
+from ganzoo import folder as folders
+from ganzoo.game.registry import nearest
 from ganzoo.types import BadArgument, BadModelFolder, UnknownName
-from ganzoo.zoo import checkpoint
-from ganzoo.zoo.registry import nearest
 
 STATUSES = ("shipped", "hosted", "convert", "recipe", "planned")
 UNPINNED = "unpinned"
@@ -186,9 +187,9 @@ class Entry:
         if self.recipe is not None:
             facts["recipe"] = recipe_name(self.recipe)
         if self.folder is not None:
-            facts["config"] = _plain_json(self.folder / checkpoint.CONFIG)
-            if (self.folder / checkpoint.RESULTS).is_file():
-                facts["results"] = _plain_json(self.folder / checkpoint.RESULTS)
+            facts["config"] = _plain_json(self.folder / folders.CONFIG)
+            if (self.folder / folders.RESULTS).is_file():
+                facts["results"] = _plain_json(self.folder / folders.RESULTS)
         return facts
 
 
@@ -205,9 +206,23 @@ def entries(pattern: str = "*") -> list[Entry]:
     ]
 
 
-def models(pattern: str = "*") -> list[dict[str, Any]]:
-    """The same as plain JSON values: a short dict a model."""
-    return [entry.summary() for entry in entries(pattern)]
+def list_models(
+    pattern: str = "*", *, family: str | None = None, task: str | None = None, status: str | None = None
+) -> list[dict[str, Any]]:
+    """What the zoo offers, sorted by name.
+
+    Args:
+        pattern: a shell pattern on the name, such as `style*`.
+        family: only models of this family.
+        task: only models of this task, such as `conditional`.
+        status: only models of this status, such as `shipped`.
+
+    Returns:
+        A dict a model with at least `name`, `family`, `status`, `task`, `resolution` and `license`.
+    """
+    wanted = {"family": family, "task": task, "status": status}
+    rows = (entry.summary() for entry in entries(pattern))
+    return [row for row in rows if all(value is None or row[key] == value for key, value in wanted.items())]
 
 
 def info(name: str) -> dict[str, Any]:
@@ -241,7 +256,7 @@ def reported() -> list[dict[str, Any]]:
 
 
 def _all() -> dict[str, Entry]:
-    listed, shipped = _read(_CATALOGUE)[0], checkpoint.shipped_folders()
+    listed, shipped = _read(_CATALOGUE)[0], folders.shipped_folders()
     found = {name: _from_folder(name, folder) for name, folder in shipped.items()}
     for name, entry in listed.items():
         if name in found:
@@ -261,7 +276,7 @@ def _all() -> dict[str, Entry]:
 
 def _recipes() -> dict[str, Path]:
     """The recipes by the name of the model that they train; those that need a user's own data train none."""
-    root = checkpoint.resource_folder("recipes")
+    root = files.resource_folder("recipes")
     paths = [] if root is None else sorted(root.glob("*/*.yaml"))
     return {
         f"{path.parent.name.replace('_', '-')}-{path.stem}": path
@@ -276,7 +291,7 @@ def recipe_name(path: Path) -> str:
 
 
 def _from_folder(name: str, folder: Path) -> Entry:
-    config = _plain_json(folder / checkpoint.CONFIG)
+    config = _plain_json(folder / folders.CONFIG)
     paper, data = config.get("paper") or {}, config.get("data") or {}
     return Entry(
         name=name,

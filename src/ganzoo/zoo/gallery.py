@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganzoo import files
+from ganzoo import folder as folders
 from ganzoo.types import BadModelFolder
-from ganzoo.zoo import checkpoint
 
 GALLERY = "docs/gallery.md"
 _WIDTH = 200  # pixels of a picture in the table
@@ -111,9 +112,7 @@ def _model(row: Row, models: list[tuple[str, dict[str, Any]]]) -> tuple[str, str
         return "", "", "", _recipe(row, {})
     name, config = models[0]
     folder = f"../checkpoints/{name}"
-    picture = (
-        f'<a href="{folder}/README.md"><img src="{folder}/{checkpoint.SAMPLES}" width="{_WIDTH}" alt="{name}"></a>'
-    )
+    picture = f'<a href="{folder}/README.md"><img src="{folder}/{folders.SAMPLES}" width="{_WIDTH}" alt="{name}"></a>'
     links = "<br>".join(f"[{other}](../checkpoints/{other}/README.md)" for other, _ in models)
     scores = [f"`{s['key']}` {s['value']:.4g}" for s in config["results"][:_SCORES]]
     speed = config.get("images_per_second")
@@ -129,7 +128,7 @@ def _recipe(row: Row, config: dict[str, Any]) -> str:
     """The recipe that trained the model, or the family's first."""
     training = config.get("training")
     name = training.get("recipe") if isinstance(training, dict) else None
-    root = checkpoint.resource_folder("recipes")
+    root = files.resource_folder("recipes")
     if root is None:
         return ""
     there = sorted(path.relative_to(root).as_posix() for path in (root / row.name).glob("*.yaml"))
@@ -140,9 +139,9 @@ def _recipe(row: Row, config: dict[str, Any]) -> str:
 def _models() -> dict[str, list[tuple[str, dict[str, Any]]]]:
     """The shipped models of each family with their configuration and `results`, those of the largest pictures first."""
     found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for name, folder in checkpoint.shipped_folders().items():
-        config = _json(folder / checkpoint.CONFIG)
-        results = _json(folder / checkpoint.RESULTS) if (folder / checkpoint.RESULTS).is_file() else []
+    for name, folder in folders.shipped_folders().items():
+        config = _json(folder / folders.CONFIG)
+        results = _json(folder / folders.RESULTS) if (folder / folders.RESULTS).is_file() else []
         scores = [s for s in results if isinstance(s, dict) and isinstance(s.get("value"), (int, float))]
         found.setdefault(str(config.get("family")), []).append((name, {**config, "results": scores}))
     for models in found.values():

@@ -22,12 +22,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganzoo import files
+from ganzoo import folder as folders
+from ganzoo.folder import CARD, CONFIG, LISTED, MANIFEST, MODEL, PLAYERS, ModelFolder, belongs
 from ganzoo.types import BadArgument, BadModelFolder, HubError
-from ganzoo.zoo import cards, catalogue, checkpoint
-from ganzoo.zoo.authors import Convert, from_authors
+from ganzoo.zoo import cards, catalogue
+from ganzoo.zoo.authors import from_authors
 from ganzoo.zoo.cache import Damaged, Fetched, Hashes, lock, offline_wanted
 from ganzoo.zoo.catalogue import Entry
-from ganzoo.zoo.checkpoint import CARD, CONFIG, LISTED, MANIFEST, MODEL, PLAYERS, ModelFolder, belongs
 from ganzoo.zoo.errors import Unreachable, making_sense, speaking
 
 if TYPE_CHECKING:
@@ -51,7 +53,6 @@ def locate(
     revision: str | None = None,
     offline: bool | None = None,
     players: bool = False,
-    convert: Convert | None = None,
     newest: bool = False,
 ) -> tuple[ModelFolder, dict[str, Any]]:
     """Finds a model by its name or `hf://` address, fetching what is not there yet.
@@ -61,7 +62,6 @@ def locate(
         revision: of a repository: a branch, a tag or a commit.
         offline: True to use only what is there; None for what `HF_HUB_OFFLINE` says.
         players: whether the players' weights are needed too.
-        convert: makes a model folder of an authors' file.
         newest: whether an unreachable Hub is an error even where a branch or tag was fetched before.
 
     Returns:
@@ -85,11 +85,11 @@ def locate(
         pinned = {} if revision else {name: file.sha256 for name, file in entry.files.items() if file.pinned}
         return _from_hub(entry.name, entry.repo, revision or entry.revision, pinned, players, offline, newest)
     if entry.status == "convert":
-        return from_authors(entry, convert, offline)
+        return from_authors(entry, offline)
     raise BadArgument(_without_weights(entry))
 
 
-def pull(model: str, *, revision: str | None = None, players: bool = False, convert: Convert | None = None) -> Path:
+def pull(model: str, *, revision: str | None = None, players: bool = False) -> Path:
     """Fetches a model into the cache, hashes every file of it anew, and gives its folder.
 
     What turns out to be damaged is fetched again.
@@ -98,14 +98,13 @@ def pull(model: str, *, revision: str | None = None, players: bool = False, conv
         model: a name of the catalogue, or `hf://org/name[@revision]`.
         revision: of a repository.
         players: whether to fetch the players' weights too.
-        convert: makes a model folder of an authors' file.
 
     Raises:
         GanzooError: as `locate`.
     """
 
     def once() -> Path:
-        folder, _ = locate(model, revision=revision, players=players, convert=convert, newest=True)
+        folder, _ = locate(model, revision=revision, players=players, newest=True)
         if isinstance(folder, Fetched):
             folder.check_anew()
         else:
@@ -245,7 +244,7 @@ def _fetch(label: str, repo: str, commit: str, file: RepoFile) -> Path:
 
 def _same_content(path: Path, file: RepoFile) -> bool:
     if file.lfs is not None:
-        return checkpoint.sha256(path) == file.lfs.sha256
+        return files.sha256(path) == file.lfs.sha256
     # git's name of a file is the sha1 of a header and the content
     return hashlib.sha1(b"blob %d\0" % file.size + path.read_bytes()).hexdigest() == file.blob_id
 
@@ -279,7 +278,7 @@ def _remembered_commit(repo: str, revision: str) -> str | None:
 
 def _remember_commit(repo: str, revision: str, commit: str) -> None:
     if _remembered_commit(repo, revision) != commit:
-        with contextlib.suppress(OSError), checkpoint.atomic(_reference(repo, revision)) as part:
+        with contextlib.suppress(OSError), files.atomic(_reference(repo, revision)) as part:
             part.write_text(commit, encoding="utf-8")
 
 
@@ -356,13 +355,13 @@ def _checked_license(config: dict[str, Any], license: str | None) -> str:
 
 def _stage(model: ModelFolder, staged: Path, license: str) -> None:
     """Copies what is uploaded, with the licence in it and without the paths of this machine."""
-    with checkpoint.writing(staged) as fresh:
+    with folders.writing(staged) as fresh:
         for name in model.hashes():
             path = model.check(name)
             if name != CONFIG:
                 shutil.copyfile(path, fresh / name)
         try:
-            checkpoint.write_json(fresh / CONFIG, {**_without_paths(model.config), "licence": license})
+            files.write_json(fresh / CONFIG, {**_without_paths(model.config), "licence": license})
         except RecursionError:
             raise BadModelFolder(f"{model.path / CONFIG}: nested too deeply") from None
 

@@ -1,1 +1,0 @@
-"""Floor 6: what the public functions do, one file a verb; importing these modules does not import torch."""

@@ -1,0 +1,197 @@
+"""The registry of families: one file a family, found by themselves.
+
+A family's name is its file's name under `ganzoo/families/`, known without importing anything. A family's
+class enters the registry when its module is imported and `@register` runs. Names from configurations are looked up here
+and nowhere else: nothing that a configuration says is ever imported as a path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ganzoo.types import BadArgument, UnknownName
+
+_PACKAGE = "ganzoo.families"
+_LARGEST = 2**24  # no argument of any family is larger; a configuration that says otherwise is hostile or wrong
+_registered: dict[str, Family] = {}
+
+T = TypeVar("T", bound=type)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A registered family and the paper it comes from.
+
+    Args:
+        name: the file's name.
+        cls: the class, a subclass of `Game`.
+        title: how the paper writes its method's name.
+        paper: authors and title of the paper.
+        year: its year.
+        url: where it can be read.
+        task: `unconditional`, `conditional`, `translation` or another tag for the cards.
+        idea: the paper's idea in a sentence, the first line of the module's docstring.
+    """
+
+    name: str
+    cls: type
+    title: str
+    paper: str
+    year: int
+    url: str
+    task: str
+    idea: str
+
+
+def register(*, paper: str, year: int, url: str, task: str = "unconditional") -> Callable[[T], T]:
+    """Enters a class into the registry under its module's name.
+
+    Args:
+        paper: authors and title.
+        year: year of the paper.
+        url: where it can be read.
+        task: a tag for cards and listings.
+    """
+
+    def enter(cls: T) -> T:
+        name = cls.__module__.rpartition(".")[2]
+        there = _registered.get(name)
+        taken = there is not None and (there.cls.__module__, there.title) != (cls.__module__, cls.__name__)
+        if taken or (cls.__module__ != f"{_PACKAGE}.{name}" and there is None and name in list_families()):
+            raise BadArgument(f"{cls.__module__}.{cls.__name__}: there is a family {name!r} already; rename the file")
+        idea = (inspect.getdoc(cls) or "").strip().split("\n")[0]
+        _registered[name] = Family(name, cls, cls.__name__, paper, year, url, task, idea)
+        return cls
+
+    return enter
+
+
+def list_families() -> list[str]:
+    """The names of all families, sorted; imports none of them."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    paths = [] if spec is None or spec.submodule_search_locations is None else spec.submodule_search_locations
+    found = {module.name for module in pkgutil.iter_modules(paths) if not module.name.startswith("_")}
+    return sorted(found | set(_registered))
+
+
+def family(name: str) -> Family:
+    """Looks a family up by its name, importing its file when that has not happened yet.
+
+    Raises:
+        UnknownName: if there is none; the text names the nearest ones.
+    """
+    if name not in _registered:
+        if name not in list_families():
+            hint = nearest(name, list_families(), f"there are {', '.join(list_families())}")
+            raise UnknownName(f"there is no family {shorten(name)}{hint}")
+        importlib.import_module(f"{_PACKAGE}.{name}")
+    return _registered[name]
+
+
+def family_of(cls: type) -> Family:
+    """The registered family of a class.
+
+    Raises:
+        UnknownName: if the class is not registered.
+    """
+    for entry in _registered.values():
+        if entry.cls is cls:
+            return entry
+    raise UnknownName(f"{cls.__name__} is not registered; put @register above the class")
+
+
+def shorten(value: object) -> str:
+    """A value as it stands in an error's text, which is one line even where the value is a book."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str = "`ganzoo list` shows what there is") -> str:
+    """A clause for an error's end that names the known names nearest to `name`, or says how to find them."""
+    close = difflib.get_close_matches(name[:200], list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else f"; {otherwise}"
+
+
+@functools.cache
+def _adapters(cls: type) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+
+    signature = inspect.signature(cls, eval_str=True)
+    return {name: TypeAdapter(parameter.annotation) for name, parameter in signature.parameters.items()}
+
+
+def check_arguments(entry: Family, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Checks JSON values against the signature of a family's class.
+
+    Args:
+        entry: the family.
+        arguments: plain JSON values by argument name.
+
+    Returns:
+        The values as the signature types them (a JSON list becomes a tuple where the signature says so).
+
+    Raises:
+        BadArgument: for an unknown name, a value of the wrong type, or a number beyond any sensible size.
+    """
+    import json
+
+    from pydantic import ValidationError
+
+    adapters = _adapters(entry.cls)
+    checked: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if name not in adapters:
+            hint = nearest(name, adapters, f"it has {', '.join(adapters)}")
+            raise BadArgument(f"{entry.name} has no argument {shorten(name)}{hint}")
+        _check_size(entry.name, name, value)
+        try:
+            checked[name] = adapters[name].validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            raise BadArgument(f"{entry.name}: {name} is {shorten(value)}; {_expected(error.errors()[0])}") from None
+    return checked
+
+
+def _expected(error: Any) -> str:
+    """What a value should have been, from pydantic's error."""
+    context = error.get("ctx", {})
+    counts = {"too_long": "max_length", "too_short": "min_length"}
+    if error["type"] in counts:
+        return f"a list of {context[counts[error['type']]]} values is expected"
+    bounds = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    if error["type"] in bounds:
+        key = bounds[error["type"]]
+        return f"{words[key]} {context[key]:g} is expected"
+    kinds = {
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "string_type": "text",
+        "tuple_type": "a list",
+        "list_type": "a list",
+        "dict_type": "a table",
+        "missing": "a longer list",
+        "literal_error": context.get("expected", "").replace("'", ""),
+    }
+    if error["type"] in kinds:
+        return f"{kinds[error['type']]} is expected"
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _check_size(family: str, name: str, value: Any) -> None:
+    if isinstance(value, (int, float)) and not abs(value) <= _LARGEST:  # also catches NaN
+        raise BadArgument(f"{family}: {name} is {shorten(value)}; numbers up to {_LARGEST} make sense")
+    if isinstance(value, list):
+        if len(value) > 1024:
+            raise BadArgument(f"{family}: {name} has {len(value)} entries; lists up to 1024 make sense")
+        for entry in value:
+            _check_size(family, name, entry)

@@ -1,0 +1,97 @@
+"""Floor 4: official checkpoints in ganzoo's terms, without executing anything in them.
+
+A file is opened symbolically (opcodes.py, values.py, pickles.py), sorted into networks (containers.py), recognised as
+one of the layouts of `layouts/<family>.py`, and converted by it:
+
+    contents = open_file("network.pkl")
+    converted = recognise(contents).convert(contents)
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from ganzoo.layouts.containers import Contents, Module, Network, open_file
+from ganzoo.layouts.layout import Converted, Layout, Ledger, check_shapes
+from ganzoo.types import BadCheckpoint
+
+__all__ = [
+    "Contents",
+    "Converted",
+    "Layout",
+    "Ledger",
+    "Module",
+    "Network",
+    "check_shapes",
+    "layouts",
+    "listing",
+    "open_file",
+    "recognise",
+]
+
+
+@cache
+def layouts() -> tuple[Layout, ...]:
+    """All layouts, found in the modules of this package that have `LAYOUTS`."""
+    found: list[Layout] = []
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        found.extend(getattr(importlib.import_module(f"{__name__}.{module}"), "LAYOUTS", ()))
+    return tuple(found)
+
+
+def listing() -> list[dict[str, Any]]:
+    """The layouts of authors' checkpoints that `convert` reads, by family.
+
+    Returns:
+        A dict a layout: `family`, `layout` (its name), and `discriminator`: whether that may be in a file of its own.
+    """
+    rows = ({"family": k.family, "layout": k.name, "discriminator": k.discriminator is not None} for k in layouts())
+    return sorted(rows, key=lambda row: (row["family"], row["layout"]))
+
+
+def recognise(contents: Contents, family: str | None = None) -> Layout:
+    """Finds the layout of a file.
+
+    Args:
+        contents: the opened file.
+        family: only layouts of this family.
+
+    Raises:
+        BadCheckpoint: no layout fits; the text says what the file holds and which layouts are nearest. Or one of
+            another family does; the text names it.
+    """
+    fitting = [layout for layout in layouts() if layout.recognises(contents)]
+    wanted = [layout for layout in fitting if family is None or _same(layout.family, family)]
+    if wanted:
+        return wanted[0]
+    if fitting:
+        found = fitting[0]
+        raise BadCheckpoint(
+            f"{contents.path}: is {found.name}, of the family {found.family}; expected one of the family {family}"
+        )
+    near = _nearest(contents, [layout for layout in layouts() if family is None or _same(layout.family, family)])
+    expected = f"no layout{'' if family is None else f' of {family}'} fits{f', not even {near}' if near else ''}"
+    raise BadCheckpoint(
+        f"{contents.path}: holds {contents.describe()}; {expected}. `ganzoo convert --list` shows what is read"
+    )
+
+
+def _nearest(contents: Contents, known: Sequence[Layout]) -> str:
+    """Up to three layouts that share words with the file's name and content; none where no word is shared."""
+    text = f"{contents.path.name} {contents.describe()}".lower()
+
+    def shared(layout: Layout) -> int:
+        words = re.findall(r"[a-z][a-z0-9]{2,}", f"{layout.family} {layout.name}".lower())
+        return sum(word in text for word in set(words))
+
+    found = sorted((layout for layout in known if shared(layout)), key=shared, reverse=True)
+    return " or ".join(layout.name for layout in found[:3])
+
+
+def _same(one: str, other: str) -> bool:
+    return one.replace("_", "-") == other.replace("_", "-")

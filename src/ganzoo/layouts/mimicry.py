@@ -1,0 +1,224 @@
+"""mimicry's checkpoints: SNGAN, the projection cGAN and SAGAN, a `.pth` for each of the two networks.
+
+A generator's tensors tell its widths; how many of the discriminator's blocks halve the side, and where self-attention
+stands, are what mimicry has at that size. Weights under torch's spectral normalization come with both singular vectors.
+mimicry's own layers (the last two of the cGAN) keep one and take a step of the power method whenever they run: here
+that step is taken once. A generator of mimicry's other unconditional models (SSGAN, InfoMax-GAN, WGAN-GP, DCGAN) is the
+same network as SNGAN's, and is read as such; their discriminators are not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor
+
+from ganzoo.layouts.containers import Contents
+from ganzoo.layouts.layout import Converted, Layout, Ledger
+from ganzoo.layouts.pickles import quoted
+from ganzoo.nn.spectral import power_iteration
+from ganzoo.types import BadCheckpoint
+
+# By side of the image: how many widths the discriminator has, and how many of its blocks halve the side
+_DISCRIMINATORS = {32: (4, 2), 48: (5, 4), 64: (5, 5), 128: (6, 5)}
+# By side of the image: sides of the feature maps that self-attention looks over
+_ATTENTION = {32: (16, 8), 128: (32, 32)}
+_RUN = ("model_state_dict", "optimizer_state_dict", "global_step")
+_BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
+_ATTENDING = {"theta": "query", "phi": "key", "g": "value", "o": "out"}
+
+
+def _table(contents: Contents) -> Mapping[str, Tensor] | None:
+    """The state dict of a file that holds one network."""
+    tree = contents.tree if contents.kind == "torch" and not contents.modules else None
+    found = tree.get("model_state_dict", tree) if isinstance(tree, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def _open(contents: Contents, part: str) -> Ledger:
+    table = _table(contents)
+    over = [key for key in contents.tree if "model_state_dict" in contents.tree and key not in _RUN]
+    if table is None or over:
+        found = f", and {quoted(over[0])}, which this layout does not know" if over else ""
+        raise BadCheckpoint(f"{contents.path}: {contents.describe()}{found}; expected one network of mimicry")
+    return Ledger(contents, part, table)
+
+
+def _family(contents: Contents) -> str | None:
+    """Whose generator a file holds."""
+    table = _table(contents)
+    if table is None or not {"l1.weight", "l1.weight_orig"} & table.keys() or "block2.b2.bn.running_mean" not in table:
+        plain = table is not None and {"l1.weight", "block2.b2.running_mean", "block2.c_sc.weight"} <= table.keys()
+        return "sngan" if plain else None
+    return "sagan" if "attn_block.gamma" in table else "cgan_pd"
+
+
+def _is(family: str) -> Any:
+    return lambda contents: _family(contents) == family
+
+
+class _Maker:
+    """Takes layers out of a ledger and keeps them under new names."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.made: dict[str, Tensor] = {}
+
+    def layer(self, theirs: str, ours: str, shape: tuple[int, ...], *, spectral: bool, bias: bool = True) -> Tensor:
+        """A convolution, a linear map or an embedding; gives its weight."""
+        take = self.ledger.take
+        outputs: int
+        if not spectral:
+            weight = take(f"{theirs}.weight", shape).float()
+        elif f"{theirs}.weight_orig" in self.ledger:
+            weight = take(f"{theirs}.weight_orig", shape).float()
+            self.made[f"{ours}.u"] = take(f"{theirs}.weight_u", (len(weight),)).float()
+            self.made[f"{ours}.v"] = take(f"{theirs}.weight_v", (weight[0].numel(),)).float()
+        elif f"{theirs}.sn_u" in self.ledger:
+            weight = take(f"{theirs}.weight", shape).float()
+            u = take(f"{theirs}.sn_u", (1, len(weight))).float()[0]
+            take(f"{theirs}.sn_sigma", (1,))  # the last estimate, which nothing uses
+            self.made[f"{ours}.u"], self.made[f"{ours}.v"] = power_iteration(weight, u)
+        else:
+            found = "is not under spectral normalization" if f"{theirs}.weight" in self.ledger else "is not there"
+            raise self.ledger.error(f"has another architecture: the layer {theirs!r} {found}; expected SNGAN's and kin")
+        outputs = len(weight)
+        if bias:
+            self.made[f"{ours}.bias"] = take(f"{theirs}.bias", (outputs,)).float()
+        self.made[f"{ours}.weight"] = weight
+        return weight
+
+    def norm(self, theirs: str, ours: str, width: int, classes: int = 0) -> int:
+        """Batch normalization, with gains and biases by class where there are any; gives the number of classes."""
+        take = self.ledger.take
+        if not classes:
+            for name in ("weight", "bias"):
+                self.made[f"{ours}.{name}"] = take(f"{theirs}.{name}", (width,)).float()
+        else:
+            table = take(f"{theirs}.embed.weight", (classes, 2 * width)).float()
+            classes = len(table)
+            self.made[f"{ours}.gain.weight"], self.made[f"{ours}.bias.weight"] = table.split(width, 1)
+        inner, outer = (f"{theirs}.bn", f"{ours}.norm") if classes else (theirs, ours)
+        for name in _BATCH_NORM:
+            value = take(f"{inner}.{name}", () if name == "num_batches_tracked" else (width,))
+            self.made[f"{outer}.{name}"] = value if name == "num_batches_tracked" else value.float()
+        return classes
+
+    def attention(self, width: int) -> None:
+        """Self-attention over feature maps of a width."""
+        narrow, half = width // 8, width // 2
+        shapes = {"theta": (narrow, width), "phi": (narrow, width), "g": (half, width), "o": (width, half)}
+        for name, shape in shapes.items():
+            ours = f"attention.{_ATTENDING[name]}"
+            self.layer(f"attn_block.{name}", ours, (*shape, 1, 1), spectral=True, bias=False)
+        self.made["attention.gamma"] = self.ledger.take("attn_block.gamma", ()).float()
+
+    def named(self, network: str) -> dict[str, Tensor]:
+        """The tensors under a network's name."""
+        return {f"{network}.{name}": value.contiguous() for name, value in self.made.items()}
+
+
+def _generator(family: str) -> Any:
+    return lambda contents: _convert(contents, family)
+
+
+def _convert(contents: Contents, family: str) -> Converted:
+    spectral, classes = family == "sagan", 0 if family == "sngan" else -1
+    with _open(contents, "generator") as ledger:
+        make = _Maker(ledger)
+        blocks = len(ledger.names(r"block\d+\.c1\.weight(_orig)?"))
+        last, suffix = blocks + 2, "weight_orig" if spectral else "weight"
+        names = [f"block{k}.c1.{suffix}" for k in range(2, last)] + [f"c{last}.{suffix}"]
+        shapes = [ledger.shape(name) for name in names]
+        widths = [shape[1] if len(shape) == 4 else 0 for shape in shapes]
+        if min(widths) < 1:
+            bad = widths.index(min(widths))
+            raise ledger.error(f"has {quoted(names[bad])} of shape {[*shapes[bad]]}; expected 3 x 3 convolutions")
+        projected, latent = make.layer("l1", "linear", (-1, -1), spectral=spectral).shape
+        start = math.isqrt(projected // widths[0])
+        if start**2 * widths[0] != projected or start < 1:
+            raise ledger.error(f"projects to {projected} units, which make no square of {widths[0]} feature maps")
+        for k, (inputs, outputs) in enumerate(pairwise(widths), 2):
+            theirs, ours = f"block{k}", f"blocks.{k - 2}"
+            make.layer(f"{theirs}.c1", f"{ours}.conv1", (outputs, inputs, 3, 3), spectral=spectral)
+            make.layer(f"{theirs}.c2", f"{ours}.conv2", (outputs, outputs, 3, 3), spectral=spectral)
+            make.layer(f"{theirs}.c_sc", f"{ours}.shortcut", (outputs, inputs, 1, 1), spectral=spectral)
+            classes = make.norm(f"{theirs}.b1", f"{ours}.norm1", inputs, classes)
+            classes = make.norm(f"{theirs}.b2", f"{ours}.norm2", outputs, classes)
+        make.norm(f"b{last}", "norm", widths[-1])
+        channels = len(make.layer(f"c{last}", "conv", (-1, widths[-1], 3, 3), spectral=spectral))
+        size = start << blocks
+        if size not in _DISCRIMINATORS:
+            known = ", ".join(map(str, _DISCRIMINATORS))
+            raise ledger.error(f"makes images of {size} pixels; mimicry's networks are for {known}")
+        arguments: dict[str, Any] = {"size": size, "channels": channels, "latent": latent, "widths": widths}
+        if classes:
+            arguments["classes"] = classes
+        if family == "sagan":
+            if size not in _ATTENTION:
+                raise ledger.error(f"makes images of {size} pixels; mimicry's SAGAN is for 32 and 128")
+            own, other = _ATTENTION[size]
+            make.attention(widths[(own // start).bit_length() - 1])
+            arguments |= {"attention": own, "discriminator_attention": other}
+    count, halving = _DISCRIMINATORS[size]
+    # Until its file says: mimicry's defaults
+    usual = [128] * 4 if size == 32 else [64 << min(level, 4) for level in range(count)]
+    arguments |= {"discriminator_widths": usual, "downsamplings": halving, "variant": "mimicry"}
+    facts = {"converted_from": _NAMES[family]} | _steps(contents)
+    return Converted(family, arguments, make.named("generator"), None, facts)
+
+
+def _steps(contents: Contents) -> dict[str, Any]:
+    steps = contents.tree.get("global_step")
+    return {"steps": steps} if type(steps) is int else {}
+
+
+def _with_discriminator(contents: Contents, converted: Converted) -> Converted:
+    """Adds the discriminator of a second file."""
+    arguments = converted.arguments
+    count, halving = _DISCRIMINATORS[arguments["size"]]
+    with _open(contents, "discriminator") as ledger:
+        make = _Maker(ledger)
+        if ledger.names(r"l1\.weight(_orig)?"):
+            raise ledger.error("is a generator; expected a discriminator")
+        blocks = len(ledger.names(r"block\d+\.c1\.weight(_orig)?"))
+        if blocks != count:
+            raise ledger.error(f"has {blocks} blocks; mimicry has {count} at {arguments['size']} pixels")
+        width, channels = make.layer("block1.c1", "first.conv1", (-1, -1, 3, 3), spectral=True).shape[:2]
+        make.layer("block1.c2", "first.conv2", (width, width, 3, 3), spectral=True)
+        make.layer("block1.c_sc", "first.shortcut", (width, channels, 1, 1), spectral=True)
+        if channels != arguments["channels"]:
+            raise ledger.error(f"takes {channels} channels, the generator makes {arguments['channels']}")
+        widths = [width]
+        for k in range(2, count + 1):
+            theirs, ours = f"block{k}", f"blocks.{k - 2}"
+            make.layer(f"{theirs}.c1", f"{ours}.conv1", (width, width, 3, 3), spectral=True)
+            below, width = width, len(make.layer(f"{theirs}.c2", f"{ours}.conv2", (-1, width, 3, 3), spectral=True))
+            if k <= halving or below != width:
+                make.layer(f"{theirs}.c_sc", f"{ours}.shortcut", (width, below, 1, 1), spectral=True)
+            widths.append(width)
+        last = "l5" if arguments["size"] in (32, 48) else f"l{count + 1}"
+        make.layer(last, "score", (1, width), spectral=True)
+        if converted.family != "sngan":
+            make.layer("l_y", "projection", (arguments["classes"], width), spectral=True, bias=False)
+        if converted.family == "sagan":
+            sides = [arguments["size"] >> min(level, halving) for level in range(1, count + 1)]
+            make.attention(widths[sides.index(arguments["discriminator_attention"])])
+    players = converted.inference | make.named("discriminator")
+    return Converted(
+        converted.family,
+        arguments | {"discriminator_widths": widths},
+        converted.inference,
+        players,
+        converted.facts,
+    )
+
+
+_NAMES = {"sngan": "mimicry SNGAN", "cgan_pd": "mimicry cGAN-PD", "sagan": "mimicry SAGAN"}
+
+LAYOUTS = tuple(
+    Layout(name, family, _is(family), _generator(family), _with_discriminator) for family, name in _NAMES.items()
+)

@@ -1,0 +1,331 @@
+"""ProGAN's checkpoints: NVIDIA's TensorFlow pickles, genforce's `.pth`, pytorch_GAN_zoo's `.pth`.
+
+NVIDIA's fused layers double the resolution by a transposed convolution: its kernel is mirrored, and has inputs and
+outputs exchanged. Genforce's first layer is a convolution of 4 x 4 over one pixel, which mirrors its kernel as well.
+pytorch_GAN_zoo multiplies He's constant after the bias, and uses that of a leaky ReLU where there is none: both are
+folded into the tensors. Its alpha, a share of the lower resolution, is the level of detail.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ganzoo.layouts import growing
+from ganzoo.layouts.containers import Contents, Network
+from ganzoo.layouts.growing import laid_out, mirrored, square
+from ganzoo.layouts.layout import Converted, Layout, Ledger
+from ganzoo.layouts.pickles import Call, quoted
+
+# Options of G_paper and D_paper with which the family agrees
+_OPTIONS: dict[str, tuple[Any, ...]] = {
+    "normalize_latents": (True,),
+    "use_wscale": (True,),
+    "use_pixelnorm": (True,),
+    "pixelnorm_epsilon": (1e-8,),
+    "use_leakyrelu": (True,),
+}
+
+
+def _assembled(
+    arguments: dict[str, Any], ema: dict[str, Tensor], live: dict[str, Tensor] | None, critic: growing.Critic | None
+) -> Converted:
+    """A `Converted` of networks, the last two of which a file may lack."""
+    players = None
+    if live is not None and critic is not None:
+        players = laid_out(live, "generator") | laid_out(critic.tensors, "discriminator")
+    return Converted("progan", arguments, laid_out(ema, "generator"), players)
+
+
+# NVIDIA's TensorFlow
+
+
+def _is_tensorflow(contents: Contents) -> bool:
+    return any(
+        "4x4/Dense/weight" in network.variables and not network.components and "ToRGB_lod0/weight" in network.variables
+        for network in contents.networks
+    )
+
+
+def _from_tensorflow(contents: Contents) -> Converted:
+    networks = growing.tensorflow_networks(contents)
+    tensors, arguments = _tensorflow_generator(contents, networks.get("Gs") or networks["G"])
+    live = _tensorflow_generator(contents, networks["G"])[0] if "G" in networks else None
+    found = None
+    if "D" in networks:
+        network = networks["D"]
+        with Ledger(contents, "D", network.variables) as ledger:
+            growing.check_options(ledger, network.arguments, _OPTIONS)
+            found = growing.tensorflow_critic(ledger)
+            group = growing.whole(ledger, network.arguments, "mbstd_group_size", 4) or 1
+            arguments |= found.arguments(ledger, arguments["widths"], arguments["channels"], group)
+            _check_outputs(ledger, found, arguments)
+            if found.fused is not None:
+                arguments["fused"] = found.fused
+    return _assembled(arguments, tensors, live, found)
+
+
+def _tensorflow_generator(contents: Contents, network: Network) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The generator of `G_paper`, and the arguments that it shows."""
+    made: dict[str, Tensor] = {}
+    with Ledger(contents, network.name, network.variables) as ledger:
+        growing.check_options(ledger, network.arguments, _OPTIONS)
+        levels = growing.count_levels(ledger, r"ToRGB_lod\d+/weight")
+        made["lod"] = growing.level_of_detail(ledger, ledger.take("lod"), levels)
+        widths, channels = [], -1
+        for level in range(levels):
+            name = f"ToRGB_lod{levels - 1 - level}"
+            weight = square(ledger, f"{name}/weight", -1, channels, 1)
+            channels, width = weight.shape[:2]
+            widths.append(width)
+            made[f"to_rgb.{level}.weight"], made[f"to_rgb.{level}.bias"] = (
+                weight,
+                ledger.take(f"{name}/bias", (channels,)),
+            )
+        first = widths[0]
+        made["dense.weight"] = ledger.take("4x4/Dense/weight", (-1, 16 * first)).T
+        made["bias"] = ledger.take("4x4/Dense/bias", (first,))[:, None, None]
+        made["conv.weight"] = square(ledger, "4x4/Conv/weight", first, first)
+        made["conv.bias"] = ledger.take("4x4/Conv/bias", (first,))
+        for level in range(1, levels):
+            place, block, width, below = (
+                f"{4 << level}x{4 << level}",
+                f"blocks.{level - 1}",
+                widths[level],
+                widths[level - 1],
+            )
+            if f"{place}/Conv0_up/weight" in ledger:
+                weight = ledger.take(f"{place}/Conv0_up/weight", (3, 3, width, below))
+                made[f"{block}.up.weight"] = mirrored(weight.permute(2, 3, 0, 1))
+                made[f"{block}.up.bias"] = ledger.take(f"{place}/Conv0_up/bias", (width,))
+            else:
+                made[f"{block}.up.weight"] = square(ledger, f"{place}/Conv0/weight", below, width)
+                made[f"{block}.up.bias"] = ledger.take(f"{place}/Conv0/bias", (width,))
+            made[f"{block}.conv.weight"] = square(ledger, f"{place}/Conv1/weight", width, width)
+            made[f"{block}.conv.bias"] = ledger.take(f"{place}/Conv1/bias", (width,))
+        classes = growing.whole(ledger, network.arguments, "label_size", 0)
+    return made, _arguments(ledger, made, widths, channels, classes)
+
+
+def _arguments(
+    ledger: Ledger, made: Mapping[str, Tensor], widths: list[int], channels: int, classes: int
+) -> dict[str, Any]:
+    size = 4 << (len(widths) - 1)
+    latent = made["dense.weight"].shape[1] - classes
+    if classes < 0 or latent < 1:
+        raise ledger.error(f"has {made['dense.weight'].shape[1]} inputs and labels of length {classes}; expected more")
+    return {
+        "size": size,
+        "channels": channels,
+        "latent": latent,
+        "widths": widths,
+        "classes": classes,
+        "start": growing.start(size, made["lod"]),
+    }
+
+
+def _check_outputs(ledger: Ledger, critic: growing.Critic, arguments: Mapping[str, Any]) -> None:
+    if critic.outputs != 1 + arguments["classes"] or critic.statistics not in (0, 1):
+        raise ledger.error(
+            f"has {critic.outputs} outputs and {critic.statistics} feature maps of statistics; "
+            f"expected {1 + arguments['classes']} and 1"
+        )
+
+
+# genforce
+
+
+_GENFORCE = ("generator_smooth", "generator", "discriminator")
+
+
+def _is_genforce(contents: Contents) -> bool:
+    found = next(iter(growing.tables(contents, *_GENFORCE[:2]).values()), None)
+    return isinstance(found, dict) and "layer0.weight" in found and "output0.weight" in found
+
+
+def _from_genforce(contents: Contents) -> Converted:
+    growing.check_rest(contents, _GENFORCE, growing.GENFORCE_RUN)
+    found = growing.tables(contents, *_GENFORCE)
+    critic, classes = None, 0
+    if "discriminator" in found:
+        with Ledger(contents, "discriminator", found["discriminator"]) as ledger:
+            critic = growing.genforce_critic(ledger, blurred=False)
+        classes = critic.outputs - 1
+    made = {name: _genforce_generator(contents, name, found[name], classes) for name in _GENFORCE[:2] if name in found}
+    tensors, arguments = next(iter(made.values()))
+    if critic is not None:
+        arguments |= critic.arguments(ledger, arguments["widths"], arguments["channels"], 16)
+        _check_outputs(ledger, critic, arguments)
+    arguments["variant"] = "genforce"
+    return _assembled(arguments, tensors, made["generator"][0] if "generator" in made else None, critic)
+
+
+def _genforce_generator(
+    contents: Contents, part: str, found: Mapping[str, Tensor], classes: int
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The generator of `PGGANGenerator`, and the arguments that it shows."""
+    made: dict[str, Tensor] = {}
+    with Ledger(contents, part, found) as ledger:
+        levels = growing.count_levels(ledger, r"output\d+\.weight")
+        made["lod"] = growing.level_of_detail(ledger, ledger.take("lod"), levels)
+        widths, channels = [], -1
+        for level in range(levels):
+            weight = ledger.take(f"output{level}.weight", (channels, -1, 1, 1))
+            channels, width = weight.shape[:2]
+            widths.append(width)
+            made[f"to_rgb.{level}.weight"] = weight
+            made[f"to_rgb.{level}.bias"] = ledger.take(f"output{level}.bias", (channels,))
+        first = widths[0]
+        weight = mirrored(ledger.take("layer0.weight", (first, -1, 4, 4)))
+        made["dense.weight"] = weight.permute(0, 2, 3, 1).reshape(16 * first, -1)
+        made["bias"] = ledger.take("layer0.bias", (first,))[:, None, None]
+        made["conv.weight"] = ledger.take("layer1.weight", (first, first, 3, 3))
+        made["conv.bias"] = ledger.take("layer1.bias", (first,))
+        pairs = [(widths[level - 1], widths[level]) for level in range(1, levels)]
+        fused = _is_fused(ledger, pairs)
+        for level, (below, width) in enumerate(pairs, 1):
+            name, block = f"layer{2 * level}", f"blocks.{level - 1}"
+            weight = ledger.take(f"{name}.weight", (below, width, 3, 3) if fused else (width, below, 3, 3))
+            made[f"{block}.up.weight"] = mirrored(weight.transpose(0, 1)) if fused else weight
+            made[f"{block}.up.bias"] = ledger.take(f"{name}.bias", (width,))
+            made[f"{block}.conv.weight"] = ledger.take(f"layer{2 * level + 1}.weight", (width, width, 3, 3))
+            made[f"{block}.conv.bias"] = ledger.take(f"layer{2 * level + 1}.bias", (width,))
+    return made, _arguments(ledger, made, widths, channels, classes) | {"fused": fused}
+
+
+def _is_fused(ledger: Ledger, pairs: list[tuple[int, int]]) -> bool:
+    """Whether inputs and outputs are exchanged, which shows where they differ in number; the default is not to fuse."""
+    return any(
+        below != width and ledger.shape(f"layer{2 * level}.weight")[:2] == (below, width)
+        for level, (below, width) in enumerate(pairs, 1)
+    )
+
+
+# pytorch_GAN_zoo
+
+
+def _config(contents: Contents) -> dict[str, Any]:
+    """The configuration, which is an object of the authors' class, or a dictionary."""
+    config = contents.tree.get("config")
+    config = config.state if isinstance(config, Call) else config
+    return config if isinstance(config, dict) else {}
+
+
+_GAN_ZOO = ("avgG", "netG", "netD")
+
+
+def _is_gan_zoo(contents: Contents) -> bool:
+    found = next(iter(growing.tables(contents, *_GAN_ZOO[:2]).values()), None)
+    return isinstance(found, dict) and "formatLayer.module.weight" in found
+
+
+def _from_gan_zoo(contents: Contents) -> Converted:
+    growing.check_rest(contents, _GAN_ZOO, ("config", "tmp"))
+    config, found = _config(contents), growing.tables(contents, *_GAN_ZOO)
+    alpha, equal = config.get("alpha", 0.0), config.get("equalizedlR", True)
+    with Ledger(contents, "config", {}) as ledger:
+        classes = growing.whole(ledger, config, "categoryVectorDim", 0)
+        if not isinstance(alpha, (int, float)) or not isinstance(equal, bool):
+            raise ledger.error(
+                f"has alpha {quoted(alpha)} and equalizedlR {quoted(equal)}; expected a number and a bool"
+            )
+        known = {
+            "leakyReluLeak": (0.2,),
+            "perChannelNormalization": (True,),
+            "lossCriterion": ("WGANGP", "Logistic"),  # the others end in tanh
+        }
+        growing.check_options(ledger, config, known)
+    made = {
+        name: _gan_zoo_generator(contents, name, found[name], classes, alpha, equal)
+        for name in _GAN_ZOO[:2]
+        if name in found
+    }
+    tensors, arguments = next(iter(made.values()))
+    critic = None
+    if "netD" in found:
+        with Ledger(contents, "netD", found["netD"]) as ledger:
+            critic = _gan_zoo_critic(ledger, alpha, equal)
+        arguments |= critic.arguments(ledger, arguments["widths"], arguments["channels"], 4)
+        _check_outputs(ledger, critic, arguments)
+    arguments |= {"fused": False, "variant": "gan_zoo"}
+    return _assembled(arguments, tensors, made["netG"][0] if "netG" in made else None, critic)
+
+
+def _gan_zoo_layer(
+    ledger: Ledger, name: str, shape: tuple[int, ...], equal: bool, gain: float = math.sqrt(2.0)
+) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a layer whose constant multiplies both; `gain` is what the family has in its place."""
+    weight = ledger.take(f"{name}.module.weight", shape)
+    bias = ledger.take(f"{name}.module.bias", (weight.shape[0],))
+    fan = math.prod(weight.shape[1:])
+    theirs = math.sqrt(2.0 / fan) if equal else 1.0
+    return weight * (theirs * math.sqrt(fan) / gain), bias * theirs
+
+
+def _gan_zoo_generator(
+    contents: Contents, part: str, found: Mapping[str, Tensor], classes: int, alpha: float, equal: bool
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The generator of `GNet`, and the arguments that it shows."""
+    made: dict[str, Tensor] = {}
+
+    def add(ours: str, layer: tuple[Tensor, Tensor]) -> None:
+        made[f"{ours}.weight"], made[f"{ours}.bias"] = layer
+
+    with Ledger(contents, part, found) as ledger:
+        levels = growing.count_levels(ledger, r"toRGBLayers\.\d+\.module\.weight")
+        made["lod"] = growing.level_of_detail(ledger, alpha if levels > 1 else 0.0, max(levels, 2))
+        widths, channels = [], -1
+        for level in range(levels):
+            layer = _gan_zoo_layer(ledger, f"toRGBLayers.{level}", (channels, -1, 1, 1), equal, 1.0)
+            add(f"to_rgb.{level}", layer)
+            channels, width = layer[0].shape[:2]
+            widths.append(width)
+        first = widths[0]
+        weight, bias = _gan_zoo_layer(ledger, "formatLayer", (16 * first, -1), equal, math.sqrt(2.0) / 4)
+        made["dense.weight"], made["bias"] = weight, bias.reshape(first, 4, 4)
+        add("conv", _gan_zoo_layer(ledger, "groupScale0.0", (first, first, 3, 3), equal))
+        for level in range(1, levels):
+            width, scale, block = widths[level], f"scaleLayers.{level - 1}", f"blocks.{level - 1}"
+            add(f"{block}.up", _gan_zoo_layer(ledger, f"{scale}.0", (width, widths[level - 1], 3, 3), equal))
+            add(f"{block}.conv", _gan_zoo_layer(ledger, f"{scale}.1", (width, width, 3, 3), equal))
+    return made, _arguments(ledger, made, widths, channels, classes)
+
+
+def _gan_zoo_critic(ledger: Ledger, alpha: float, equal: bool) -> growing.Critic:
+    """The discriminator of `DNet`."""
+    made: dict[str, Tensor] = {}
+
+    def add(ours: str, name: str, shape: tuple[int, ...], gain: float = math.sqrt(2.0)) -> Tensor:
+        made[f"{ours}.weight"], made[f"{ours}.bias"] = _gan_zoo_layer(ledger, name, shape, equal, gain)
+        return made[f"{ours}.weight"]
+
+    levels = growing.count_levels(ledger, r"fromRGBLayers\.\d+\.module\.weight")
+    # With two resolutions it does not blend them, other than its generator
+    made["lod"] = growing.level_of_detail(ledger, alpha if levels > 2 else 0.0, max(levels, 2))
+    widths, channels = [], -1
+    for level in range(levels):
+        width, channels = add(f"from_rgb.{level}", f"fromRGBLayers.{level}", (-1, channels, 1, 1)).shape[:2]
+        widths.append(width)
+        if level:
+            scale, block = f"scaleLayers.{level - 1}", f"blocks.{level - 1}"
+            add(f"{block}.conv", f"{scale}.0", (width, width, 3, 3))
+            add(f"{block}.down", f"{scale}.1", (widths[level - 1], width, 3, 3))
+    first = widths[0]
+    statistics = add("conv", "groupScaleZero.0", (first, -1, 3, 3)).shape[1] - first
+    dense = len(add("dense", "groupScaleZero.1", (-1, 16 * first)))
+    outputs = len(add("score", "decisionLayer", (-1, dense), 1.0))
+    return growing.Critic(made, channels, widths, dense, outputs, statistics, False)
+
+
+TENSORFLOW = "NVIDIA ProGAN (TensorFlow)"
+GENFORCE = "genforce PGGAN"
+GAN_ZOO = "pytorch_GAN_zoo PGAN"
+
+LAYOUTS = (
+    Layout(TENSORFLOW, "progan", _is_tensorflow, _from_tensorflow),
+    Layout(GENFORCE, "progan", _is_genforce, _from_genforce),
+    Layout(GAN_ZOO, "progan", _is_gan_zoo, _from_gan_zoo),
+)

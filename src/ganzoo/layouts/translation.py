@@ -1,0 +1,199 @@
+"""Generators of pytorch-CycleGAN-and-pix2pix, and the patch discriminators that lie in files of their own.
+
+A file is the state of one network. It does not say how that was trained: a generator of residual blocks is taken for
+CycleGAN's, one direction of it, and a U-Net for pix2pix's. Instance normalization has neither parameters nor statistics
+that count: what old files carry of the latter is left out. Where there are gains without statistics, it is instance
+normalization with learned gains, as other programs with the same layers have it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganzoo.layouts.containers import Contents
+from ganzoo.layouts.layout import Converted, Layout, Ledger
+
+CYCLEGAN = "pytorch-CycleGAN-and-pix2pix, a generator of residual blocks (.pth)"
+PIX2PIX = "pytorch-CycleGAN-and-pix2pix, a U-Net (.pth)"
+
+_BLOCK = r"model\.(\d+)\.(conv_block|block)\.1\.weight"
+
+
+def _table(contents: Contents) -> dict[str, Any]:
+    """The file's tensors, without the prefix of `DataParallel`."""
+    tree = contents.tree if isinstance(contents.tree, Mapping) else {}
+    return {name.removeprefix("module.") if isinstance(name, str) else name: value for name, value in tree.items()}
+
+
+class _Layers:
+    """Takes a network's layers from a ledger, of one normalization throughout.
+
+    Args:
+        ledger: of the network's tensors.
+        norm: the name of a normalization, which shows the kind of all.
+    """
+
+    def __init__(self, ledger: Ledger, norm: str) -> None:
+        self.ledger = ledger
+        self.made: dict[str, Tensor] = {}
+        if f"{norm}.weight" not in ledger:
+            self.normalization = "instance"
+        else:
+            self.normalization = "batch" if f"{norm}.running_mean" in ledger else "instance-affine"
+
+    def convolution(
+        self, theirs: str, ours: str, shape: tuple[int, ...], bias: bool | None = None, up: bool = False
+    ) -> int:
+        """Takes a convolution; gives its number of outputs. Its bias stands where no batch normalization follows."""
+        weight = self.ledger.take(f"{theirs}.weight", shape)
+        self.made[f"{ours}.weight"] = weight
+        outputs = weight.shape[1 if up else 0]
+        if self.normalization != "batch" if bias is None else bias:
+            self.made[f"{ours}.bias"] = self.ledger.take(f"{theirs}.bias", (outputs,))
+        return outputs
+
+    def norm(self, theirs: str, ours: str, width: int) -> None:
+        """Takes a normalization."""
+        ledger, made = self.ledger, self.made
+        if self.normalization == "instance":
+            ledger.ignore(rf"{re.escape(theirs)}\.(running_mean|running_var|num_batches_tracked)")
+            return
+        parts = (
+            ("weight", "bias", "running_mean", "running_var") if self.normalization == "batch" else ("weight", "bias")
+        )
+        made |= {f"{ours}.{part}": ledger.take(f"{theirs}.{part}", (width,)) for part in parts}
+        if self.normalization == "batch":  # old files lack the count
+            count = f"{theirs}.num_batches_tracked"
+            made[f"{ours}.num_batches_tracked"] = ledger.take(count, ()) if count in ledger else torch.tensor(0)
+
+
+# CycleGAN
+
+
+def _is_resnet(contents: Contents) -> bool:
+    table = _table(contents)
+    first = table.get("model.1.weight")
+    blocks = any(isinstance(name, str) and re.fullmatch(_BLOCK, name) for name in table)
+    return isinstance(first, Tensor) and first.dim() == 4 and first.shape[-1] == 7 and blocks
+
+
+def _from_resnet(contents: Contents) -> Converted:
+    with Ledger(contents, "the generator", _table(contents)) as ledger:
+        found = [match for name in ledger if (match := re.fullmatch(_BLOCK, name))]
+        blocks, block = len(found), found[0][2]
+        dropout = f"model.10.{block}.6.weight" in ledger and len(ledger.shape(f"model.10.{block}.6.weight")) == 4
+        second = 6 if dropout else 5
+        layers = _Layers(ledger, "model.2")
+        channels = ledger.shape("model.1.weight")[1]
+        width = layers.convolution("model.1", "down.1", (-1, channels, 7, 7))
+        layers.norm("model.2", "down.2", width)
+        for number, inner in ((4, 2 * width), (7, 4 * width)):
+            layers.convolution(f"model.{number}", f"down.{number}", (inner, inner // 2, 3, 3))
+            layers.norm(f"model.{number + 1}", f"down.{number + 1}", inner)
+        for i in range(blocks):
+            for number, ours in ((1, 1), (second, 2)):
+                theirs = f"model.{10 + i}.{block}"
+                layers.convolution(f"{theirs}.{number}", f"blocks.{i}.conv{ours}", (4 * width, 4 * width, 3, 3))
+                layers.norm(f"{theirs}.{number + 1}", f"blocks.{i}.norm{ours}", 4 * width)
+        for number, outer in ((0, 2 * width), (3, width)):
+            place = 10 + blocks + number
+            layers.convolution(f"model.{place}", f"up.{number}", (2 * outer, outer, 3, 3), up=True)
+            layers.norm(f"model.{place + 1}", f"up.{number + 1}", outer)
+        # Both directions of the family have as many channels
+        layers.convolution(f"model.{17 + blocks}", "up.7", (channels, width, 7, 7), bias=True)
+    arguments = {
+        "channels": channels,
+        "width": width,
+        "blocks": blocks,
+        "normalization": layers.normalization,
+        "dropout": dropout,
+        "directions": "forward",
+    }
+    return Converted("cyclegan", arguments, _named(layers.made, "generator"), None, {"converted_from": CYCLEGAN})
+
+
+# pix2pix
+
+
+def _is_unet(contents: Contents) -> bool:
+    table = _table(contents)
+    first = table.get("model.model.0.weight")
+    return isinstance(first, Tensor) and first.dim() == 4 and "model.model.1.model.1.weight" in table
+
+
+def _from_unet(contents: Contents) -> Converted:
+    with Ledger(contents, "the generator", _table(contents)) as ledger:
+        places = ["model.model", "model.model.1.model"]  # the sequence of layers at each depth
+        while f"{places[-1]}.3.model.1.weight" in ledger:
+            places.append(f"{places[-1]}.3.model")
+        depth = len(places)
+        layers = _Layers(ledger, f"{places[-1]}.4")
+        source = ledger.shape("model.model.0.weight")[1]
+        width = layers.convolution("model.model.0", "down.0", (-1, source, 4, 4))
+        widths = [width * min(2**i, 8) for i in range(depth)]
+        for i, place in enumerate(places[1:], 1):
+            innermost, outer, inner, ours = i == depth - 1, widths[i - 1], widths[i], depth - 1 - i
+            halving = f"down.{i}" if innermost else f"down.{i}.0"
+            layers.convolution(f"{place}.1", halving, (inner, outer, 4, 4))
+            if not innermost:
+                layers.norm(f"{place}.2", f"down.{i}.1", inner)
+            number, inputs = (3, inner) if innermost else (5, 2 * inner)
+            layers.convolution(f"{place}.{number}", f"up.{ours}.0", (inputs, outer, 4, 4), up=True)
+            layers.norm(f"{place}.{number + 1}", f"up.{ours}.1", outer)
+        channels = layers.convolution("model.model.3", f"up.{depth - 1}", (2 * width, -1, 4, 4), bias=True, up=True)
+    arguments = {
+        "size": max(2**depth, 32),  # at which such a network has a single innermost position
+        "source_channels": source,
+        "channels": channels,
+        "width": width,
+        "depth": depth,
+        "normalization": layers.normalization,
+    }
+    return Converted("pix2pix", arguments, _named(layers.made, "generator"), None, {"converted_from": PIX2PIX})
+
+
+def _discriminator(contents: Contents, made: Converted) -> Converted:
+    """Adds pix2pix's discriminator, of patches or of pixels, from a file of its own."""
+    table = _table(contents)
+    part = "net" if "net.0.weight" in table else "model"
+    with Ledger(contents, "the discriminator", table) as ledger:
+        numbers = sorted(int(name.split(".")[1]) for name in ledger.names(rf"{part}\.\d+\.weight"))
+        numbers = [i for i in numbers if len(ledger.shape(f"{part}.{i}.weight")) == 4]
+        if numbers != [0, *range(2, 3 * len(numbers) - 3, 3)] or len(numbers) < 3:
+            raise ledger.error(
+                "is no discriminator of patches or pixels: convolutions with normalizations between them"
+            )
+        *inner, last = numbers[1:]
+        layers = _Layers(ledger, f"{part}.3")
+        if layers.normalization != made.arguments["normalization"]:
+            raise ledger.error(
+                f"has {layers.normalization} normalization and the generator {made.arguments['normalization']}; the "
+                "family has one for both"
+            )
+        both = made.arguments["source_channels"] + made.arguments["channels"]
+        side = 1 if part == "net" else 4
+        before = width = layers.convolution(f"{part}.0", "main.0", (-1, both, side, side), bias=True)
+        for i, number in enumerate(inner, 1):
+            shape = (width * min(2**i, 8), before, side, side)
+            before = layers.convolution(f"{part}.{number}", f"main.{number}", shape)
+            layers.norm(f"{part}.{number + 1}", f"main.{number + 1}", before)
+        bias = None if part == "net" else True
+        layers.convolution(f"{part}.{last}", f"main.{last}", (1, before, side, side), bias=bias)
+    sizes = {"discriminator_width": width, "patch_layers": len(inner) if part == "model" else 0}
+    players = {**made.inference, **_named(layers.made, "discriminator")}
+    return Converted(made.family, made.arguments | sizes, made.inference, players, made.facts)
+
+
+def _named(tensors: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:
+    return {f"{network}.{name}": value for name, value in tensors.items()}
+
+
+LAYOUTS = (
+    Layout(CYCLEGAN, "cyclegan", _is_resnet, _from_resnet),
+    Layout(PIX2PIX, "pix2pix", _is_unet, _from_unet, _discriminator),
+)

@@ -1,0 +1,21 @@
+"""Between images as networks have them, floats in [-1, 1], and as files and metrics do, 256 levels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Maps uint8 0..255 to float32 [-1, 1] as x / 127.5 - 1; anything else (points, floats) is returned as it is."""
+    return images.to(torch.float32).div_(127.5).sub_(1) if images.dtype == torch.uint8 else images
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Maps floats in [-1, 1] to the nearest of the 256 levels, clamping what lies outside; leaves uint8 as it is.
+
+    Halves go upwards, as in NVIDIA's metrics: floor(127.5 x + 128). The inverse of `to_float` for each level.
+    """
+    if images.dtype == torch.uint8:
+        return images
+    return images.to(torch.float32).mul(127.5).add_(128).clamp_(0, 255).to(torch.uint8)

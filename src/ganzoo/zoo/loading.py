@@ -1,0 +1,136 @@
+"""Finding a model by whatever names it, and loading it: to sample from, or to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo import folder as folders
+from ganzoo.game import registry
+from ganzoo.types import BadArgument, BadModelFolder, UnknownName
+from ganzoo.zoo.building import build, card_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from ganzoo.game.game import Game
+
+    Model = str | Path | Game
+
+
+def load(
+    model: Model,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    players: bool = False,
+    revision: str | None = None,
+    offline: bool | None = None,
+) -> Game:
+    """Loads a model in evaluation mode, ready to sample.
+
+    Args:
+        model: a name, `hf://org/repo[@revision]`, a folder, or a loaded model.
+        device: where to; the CPU by default.
+        dtype: of the weights; float32 by default.
+        players: whether to load every player with its live weights, for training on.
+        revision: of a repository on the Hub: a branch, a tag or a commit.
+        offline: True to use the cache only; None for what `HF_HUB_OFFLINE` says.
+
+    Returns:
+        The model; `.card` says what it is, `.provenance` where it came from.
+
+    Raises:
+        UnknownName: if there is no model of this name; the text names the nearest.
+        BadArgument: if there is no such device.
+        BadModelFolder: if a file is missing, damaged or does not fit the family; nothing is half-loaded.
+    """
+    import torch
+
+    from ganzoo.game.game import Game
+
+    if isinstance(model, Game):
+        return model
+    folder, provenance = locate(model, revision, offline, players)
+    game = build(folder, players, dtype)
+    game.provenance = {**provenance, "sha256": folder.hashes()}
+    game.card = card_of(folder)
+    game.eval()
+    try:
+        # Lightning took the meta device, on which the family was made, for the module's own
+        return game.to(torch.device(device or "cpu"), dtype or torch.float32)
+    except (RuntimeError, AssertionError) as error:  # torch's, for a device that is none or not there
+        reason = str(error).split("\n")[0]
+        raise BadArgument(f"device is {device}; cpu, cuda or mps is expected, where there is one ({reason})") from None
+
+
+def locate(
+    model: str | Path, revision: str | None, offline: bool | None, players: bool
+) -> tuple[folders.ModelFolder, dict[str, Any]]:
+    """The checked folder of a model, and where it came from."""
+    text = str(model)
+    shipped = folders.shipped_folders()
+    if text in shipped:
+        return folders.ModelFolder(shipped[text]), {"from": "shipped", "name": text}
+    path = Path(text)
+    local = path.is_dir() or (path.is_file() and path.suffix in (".pkl", ".pt", ".pth", ".bin"))
+    if not text.startswith("hf://") and (isinstance(model, Path) or local or "/" in text or "\\" in text):
+        for candidate in (path, path / "best", path / "last"):  # a run's folder holds its models
+            folders.settle(candidate)
+            if (candidate / folders.MANIFEST).is_file():
+                return folders.ModelFolder(candidate), {"from": "folder", "path": str(candidate)}
+        if path.is_file():
+            raise BadModelFolder(f"{path}: a file; `ganzoo convert {path} --to FOLDER` makes a model of a checkpoint")
+        if not path.is_dir():
+            raise BadModelFolder(f"{path}: there is no such folder")
+        raise BadModelFolder(f"{path}: holds no {folders.MANIFEST}; this is not a model folder of ganzoo")
+    from ganzoo.zoo import hub
+
+    return hub.locate(text, revision=revision, offline=offline, players=players)
+
+
+def initialise(game: Game, model: Model) -> None:
+    """Starts every player of a fresh model from another model: fine-tuning.
+
+    Args:
+        game: the fresh model, which is changed in place.
+        model: of the same family, with all its players.
+
+    Raises:
+        BadArgument: naming the tensor that is missing or of another shape; nothing is changed then.
+    """
+    source = load(model, players=True)
+    if type(source) is not type(game):
+        raise BadArgument(
+            f"init_from: {model} is a {type(source).__name__}, and the recipe trains a {type(game).__name__}"
+        )
+    wanted = {f"{n}.{k}": v for n in game.networks() for k, v in getattr(game, n).state_dict().items()}
+    given = {f"{n}.{k}": v for n in source.networks() for k, v in getattr(source, n).state_dict().items()}
+    for key in dict.fromkeys([*wanted, *given]):
+        if key not in given or key not in wanted:
+            raise BadArgument(f"init_from: {key} is only in {'the recipe' if key in wanted else model}'s networks")
+        if wanted[key].shape != given[key].shape:
+            raise BadArgument(
+                f"init_from: {key} has shape {tuple(given[key].shape)} in {model} and {tuple(wanted[key].shape)} in "
+                "the recipe; give the recipe the model's sizes"
+            )
+    for name in game.networks():
+        getattr(game, name).load_state_dict(getattr(source, name).state_dict())
+    game.start_averages()
+    for name in game._averages:
+        game._averages[name].module.load_state_dict(source.average_module(name).state_dict())  # type: ignore[union-attr]
+
+
+def recipe_of(model: str | Path) -> tuple[str, dict[str, Any]]:
+    """The class and the constructor's arguments of a model, as a recipe names them; plain values, checked.
+
+    Raises:
+        BadModelFolder: if its configuration is of no family, or its arguments are not the family's.
+    """
+    folder, _ = locate(model, None, None, players=True)
+    try:
+        entry = registry.family(folder.config["family"])
+        registry.check_arguments(entry, folder.config["arguments"])
+    except (UnknownName, BadArgument) as error:
+        raise BadModelFolder(f"{folder.path / folders.CONFIG}: {error}") from None
+    return entry.title, dict(folder.config["arguments"])
