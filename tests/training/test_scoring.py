@@ -84,8 +84,8 @@ def test_path_lengths_follow_the_models_own_latents() -> None:
     assert torch.equal(paths.latents(3, 5), game.draw([5, 6, 7])[0])
     assert torch.equal(game.limit(paths.synthesize(paths.latents(3, 5))), game.sample(3, seed=5))
     assert paths.mapping is None
-    digits = Digits().open("train")
-    found = measuring.measure(game.sample, digits, ["ppl20_digits_cnn_z_eps0.01"], paths=paths, floors=False)[0]
+    real = Digits().open("train")
+    found = measuring.measure(game.sample, real, ["ppl20_digits_cnn_z_eps0.01"], paths=paths, floors=False)[0]
     distance = feature_distance(feature_network("digits_cnn"))
     expected = perceptual_path_length(paths.synthesize, paths.latents, distance, n=20, epsilon=0.01)
     assert found.value == pytest.approx(expected.mean, rel=1e-4)

@@ -638,7 +638,7 @@ def client_package(folder: str) -> None:
             package=package,
         )
         catalogue.find = lambda _: entry  # type: ignore[assignment]
-        authors.convert_entry = convert
+        authors.convert_entry = convert  # type: ignore[attr-defined, assignment]
         model, where = client.locate(name, offline=True)
         assert model.check(checkpoint.SAMPLES).read_bytes() == content
         assert where == {"from": "authors", "name": name, "url": f"the package {package}", "files": {file: right}}
