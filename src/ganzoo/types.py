@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = "0.2.0.dev0"
+VERSION = "0.2.0"
 
 
 class GanzooError(Exception):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import pickle
 import random
 import sys
@@ -186,14 +187,10 @@ def test_what_is_not_recognised_is_one_short_line() -> None:
     assert len(str(found.value)) < 500 and "\n" not in str(found.value)
 
 
-def test_the_package_answers_as_the_function_does(tmp_path: Path) -> None:
-    # Whoever imports ganzoo.layouts, ganzoo.load among them, puts the package where the public function was.
-    answer: Any = ganzoo.layouts
+def test_convert_is_a_function_and_layouts_a_package(tmp_path: Path) -> None:
     with pytest.raises(BadCheckpoint, match=r"absent\.pkl: cannot be read"):
-        answer(tmp_path / "absent.pkl", to=tmp_path / "model")
-    with pytest.raises(TypeError, match="'to'"):
-        answer(tmp_path / "absent.pkl")
-    assert sys.modules["ganzoo.layouts"] is answer
+        ganzoo.convert(tmp_path / "absent.pkl", to=tmp_path / "model")
+    assert inspect.isfunction(ganzoo.convert) and not callable(sys.modules["ganzoo.layouts"])
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
