@@ -560,7 +560,7 @@ def client_authors(folder: str) -> None:
         )
         catalogue.find = lambda _: entry  # type: ignore[assignment]
         said.clear()
-        authors.convert_entry = convert  # type: ignore[attr-defined]
+        authors.convert_entry = convert  # type: ignore[attr-defined, assignment]
         model, where = client.locate(name, **options)
         assert model.check(checkpoint.SAMPLES).read_bytes() == content
         assert where["from"] == "authors" and where["files"] == {file: right}
