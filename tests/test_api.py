@@ -18,9 +18,9 @@ from PIL import Image
 import ganzoo
 from ganzoo import cli, files
 from ganzoo import folder as checkpoint
+from ganzoo.folder import write_model
 from ganzoo.game.engine import Engine
 from ganzoo.layouts import listing
-from ganzoo.training.saving import write_model
 from ganzoo.types import BadArgument, BadModelFolder, GanzooError, UnknownName
 from ganzoo.zoo.converting import convert
 from ganzoo.zoo.evaluating import score

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ganzoo.media.pictures import save_grid as save_grid
     from ganzoo.media.pictures import to_pil as to_pil
     from ganzoo.types import GanzooError as GanzooError
-    from ganzoo.zoo.building import create as create
     from ganzoo.zoo.catalogue import info as info
     from ganzoo.zoo.catalogue import list_models as list_models
     from ganzoo.zoo.converting import convert as convert
     from ganzoo.zoo.evaluating import evaluate as evaluate
     from ganzoo.zoo.hub import pull as pull
+    from ganzoo.zoo.loading import create as create
     from ganzoo.zoo.loading import load as load
     from ganzoo.zoo.sharing import push as push
     from ganzoo.zoo.sharing import verify as verify
@@ -34,7 +34,7 @@ _HOME = {
     "GanzooError": "ganzoo.types",
     "__version__": "ganzoo.types",
     "convert": "ganzoo.zoo.converting",
-    "create": "ganzoo.zoo.building",
+    "create": "ganzoo.zoo.loading",
     "evaluate": "ganzoo.zoo.evaluating",
     "info": "ganzoo.zoo.catalogue",
     "list_families": "ganzoo.game.registry",

@@ -27,12 +27,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.files import atomic, resource_folder, sha256, sync_folder, umask, write_json
-from ganzoo.types import BadModelFolder
+from ganzoo.game import registry
+from ganzoo.types import BadArgument, BadModelFolder, Card, GanzooError, UnknownName, check_strict
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
+    from ganzoo.data.batch import Images
+    from ganzoo.game.game import Game
+
 FORMAT = 1
+GOLDEN_SEEDS = 4
 MODEL, PLAYERS, CONFIG, MANIFEST, RESULTS, SAMPLES, CARD, GOLDEN = (
     "model.safetensors",
     "players.safetensors",
@@ -312,3 +318,242 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
             raise BadModelFolder(f"{path}: tensor {key[:80]!r} has no proper shape in the header")
         table[key] = tuple(shape)
     return table
+
+
+# ------------------------------------------------------------------------------------------------- writing a model
+
+
+def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
+    """The table of `config.json`: the family, its resolved arguments, and facts about the run."""
+    from statistics import median
+
+    family = registry.family_of(type(game))
+    return {
+        "format": FORMAT,
+        "family": family.name,
+        "title": family.title,
+        "task": family.task,
+        "paper": {"title": family.paper, "year": family.year, "url": family.url},
+        "arguments": game.arguments,
+        "shape": list(game.shape),
+        "value_range": [-1, 1] if len(game.shape) == 3 else None,
+        "latent": game.latent,
+        "classes": game.classes,
+        "averaged": game.half_life is not None,
+        "parameters": {n: sum(p.numel() for p in getattr(game, n).parameters()) for n in game.networks()},
+        **({"images_per_second": round(median(game.speeds), 1)} if game.speeds else {}),  # while training
+        **facts,
+    }
+
+
+def write_model(
+    game: Game,
+    folder: Path,
+    facts: dict[str, Any],
+    results: list[dict[str, Any]] | None = None,
+    real: Images | None = None,
+) -> None:
+    """Writes a model folder; on several ranks all call it and rank 0 writes.
+
+    Args:
+        game: the model; players that were not loaded are not written.
+        folder: where to; what stands there is exchanged as a whole.
+        facts: what `config.json` says beside what the family knows: `licence`, `data`, `images_seen`, `steps`; with
+            `storage` being `float16`, what inference needs is stored in 16 bits, and the pictures are drawn with that.
+        results: the table of `results.json`; none yet where None.
+        real: the opened test split, for the pictures that need one.
+    """
+    game.settle()
+    with game.synchronised():
+        if game.global_rank != 0:
+            return
+        with writing(folder) as fresh:
+            kept = narrowed(game.inference_tensors(), facts)
+            write_tensors(fresh / MODEL, kept)
+            if whole(game):
+                write_tensors(fresh / PLAYERS, game.player_tensors())
+            write_json(fresh / CONFIG, describe(game, facts))
+            write_json(fresh / RESULTS, results or [])
+            with _holding(game, kept):
+                draw_pictures(game, fresh, real)
+                draw_further(game, fresh, real)
+
+
+def narrowed(tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
+    """Tensors in the type that `facts` names as `storage`; as they are where it names none."""
+    if facts.get("storage") != "float16":
+        return tensors
+    return {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+@contextmanager
+def _holding(game: Game, tensors: dict[str, Tensor]) -> Iterator[None]:
+    """Puts stored tensors in the place of those that inference uses, for a while."""
+    own = {name: value.clone() for name, value in game.inference_tensors().items()}
+    try:
+        _put(game, tensors)
+        yield
+    finally:
+        _put(game, own)
+
+
+def _put(game: Game, tensors: dict[str, Tensor]) -> None:
+    import torch
+
+    with torch.no_grad():
+        for name, value in game.inference_tensors().items():
+            value.copy_(tensors[name])
+
+
+def draw_pictures(game: Game, folder: Path, real: Images | None = None, count: int = 64) -> None:
+    """Draws `samples.png`, and `golden.png`: four pictures at their own size to render again and compare.
+
+    Of a model that only translates they show inputs, from the test split where there is one, and what becomes of them.
+    """
+    from ganzoo.game import translations
+    from ganzoo.media.pictures import grid, save_grid
+
+    if game.only_translates:
+        shown = translations.table(game, real, translations.shown(game))
+        save_grid(shown.flatten(0, 1), folder / SAMPLES, columns=shown.shape[1] * (1 if len(shown) < 8 else 2))
+        with atomic(folder / GOLDEN) as part:
+            translations.draw_golden(game, real).save(part, format="PNG")
+        return
+    images = game.sample(count if len(game.shape) == 3 else 4096, seed=0)
+    save_grid(images, folder / SAMPLES)
+    if len(game.shape) == 3:
+        with atomic(folder / GOLDEN) as part:
+            grid(images[:GOLDEN_SEEDS], columns=GOLDEN_SEEDS, padding=0).save(part, format="PNG")
+
+
+def draw_further(game: Game, folder: Path, real: Images | None) -> None:
+    """Draws what else the family shows (`Game.pictures`), each table as a file of its name.
+
+    A picture that cannot be drawn is left out with a warning: a model is worth more than its pictures.
+    """
+    from ganzoo.media.pictures import save_grid
+
+    try:
+        tables = game.pictures(real)
+    except Exception as error:  # a family's own code, after hours of training
+        _warn(game, "draws no further pictures", error)
+        return
+    for name, table in tables.items():
+        try:
+            if not belongs(f"{name}.png") or f"{name}.png" in LISTED:
+                raise BadArgument(f"{name!r} is no name of a picture; give small letters, digits and hyphens")
+            save_grid(table.flatten(0, 1), folder / f"{name}.png", columns=table.shape[1])
+        except Exception as error:
+            _warn(game, f"draws no picture {name}", error)
+
+
+def _warn(game: Game, what: str, error: Exception) -> None:
+    import warnings
+
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    warnings.warn(f"{type(game).__name__} {what}: {reason}", stacklevel=3)
+
+
+# ------------------------------------------------------------------------------------------------- reading a model
+
+
+def build(folder: ModelFolder, players: bool, dtype: torch.dtype | None) -> Game:
+    """Makes the family on no memory, holds the file's tensors against it, and puts them in."""
+    import torch
+
+    from ganzoo.game.engine import Absent, MovingAverage
+
+    config = folder.config
+    try:
+        entry = registry.family(config["family"])
+        arguments = registry.check_arguments(entry, config["arguments"])
+    except (UnknownName, BadArgument) as error:
+        raise BadModelFolder(f"{folder.path / CONFIG}: {error}") from None
+    try:
+        with torch.device("meta"):
+            game: Game = entry.cls(**arguments)
+    except GanzooError as error:
+        raise BadModelFolder(f"{folder.path / CONFIG}: {error}") from None
+    except (RuntimeError, ValueError, OverflowError, IndexError, ZeroDivisionError, TypeError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        raise BadModelFolder(f"{folder.path / CONFIG}: the arguments make no {entry.name}: {reason}") from None
+
+    if players and not folder.has(PLAYERS):
+        raise BadModelFolder(f"{folder.path}: holds no {PLAYERS}, from which training could go on")
+    inference = {name: getattr(game, name) for name in game.inference}
+    _fill(inference, folder, MODEL, dtype)
+    if players:
+        live = {name: getattr(game, name) for name in game.networks()}
+        if config.get("averaged"):
+            for name in game.averages:
+                game._averages[name] = MovingAverage(live[name])
+        _fill(live, folder, PLAYERS, dtype)
+    else:
+        for name in game.networks():
+            if name not in game.inference:
+                setattr(game, name, Absent(name))
+    left = [name for name, tensor in game.state_dict().items() if tensor.is_meta]
+    if left:
+        raise BadModelFolder(f"{folder.path}: {left[0]} is in no file of the folder")
+    return game
+
+
+def _fill(modules: dict[str, torch.nn.Module], folder: ModelFolder, name: str, dtype: torch.dtype | None) -> None:
+    """Puts a file's tensors into modules, strictly."""
+    path = folder.check(name)
+    wanted = {f"{m}.{key}": tuple(v.shape) for m, module in modules.items() for key, v in module.state_dict().items()}
+    check_strict(shapes(path), wanted, path)
+    tensors = folder.tensors(name)
+    put(modules, tensors, path, dtype)
+
+
+def put(
+    modules: dict[str, torch.nn.Module], tensors: dict[str, torch.Tensor], path: Path, dtype: torch.dtype | None = None
+) -> None:
+    """Puts tensors, whose names and shapes are known to fit, into modules, which then hold these very tensors.
+
+    Args:
+        modules: by name.
+        tensors: "<module>.<name in its state dict>", at least all of the modules' own.
+        path: where they are from, for error messages.
+        dtype: of floating-point tensors; float32 where None.
+
+    Raises:
+        BadModelFolder: for a tensor of another kind of numbers than the module's.
+    """
+    import torch
+
+    for m, module in modules.items():
+        state = {key: tensors[f"{m}.{key}"] for key in module.state_dict()}
+        for key, own in module.state_dict().items():
+            given = state[key].dtype
+            if not (given == own.dtype or (given.is_floating_point and own.is_floating_point())):
+                raise BadModelFolder(f"{path}: tensor {m}.{key} is {given} where the family has {own.dtype}")
+        floats = {key: v.to(dtype or torch.float32) if v.is_floating_point() else v for key, v in state.items()}
+        module.load_state_dict(floats, strict=True, assign=True)
+
+
+def card_of(folder: ModelFolder) -> Card:
+    """What a model says of itself, from its configuration; a foreign folder may leave everything but the family out."""
+    config = folder.config
+    given = config.get("paper")
+    paper: dict[str, Any] = given if isinstance(given, dict) else {}
+    family = registry.family(config["family"])
+    return Card(
+        name=str(config.get("name", folder.path.name)),
+        family=family.name,
+        title=family.title,
+        task=family.task,
+        paper=str(paper.get("title", family.paper)),
+        year=family.year,
+        url=family.url,
+        idea=family.idea,
+        facts={**config, "results": folder.json(RESULTS) if folder.has(RESULTS) else []},
+    )
+
+
+def whole(game: Game) -> bool:
+    """Whether all players are there, rather than what inference needs."""
+    from ganzoo.game.engine import Absent
+
+    return not any(isinstance(getattr(game, name), Absent) for name in game.networks())

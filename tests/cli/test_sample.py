@@ -11,7 +11,7 @@ from PIL import Image
 
 from ganzoo import cli
 from ganzoo.cli.sample import _runs, numbers
-from ganzoo.training.saving import write_model
+from ganzoo.folder import write_model
 from ganzoo.types import BadArgument
 
 

@@ -16,8 +16,8 @@ from toys import TRANSLATION, installed
 
 import ganzoo
 from ganzoo.cli import main, translate
+from ganzoo.folder import write_model
 from ganzoo.media.levels import to_float, to_uint8
-from ganzoo.training.saving import write_model
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def test_the_learning_rate_is_halved_when_m_stalls() -> None:
 
 def test_the_curve_is_drawn_and_travels_with_the_model(tmp_path: Any) -> None:
     import ganzoo
-    from ganzoo.training.saving import write_model
+    from ganzoo.folder import write_model
 
     game: Any = tiny("began")
     assert game.pictures(None) == {}

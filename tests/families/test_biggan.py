@@ -11,8 +11,8 @@ from helpers import fit, tiny
 
 import ganzoo
 from ganzoo.families.biggan import BigGAN
+from ganzoo.folder import write_model
 from ganzoo.nn.biggan import CriticBlock, GeneratorBlock, Norm
-from ganzoo.training.saving import write_model
 from ganzoo.types import BadArgument
 
 DEEP = {"depth": 2, "widths": [16, 8], "discriminator_widths": [8, 16], "embedding": 3, "latent": 5}

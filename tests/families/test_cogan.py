@@ -10,7 +10,7 @@ from helpers import fit, tiny
 from safetensors import safe_open
 
 import ganzoo
-from ganzoo.training.saving import write_model
+from ganzoo.folder import write_model
 from ganzoo.types import BadArgument, BadData, Batch
 
 

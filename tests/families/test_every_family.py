@@ -26,11 +26,11 @@ from ganzoo import folder as checkpoint
 from ganzoo.cli import main
 from ganzoo.cli.train import Session
 from ganzoo.data import mnist
+from ganzoo.folder import write_model
 from ganzoo.game import registry
 from ganzoo.game.engine import Absent, Engine
 from ganzoo.game.game import Game
 from ganzoo.media.levels import to_uint8
-from ganzoo.training.saving import write_model
 from ganzoo.types import BadArgument, BadData
 from ganzoo.zoo import loading
 

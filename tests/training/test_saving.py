@@ -26,8 +26,8 @@ from toys import Toy
 
 from ganzoo import files
 from ganzoo import folder as folders
-from ganzoo.folder import ModelFolder
-from ganzoo.training.saving import FOLDER, LAST, AtomicIO, Saver, write_model
+from ganzoo.folder import ModelFolder, write_model
+from ganzoo.training.saving import FOLDER, LAST, AtomicIO, Saver
 from ganzoo.types import BadModelFolder
 
 fork = multiprocessing.get_context("fork")

@@ -15,11 +15,11 @@ from toys import TRANSLATION, installed
 import ganzoo
 from ganzoo import folder as folders
 from ganzoo.data.batch import Images
+from ganzoo.folder import write_model
 from ganzoo.game import translations
 from ganzoo.game.game import Game
 from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.training.previews import Previews
-from ganzoo.training.saving import write_model
 from ganzoo.types import BadModelFolder
 
 

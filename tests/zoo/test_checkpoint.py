@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 import ganzoo
 from ganzoo import files
 from ganzoo import folder as checkpoint
+from ganzoo.folder import write_model
 from ganzoo.game.engine import Engine
-from ganzoo.training.saving import write_model
 from ganzoo.types import BadModelFolder, GanzooError
 
 NEEDED = (checkpoint.MODEL, checkpoint.PLAYERS, checkpoint.CONFIG)

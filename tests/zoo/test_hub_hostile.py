@@ -24,7 +24,7 @@ from ganzoo.types import BadModelFolder, GanzooError, check_strict
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A sound model folder's files."""
-    from ganzoo.training.saving import write_model
+    from ganzoo.folder import write_model
 
     folder = tmp_path_factory.mktemp("sound") / "model"
     write_model(ganzoo.create("dcgan", size=8, channels=1, latent=4, width=4), folder, {"name": "sound"})

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from types import FrameType
 from typing import Any
 
@@ -19,15 +15,11 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.data.batch import Data, Images
-from ganzoo.game import translations
 from ganzoo.game.game import Game
-from ganzoo.game.registry import family_of
-from ganzoo.media.pictures import grid, save_grid
-from ganzoo.types import BadArgument, BadModelFolder, GanzooError, TrainingStopped
+from ganzoo.types import BadModelFolder, GanzooError, TrainingStopped
 
 LAST = "last.ckpt"
 FOLDER = "last"
-GOLDEN_SEEDS = 4
 
 
 class AtomicIO(TorchCheckpointIO):
@@ -58,125 +50,6 @@ class AtomicIO(TorchCheckpointIO):
         if not isinstance(checkpoint, dict) or "ganzoo" not in checkpoint or "state_dict" not in checkpoint:
             raise BadModelFolder(f"{path}: not a checkpoint that ganzoo wrote")
         return checkpoint
-
-
-def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
-    """The table of `config.json`: the family, its resolved arguments, and facts about the run."""
-    family = family_of(type(game))
-    return {
-        "format": folders.FORMAT,
-        "family": family.name,
-        "title": family.title,
-        "task": family.task,
-        "paper": {"title": family.paper, "year": family.year, "url": family.url},
-        "arguments": game.arguments,
-        "shape": list(game.shape),
-        "value_range": [-1, 1] if len(game.shape) == 3 else None,
-        "latent": game.latent,
-        "classes": game.classes,
-        "averaged": game.half_life is not None,
-        "parameters": {n: sum(p.numel() for p in getattr(game, n).parameters()) for n in game.networks()},
-        **({"images_per_second": round(median(game.speeds), 1)} if game.speeds else {}),  # while training
-        **facts,
-    }
-
-
-def write_model(
-    game: Game,
-    folder: Path,
-    facts: dict[str, Any],
-    results: list[dict[str, Any]] | None = None,
-    real: Images | None = None,
-) -> None:
-    """Writes a model folder; on several ranks all call it and rank 0 writes.
-
-    Args:
-        game: the model.
-        folder: where to; what stands there is exchanged as a whole.
-        facts: what `config.json` says beside what the family knows: `licence`, `data`, `images_seen`, `steps`; with
-            `storage` being `float16`, what inference needs is stored in 16 bits, and the pictures are drawn with that.
-        results: the table of `results.json`; none yet where None.
-        real: the opened test split, for the pictures that need one.
-    """
-    game.settle()
-    with game.synchronised():
-        if game.global_rank != 0:
-            return
-        with folders.writing(folder) as fresh:
-            kept = narrowed(game.inference_tensors(), facts)
-            folders.write_tensors(fresh / folders.MODEL, kept)
-            folders.write_tensors(fresh / folders.PLAYERS, game.player_tensors())
-            files.write_json(fresh / folders.CONFIG, describe(game, facts))
-            files.write_json(fresh / folders.RESULTS, results or [])
-            with _holding(game, kept):
-                draw_pictures(game, fresh, real)
-                draw_further(game, fresh, real)
-
-
-def narrowed(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Tensors in the type that `facts` names as `storage`; as they are where it names none."""
-    if facts.get("storage") != "float16":
-        return tensors
-    return {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
-
-
-@contextmanager
-def _holding(game: Game, tensors: dict[str, torch.Tensor]) -> Iterator[None]:
-    """Puts stored tensors in the place of those that inference uses, for a while."""
-    own = {name: value.clone() for name, value in game.inference_tensors().items()}
-    try:
-        _put(game, tensors)
-        yield
-    finally:
-        _put(game, own)
-
-
-@torch.no_grad()
-def _put(game: Game, tensors: dict[str, torch.Tensor]) -> None:
-    for name, value in game.inference_tensors().items():
-        value.copy_(tensors[name])
-
-
-def draw_pictures(game: Game, folder: Path, real: Images | None = None, count: int = 64) -> None:
-    """Draws `samples.png`, and `golden.png`: four pictures at their own size to render again and compare.
-
-    Of a model that only translates they show inputs, from the test split where there is one, and what becomes of them.
-    """
-    if game.only_translates:
-        shown = translations.table(game, real, translations.shown(game))
-        save_grid(shown.flatten(0, 1), folder / folders.SAMPLES, columns=shown.shape[1] * (1 if len(shown) < 8 else 2))
-        with files.atomic(folder / folders.GOLDEN) as part:
-            translations.draw_golden(game, real).save(part, format="PNG")
-        return
-    images = game.sample(count if len(game.shape) == 3 else 4096, seed=0)
-    save_grid(images, folder / folders.SAMPLES)
-    if len(game.shape) == 3:
-        with files.atomic(folder / folders.GOLDEN) as part:
-            grid(images[:GOLDEN_SEEDS], columns=GOLDEN_SEEDS, padding=0).save(part, format="PNG")
-
-
-def draw_further(game: Game, folder: Path, real: Images | None) -> None:
-    """Draws what else the family shows (`Game.pictures`), each table as a file of its name.
-
-    A picture that cannot be drawn is left out with a warning: a model is worth more than its pictures.
-    """
-    try:
-        tables = game.pictures(real)
-    except Exception as error:  # a family's own code, after hours of training
-        _warn(game, "draws no further pictures", error)
-        return
-    for name, table in tables.items():
-        try:
-            if not folders.belongs(f"{name}.png") or f"{name}.png" in folders.LISTED:
-                raise BadArgument(f"{name!r} is no name of a picture; give small letters, digits and hyphens")
-            save_grid(table.flatten(0, 1), folder / f"{name}.png", columns=table.shape[1])
-        except Exception as error:
-            _warn(game, f"draws no picture {name}", error)
-
-
-def _warn(game: Game, what: str, error: Exception) -> None:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    warnings.warn(f"{type(game).__name__} {what}: {reason}", stacklevel=3)
 
 
 def held_out(data: Any) -> Images | None:
@@ -258,5 +131,5 @@ class Saver(L.Callback):
         trainer.save_checkpoint(self.folder / LAST)
         facts = {**self.facts, "images_seen": game.images_seen, "steps": trainer.global_step}
         data = trainer.datamodule  # type: ignore[attr-defined]
-        write_model(game, self.folder / FOLDER, facts, real=held_out(data))
+        folders.write_model(game, self.folder / FOLDER, facts, real=held_out(data))
         self._saved = trainer.global_step

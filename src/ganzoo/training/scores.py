@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.batch import Data
+from ganzoo.folder import write_model
 from ganzoo.game.game import Game
 from ganzoo.game.registry import check_arguments, family_of
 from ganzoo.media.pictures import curve
@@ -19,7 +20,7 @@ from ganzoo.metrics.measuring import Score, measure
 from ganzoo.metrics.path import Paths
 from ganzoo.metrics.protocol import TASKS, protocol
 from ganzoo.metrics.tasks import Abilities, measure_tasks
-from ganzoo.training.saving import held_out, write_model
+from ganzoo.training.saving import held_out
 from ganzoo.types import BadArgument
 
 BEST = "best"

@@ -12,7 +12,6 @@ from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.game import registry
 from ganzoo.types import BadArgument
-from ganzoo.zoo.building import put
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +57,6 @@ def convert(
             where the layout has none in a file of its own.
     """
     from ganzoo.layouts import open_file, recognise
-    from ganzoo.training.saving import describe
     from ganzoo.zoo import cards
 
     target = Path(to)
@@ -91,7 +89,7 @@ def convert(
         source = {"layout": layout.name, "file": Path(file).name, "generator": generator}
         if discriminator is not None:
             source["discriminator"] = Path(discriminator).name
-        config = describe(game, {**made.facts, "converted": source, **(facts or {})})
+        config = folders.describe(game, {**made.facts, "converted": source, **(facts or {})})
         averaged = config["averaged"] and generator == "ema"
         files.write_json(fresh / folders.CONFIG, {**config, "averaged": averaged})
         files.write_json(fresh / folders.RESULTS, [])
@@ -110,10 +108,9 @@ def _draw(game: Game, tensors: dict[str, torch.Tensor], folder: Path, file: Path
     import torch
 
     from ganzoo.game.engine import Absent
-    from ganzoo.training.saving import GOLDEN_SEEDS, draw_pictures
 
     try:
-        put({name: getattr(game, name) for name in game.inference}, tensors, file)
+        folders.put({name: getattr(game, name) for name in game.inference}, tensors, file)
         for name in game.networks():
             if name not in game.inference:
                 setattr(game, name, Absent(name))
@@ -124,8 +121,8 @@ def _draw(game: Game, tensors: dict[str, torch.Tensor], folder: Path, file: Path
             game.sample(1, seed=0)
             affordable = int(_SECONDS / (time.perf_counter() - started))
             count = min(_SAMPLES, _PIXELS // math.prod(game.shape[1:]), affordable)
-        if count >= GOLDEN_SEEDS:
-            draw_pictures(game, folder, count=count)
+        if count >= folders.GOLDEN_SEEDS:
+            folders.draw_pictures(game, folder, count=count)
     except Exception as error:  # of the family's own code, or for want of memory
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         warnings.warn(f"{file}: converted, but no samples could be drawn: {reason}", stacklevel=3)

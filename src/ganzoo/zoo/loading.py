@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import folder as folders
+from ganzoo.folder import build, card_of
 from ganzoo.game import registry
 from ganzoo.types import BadArgument, BadModelFolder, UnknownName
-from ganzoo.zoo.building import build, card_of
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +16,22 @@ if TYPE_CHECKING:
     from ganzoo.game.game import Game
 
     Model = str | Path | Game
+
+
+def create(family: str, **arguments: Any) -> Game:
+    """A family with fresh random weights.
+
+    Args:
+        family: its name, such as `wgan_gp`.
+        **arguments: of the family's constructor.
+
+    Raises:
+        UnknownName: if there is no such family.
+        BadArgument: for an argument that the family does not have, or of the wrong type.
+    """
+    entry = registry.family(family.replace("-", "_"))
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()}
+    return entry.cls(**registry.check_arguments(entry, plain))  # type: ignore[no-any-return]
 
 
 def load(

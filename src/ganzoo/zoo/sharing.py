@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import files
 from ganzoo import folder as folders
+from ganzoo.folder import build, whole
 from ganzoo.types import BadModelFolder
-from ganzoo.zoo.building import build, whole
 from ganzoo.zoo.loading import locate
 
 if TYPE_CHECKING:
@@ -128,25 +128,23 @@ def _write(game: Game, path: Path) -> None:
     """Writes a loaded model as a folder, with its scores where its weights are still those that were scored."""
     import torch
 
-    from ganzoo.training.saving import describe, draw_further, draw_pictures, narrowed
-
     facts = {} if game.card is None else {key: v for key, v in game.card.facts.items() if key != "results"}
     own = game.inference_tensors()
-    kept = narrowed(own, facts)
+    kept = folders.narrowed(own, facts)
     if not all(torch.equal(kept[name].to(value.dtype), value) for name, value in own.items()):
         kept, facts["storage"] = own, "float32"  # the weights have moved on since they were stored in 16 bits
     with folders.writing(path) as fresh:
         folders.write_tensors(fresh / folders.MODEL, kept)
         if whole(game):
             folders.write_tensors(fresh / folders.PLAYERS, game.player_tensors())
-        config = {**describe(game, {}), **facts, "averaged": bool(game._averages)}
+        config = {**folders.describe(game, {}), **facts, "averaged": bool(game._averages)}
         files.write_json(fresh / folders.CONFIG, config)
         before = (game.provenance or {}).get("sha256", {}).get(folders.MODEL)
         scored = game.card is not None and files.sha256(fresh / folders.MODEL) == before
         files.write_json(fresh / folders.RESULTS, game.card.facts["results"] if scored and game.card else [])
-        draw_pictures(game, fresh)
+        folders.draw_pictures(game, fresh)
         # Without the data: a folder of somebody else's may name any folder of this machine as its data
-        draw_further(game, fresh, None)
+        folders.draw_further(game, fresh, None)
 
 
 def _compare(game: Game, folder: Path) -> None:
