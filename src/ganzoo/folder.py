@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.files import atomic, resource_folder, sha256, sync_folder, umask, write_json
+from ganzoo import files
 from ganzoo.game import registry
 from ganzoo.types import BadArgument, BadModelFolder, Card, GanzooError, UnknownName, check_strict
 
@@ -57,7 +57,7 @@ _HEADER_LIMIT = 32 * 2**20  # bytes of a safetensors header
 
 def shipped_folders() -> dict[str, Path]:
     """The folders of the models that travel with the package, by model name."""
-    root = resource_folder("checkpoints")
+    root = files.resource_folder("checkpoints")
     if root is None:
         return {}
     return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / CONFIG).is_file()}
@@ -72,15 +72,15 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     shared = Counter(value.untyped_storage().data_ptr() for value in plain.values())
     owned = {k: v.clone() if shared[v.untyped_storage().data_ptr()] > 1 else v for k, v in plain.items()}
-    with atomic(path) as part:
+    with files.atomic(path) as part:
         save_file(owned, str(part), metadata={"format": "pt"})
 
 
 def write_manifest(folder: Path) -> None:
     """Writes manifest.json for the files that are in the folder now."""
     names = [*(name for name in LISTED if (folder / name).is_file()), *further_pictures(folder)]
-    files = {name: {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size} for name in names}
-    write_json(folder / MANIFEST, {"format": FORMAT, "files": files})
+    listed = {name: {"sha256": files.sha256(folder / name), "size": (folder / name).stat().st_size} for name in names}
+    files.write_json(folder / MANIFEST, {"format": FORMAT, "files": listed})
 
 
 def belongs(name: str) -> bool:
@@ -107,7 +107,7 @@ def writing(folder: Path) -> Iterator[Path]:
     try:
         yield fresh
         write_manifest(fresh)
-        fresh.chmod(0o777 & ~umask())
+        fresh.chmod(0o777 & ~files.umask())
         with _exchanging(folder):
             if not folder.exists():
                 fresh.rename(folder)
@@ -115,7 +115,7 @@ def writing(folder: Path) -> Iterator[Path]:
                 _remove(old)  # what a kill left behind
                 folder.rename(old)
                 fresh.rename(folder)
-            sync_folder(folder.parent)
+            files.sync_folder(folder.parent)
             _remove(old)
     finally:
         _remove(fresh)
@@ -249,7 +249,7 @@ class ModelFolder:
 
     def digest(self, path: Path) -> str:
         """The sha256 of a file's content; folders that remember what they hashed override this."""
-        return sha256(path)
+        return files.sha256(path)
 
     def json(self, name: str) -> Any:
         """Checks and parses a JSON file of the folder."""
@@ -372,8 +372,8 @@ def write_model(
             write_tensors(fresh / MODEL, kept)
             if whole(game):
                 write_tensors(fresh / PLAYERS, game.player_tensors())
-            write_json(fresh / CONFIG, describe(game, facts))
-            write_json(fresh / RESULTS, results or [])
+            files.write_json(fresh / CONFIG, describe(game, facts))
+            files.write_json(fresh / RESULTS, results or [])
             with _holding(game, kept):
                 draw_pictures(game, fresh, real)
                 draw_further(game, fresh, real)
@@ -416,13 +416,13 @@ def draw_pictures(game: Game, folder: Path, real: Images | None = None, count: i
     if game.only_translates:
         shown = translations.table(game, real, translations.shown(game))
         save_grid(shown.flatten(0, 1), folder / SAMPLES, columns=shown.shape[1] * (1 if len(shown) < 8 else 2))
-        with atomic(folder / GOLDEN) as part:
+        with files.atomic(folder / GOLDEN) as part:
             translations.draw_golden(game, real).save(part, format="PNG")
         return
     images = game.sample(count if len(game.shape) == 3 else 4096, seed=0)
     save_grid(images, folder / SAMPLES)
     if len(game.shape) == 3:
-        with atomic(folder / GOLDEN) as part:
+        with files.atomic(folder / GOLDEN) as part:
             grid(images[:GOLDEN_SEEDS], columns=GOLDEN_SEEDS, padding=0).save(part, format="PNG")
 
 
