@@ -218,7 +218,6 @@ def checkout(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> P
     (root / "recipes").mkdir()
     (root / "pyproject.toml").touch()
     monkeypatch.setattr("ganzoo.files.resource_folder", lambda kind: root / kind)
-    monkeypatch.setattr("ganzoo.folder.resource_folder", lambda kind: root / kind)
     assert cards.update(check=False) == [
         "checkpoints/dcgan-fashion-mnist/README.md",
         "MODEL_CARDS.md",
@@ -267,6 +266,5 @@ def test_a_changed_score_or_card_fails_the_check(checkout: Path) -> None:
 def test_an_installed_package_makes_no_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "checkpoints").mkdir()
     monkeypatch.setattr("ganzoo.files.resource_folder", lambda kind: tmp_path / kind)
-    monkeypatch.setattr("ganzoo.folder.resource_folder", lambda kind: tmp_path / kind)
     with pytest.raises(BadArgument, match="made in a checkout"):
         cards.update(check=True)

@@ -69,7 +69,6 @@ def test_a_family_with_a_recipe_and_no_weights_is_listed_as_that(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("seed_everything: 0\n")
     monkeypatch.setattr("ganzoo.files.resource_folder", lambda kind: tmp_path / kind if kind == "recipes" else None)
-    monkeypatch.setattr("ganzoo.folder.resource_folder", lambda kind: tmp_path / kind if kind == "recipes" else None)
     found = {entry.name: entry for entry in catalogue.entries() if entry.status == "recipe"}
     assert set(found) == {"wgan-gp-fashion-mnist", "infogan-x"}, "those for a user's own data train no model of a name"
     entry = found["wgan-gp-fashion-mnist"]

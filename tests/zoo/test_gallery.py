@@ -21,7 +21,6 @@ FAMILIES = Path(gallery.__file__).resolve().parents[1] / "families"
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with a small and a larger DCGAN, and no other model."""
     monkeypatch.setattr("ganzoo.files.resource_folder", lambda kind: tmp_path / kind)
-    monkeypatch.setattr("ganzoo.folder.resource_folder", lambda kind: tmp_path / kind)
     score = {"key": "fd10k_digits_cnn", "value": 1.23456}
     training = {"training": {"recipe": "dcgan/two.yaml"}}
     for name, size, more in (("dcgan-small", 8, {}), ("dcgan-large", 32, {"images_per_second": 1234.5, **training})):
