@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from ganzoo.data.batch import Images
 from ganzoo.data.fashion_mnist import FashionMNIST
-from ganzoo.media.pictures import curve
+from ganzoo.media.charts import curve
 from ganzoo.metrics import (
     density_coverage,
     feature_network,

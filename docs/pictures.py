@@ -16,7 +16,9 @@ import ganzoo
 from ganzoo.data.batch import to_float
 from ganzoo.data.emoji import Emoji
 from ganzoo.data.mixtures import Ring
-from ganzoo.media.pictures import grid, save_grid, scatter
+from ganzoo.media.images import grid
+from ganzoo.media.medium import save_grid
+from ganzoo.media.points import scatter
 from ganzoo.objectives.augment import BGC, POLICIES, TRANSFORMS, augment, diff_augment
 
 HERE = Path(__file__).parent / "pictures"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ganzoo.game.registry import list_families as list_families
-    from ganzoo.media.pictures import save_grid as save_grid
-    from ganzoo.media.pictures import to_pil as to_pil
+    from ganzoo.media.images import to_pil as to_pil
+    from ganzoo.media.medium import save_grid as save_grid
     from ganzoo.types import GanzooError as GanzooError
     from ganzoo.zoo.catalogue import info as info
     from ganzoo.zoo.catalogue import list_models as list_models
@@ -42,8 +42,8 @@ _HOME = {
     "load": "ganzoo.zoo.loading",
     "pull": "ganzoo.zoo.hub",
     "push": "ganzoo.zoo.sharing",
-    "save_grid": "ganzoo.media.pictures",
-    "to_pil": "ganzoo.media.pictures",
+    "save_grid": "ganzoo.media.medium",
+    "to_pil": "ganzoo.media.images",
     "verify": "ganzoo.zoo.sharing",
 }
 

@@ -411,7 +411,8 @@ def draw_pictures(game: Game, folder: Path, real: Images | None = None, count: i
     Of a model that only translates they show inputs, from the test split where there is one, and what becomes of them.
     """
     from ganzoo.game import translations
-    from ganzoo.media.pictures import grid, save_grid
+    from ganzoo.media.images import grid
+    from ganzoo.media.medium import save_grid
 
     if game.only_translates:
         shown = translations.table(game, real, translations.shown(game))
@@ -431,7 +432,7 @@ def draw_further(game: Game, folder: Path, real: Images | None) -> None:
 
     A picture that cannot be drawn is left out with a warning: a model is worth more than its pictures.
     """
-    from ganzoo.media.pictures import save_grid
+    from ganzoo.media.medium import save_grid
 
     try:
         tables = game.pictures(real)

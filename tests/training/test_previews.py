@@ -18,7 +18,8 @@ from helpers import fit, tiny
 from PIL import Image
 from toys import Toy
 
-from ganzoo.media.pictures import grid, save_grid
+from ganzoo.media.images import grid
+from ganzoo.media.medium import save_grid
 from ganzoo.training.previews import SEED, Previews
 
 RECIPE = """

@@ -58,7 +58,7 @@ def run(arguments: Any) -> int:
     try:
         import torch
 
-        from ganzoo.media.pictures import save_grid
+        from ganzoo.media.medium import save_grid
         from ganzoo.zoo.loading import load
 
         model = load(arguments.model, device=arguments.device or best_device())
@@ -97,7 +97,7 @@ def best_device() -> str:
 
 def _save_one(image: Any, path: Path) -> None:
     from ganzoo.files import atomic
-    from ganzoo.media.pictures import to_pil
+    from ganzoo.media.images import to_pil
 
     with atomic(path) as part:
         to_pil(image[None])[0].save(part, format="PNG")

@@ -259,7 +259,7 @@ class _Work:
         import torch
 
         from ganzoo.files import atomic
-        from ganzoo.media.pictures import to_pil
+        from ganzoo.media.images import to_pil
 
         part = self.waiting.pop(shape)
         sources = [source for source, _, _ in part]

@@ -22,7 +22,7 @@ from ganzoo.game.arguments import Positive, Share, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
-from ganzoo.media.pictures import curve
+from ganzoo.media.charts import curve
 from ganzoo.types import BadArgument, Batch
 
 _BINS = 512  # of the curve of M

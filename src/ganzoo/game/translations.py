@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from ganzoo.data.batch import Images
 from ganzoo.game.game import Game
+from ganzoo.media.images import grid
 from ganzoo.media.levels import to_float, to_uint8
-from ganzoo.media.pictures import grid
 from ganzoo.types import BadModelFolder
 
 GOLDEN: Final = 4  # inputs of each direction in a golden picture

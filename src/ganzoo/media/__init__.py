@@ -1,1 +1,1 @@
-"""Floor 2: what models make, as files and pictures that a person looks at."""
+"""Floor 2: what models make. A medium (images, points) is one file: how its samples are checked, drawn and written."""

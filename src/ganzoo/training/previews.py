@@ -11,7 +11,7 @@ import torch
 from ganzoo.data.batch import Data, Images
 from ganzoo.game import translations
 from ganzoo.game.game import Game
-from ganzoo.media.pictures import save_grid
+from ganzoo.media.medium import save_grid
 from ganzoo.training.saving import held_out
 
 SEED = 2**31  # far from the seeds of samples and scores

@@ -15,7 +15,7 @@ from ganzoo.data.batch import Data
 from ganzoo.folder import write_model
 from ganzoo.game.game import Game
 from ganzoo.game.registry import check_arguments, family_of
-from ganzoo.media.pictures import curve
+from ganzoo.media.charts import curve
 from ganzoo.metrics.measuring import Score, measure
 from ganzoo.metrics.path import Paths
 from ganzoo.metrics.protocol import TASKS, protocol

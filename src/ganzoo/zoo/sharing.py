@@ -50,7 +50,7 @@ def _compare_golden(game: Game, path: Path) -> int:
     import numpy as np
     from PIL import Image
 
-    from ganzoo.media.pictures import grid
+    from ganzoo.media.images import grid
 
     if len(game.shape) != 3:
         raise BadModelFolder(f"{path}: a picture, where the model makes no pictures")
