@@ -102,7 +102,7 @@ def test_a_model_whose_weights_nobody_published_says_which_recipe_trains_it() ->
 def test_a_shipped_model_is_whole_and_draws_its_golden_pictures(name: str) -> None:
     found = ganzoo.verify(name)
     config = json.loads((SHIPPED[name] / checkpoint.CONFIG).read_text())
-    assert config["name"] == name and config["licence"]
+    assert config["name"] == name and config["license"]
     assert {"model.safetensors", "config.json", "results.json", "samples.png"} <= set(found["files"])
     assert (found["golden"] is not None) == (len(config["shape"]) == 3)
     assert sum(path.stat().st_size for path in SHIPPED[name].iterdir()) <= 4_000_000
@@ -278,9 +278,9 @@ def test_a_score_replaces_only_one_of_the_same_protocol_network_and_data(tmp_pat
 
 @pytest.mark.parametrize("name", ["pgan_zoo.pgan.pth", "stylegan3.r.pkl"])
 def test_an_authors_checkpoint_becomes_a_model_that_loads_and_can_be_trained_on(name: str, tmp_path: Path) -> None:
-    folder = convert(fixture(name), to=tmp_path / "model", facts={"licence": "mit"})
+    folder = convert(fixture(name), to=tmp_path / "model", facts={"license": "mit"})
     model = ganzoo.load(folder)
-    assert model.card is not None and model.card.facts["licence"] == "mit"
+    assert model.card is not None and model.card.facts["license"] == "mit"
     assert model.card.facts["converted"]["file"] == name
     images = model.sample(2, seed=3)
     assert images.shape == (2, *model.shape) and images.std() > 0
@@ -314,8 +314,8 @@ def test_what_cannot_be_converted_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_the_convert_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["convert", str(fixture("pgan_zoo.pgan.pth")), "--to", str(tmp_path / "model")]
-    assert cli.main([*words, "--family", "progan", "--licence", "bsd-3-clause"]) == 0
-    assert ganzoo.load(tmp_path / "model").card.facts["licence"] == "bsd-3-clause"  # type: ignore[union-attr]
+    assert cli.main([*words, "--family", "progan", "--license", "bsd-3-clause"]) == 0
+    assert ganzoo.load(tmp_path / "model").card.facts["license"] == "bsd-3-clause"  # type: ignore[union-attr]
     assert "samples.png shows" in capsys.readouterr().out
     with Image.open(tmp_path / "model" / checkpoint.SAMPLES) as picture:
         assert picture.width == picture.height == 4 * (64 + 2) + 2  # 16 samples

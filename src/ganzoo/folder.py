@@ -192,7 +192,7 @@ class ModelFolder:
         settle(path)
         if not path.is_dir():
             raise BadModelFolder(f"{path}: there is no such folder")
-        manifest = self._parse(MANIFEST)
+        manifest = _parse(path / MANIFEST)
         if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
             raise BadModelFolder(f"{path / MANIFEST}: not a manifest; it has no table of files")
         if manifest.get("format") != FORMAT:
@@ -205,7 +205,7 @@ class ModelFolder:
         self._listed: dict[str, dict[str, Any]] = manifest["files"]
         self._pinned = pinned or {}
         self._checked: set[str] = set()
-        config = self.json(CONFIG)
+        config = _american(self.json(CONFIG))
         if not isinstance(config, dict) or not isinstance(config.get("family"), str):
             raise BadModelFolder(f"{path / CONFIG}: names no family")
         if config.get("format") != FORMAT:
@@ -253,20 +253,7 @@ class ModelFolder:
 
     def json(self, name: str) -> Any:
         """Checks and parses a JSON file of the folder."""
-        self.check(name)
-        return self._parse(name)
-
-    def _parse(self, name: str) -> Any:
-        path = self.path / name
-        if not path.is_file():
-            raise BadModelFolder(f"{path}: missing; this is not a model folder of ganzoo")
-        if path.stat().st_size > _JSON_LIMIT:
-            raise BadModelFolder(f"{path}: {path.stat().st_size} bytes; at most {_JSON_LIMIT} are read")
-        try:
-            return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise BadModelFolder(f"{path}: not readable as JSON: {reason}") from None
+        return _parse(self.check(name))
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Checks a safetensors file and reads it onto the CPU.
@@ -283,6 +270,43 @@ class ModelFolder:
         except (SafetensorError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise BadModelFolder(f"{path}: not readable as safetensors: {reason}") from None
+
+
+def _parse(path: Path) -> Any:
+    if not path.is_file():
+        raise BadModelFolder(f"{path}: missing; this is not a model folder of ganzoo")
+    if path.stat().st_size > _JSON_LIMIT:
+        raise BadModelFolder(f"{path}: {path.stat().st_size} bytes; at most {_JSON_LIMIT} are read")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise BadModelFolder(f"{path}: not readable as JSON: {reason}") from None
+
+
+def _american(config: Any) -> Any:
+    """The configuration with `license` where folders of 0.1 say `licence`."""
+    if isinstance(config, dict):
+        for table in (config, config.get("data")):
+            if isinstance(table, dict) and "licence" in table:
+                table["license"] = table.pop("licence")
+    return config
+
+
+def peek(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The configuration of a model folder and its scores, with no file held against the manifest.
+
+    Raises:
+        BadModelFolder: if a file cannot be read, or is not what it should be.
+    """
+    values: list[Any] = [{}, []]
+    for i, name in enumerate((CONFIG, RESULTS)):
+        if name == CONFIG or (folder / name).is_file():
+            values[i] = _parse(folder / name)
+    config, results = _american(values[0]), values[1]
+    if not isinstance(config, dict) or not isinstance(results, list):
+        raise BadModelFolder(f"{folder}: {CONFIG} is no table, or {RESULTS} is no list")
+    return config, [score for score in results if isinstance(score, dict) and "key" in score and "value" in score]
 
 
 def _no_constant(name: str) -> Any:
@@ -332,7 +356,7 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
         "format": FORMAT,
         "family": family.name,
         "title": family.title,
-        "task": family.task,
+        "task": family.task_of(game.classes),
         "paper": {"title": family.paper, "year": family.year, "url": family.url},
         "arguments": game.arguments,
         "shape": list(game.shape),
@@ -358,7 +382,7 @@ def write_model(
     Args:
         game: the model; players that were not loaded are not written.
         folder: where to; what stands there is exchanged as a whole.
-        facts: what `config.json` says beside what the family knows: `licence`, `data`, `images_seen`, `steps`; with
+        facts: what `config.json` says beside what the family knows: `license`, `data`, `images_seen`, `steps`; with
             `storage` being `float16`, what inference needs is stored in 16 bits, and the pictures are drawn with that.
         results: the table of `results.json`; none yet where None.
         real: the opened test split, for the pictures that need one.
@@ -534,7 +558,7 @@ def put(
         module.load_state_dict(floats, strict=True, assign=True)
 
 
-def card_of(folder: ModelFolder) -> Card:
+def card_of(folder: ModelFolder, game: Game) -> Card:
     """What a model says of itself, from its configuration; a foreign folder may leave everything but the family out."""
     config = folder.config
     given = config.get("paper")
@@ -544,7 +568,7 @@ def card_of(folder: ModelFolder) -> Card:
         name=str(config.get("name", folder.path.name)),
         family=family.name,
         title=family.title,
-        task=family.task,
+        task=family.task_of(game.classes),
         paper=str(paper.get("title", family.paper)),
         year=family.year,
         url=family.url,

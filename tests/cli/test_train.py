@@ -21,7 +21,7 @@ RECIPE: dict[str, Any] = {
     "model": {"class_path": "DCGAN", "init_args": {"size": 8, "channels": 1, "latent": 4, "width": 4}},
     "data": {"class_path": "Digits", "init_args": {"batch_size": 8}},
     "trainer": {"max_steps": 4, "accelerator": "cpu", "devices": 1},
-    "run": {"licence": "apache-2.0"},
+    "run": {"license": "apache-2.0"},
 }
 
 

@@ -393,7 +393,7 @@ def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.
         pytest.skip(f"the data are not on this machine: {missing}")
     assert registry.family_of(type(session.game)).name == path.parent.name
     assert session.cli.trainer.max_steps > 0
-    assert (session.run.licence is None) == (theirs is not None), "whose pictures, whose licence"
+    assert (session.run.license is None) == (theirs is not None), "whose pictures, whose license"
     images = session.data.open("train")
     assert tuple(images.shape) == tuple(session.game.source_shape)
 
@@ -475,7 +475,7 @@ trainer:
   max_steps: 4
   accelerator: cpu
 run:
-  licence: apache-2.0
+  license: apache-2.0
 """
 
 

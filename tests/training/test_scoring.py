@@ -50,7 +50,7 @@ def test_the_best_model_is_kept_and_a_worse_one_is_not(
     key: str, best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = [0.5, 0.4, 0.9, 0.6]  # less is better of the first metric, more of the second
-    scores = Scores(tmp_path, key, 8, {"licence": "apache-2.0"})
+    scores = Scores(tmp_path, key, 8, {"license": "apache-2.0"})
     monkeypatch.setattr(
         "ganzoo.training.scores.measure",
         lambda *args, **options: [SimpleNamespace(key=key, value=given[len(scores.values)])],
@@ -58,7 +58,7 @@ def test_the_best_model_is_kept_and_a_worse_one_is_not(
     run(4, scores)
     assert scores.values == given
     kept = ModelFolder(tmp_path / BEST)
-    assert kept.config["images_seen"] == best and kept.config["licence"] == "apache-2.0"
+    assert kept.config["images_seen"] == best and kept.config["license"] == "apache-2.0"
     assert kept.tensors(MODEL)
 
 

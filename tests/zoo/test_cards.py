@@ -36,14 +36,14 @@ SCORE = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     files = model_files(
-        licence="apache-2.0",
+        license="apache-2.0",
         title="DCGAN",
         latent=100,
         name="dcgan-fashion-mnist",
         steps=4000,
         images_seen=256_000,
         paper={"title": "Radford et al.", "year": 2016, "url": "https://arxiv.org/abs/1511.06434"},
-        data={"name": "fashion-mnist", "split": "train", "licence": "MIT"},
+        data={"name": "fashion-mnist", "split": "train", "license": "MIT"},
         training={"recipe": "dcgan/fashion-mnist.yaml", "batch_size": 64},
         parameters={"generator": 123_456},
         limits=["Narrower than the paper's."],
@@ -157,7 +157,7 @@ def test_a_hostile_configuration_stays_inside_its_line(folder: Path) -> None:
     config |= {
         "name": evil,
         "title": evil,
-        "licence": evil,
+        "license": evil,
         "data": {"name": evil},
         "paper": [evil],
         "terms": evil,
@@ -173,9 +173,9 @@ def test_a_hostile_configuration_stays_inside_its_line(folder: Path) -> None:
     assert cards.split_prose(text)[0] == ""
 
 
-def test_a_licence_that_the_hub_has_no_name_for(folder: Path) -> None:
+def test_a_license_that_the_hub_has_no_name_for(folder: Path) -> None:
     config = json.loads((folder / checkpoint.CONFIG).read_text())
-    config["licence"] = "nvidia-source-code-nc"
+    config["license"] = "nvidia-source-code-nc"
     config["terms"] = {"title": "NVIDIA Source Code License", "url": "https://example.org/nc", "commercial": False}
     (folder / checkpoint.CONFIG).write_text(json.dumps(config))
     text = cards.render_card(folder)
@@ -219,6 +219,7 @@ def checkout(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> P
     (root / "pyproject.toml").touch()
     monkeypatch.setattr("ganzoo.files.resource_folder", lambda kind: root / kind)
     assert cards.update(check=False) == [
+        "src/ganzoo/zoo/families.json",
         "checkpoints/dcgan-fashion-mnist/README.md",
         "MODEL_CARDS.md",
         "docs/gallery.md",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,6 @@ from ganzoo import folder as checkpoint
 from ganzoo.game import registry
 from ganzoo.types import BadModelFolder
 from ganzoo.zoo import gallery
-
-FAMILIES = Path(gallery.__file__).resolve().parents[1] / "families"
 
 
 @pytest.fixture
@@ -39,16 +38,25 @@ def line(text: str, title: str) -> str:
     return found
 
 
-def test_every_family_has_a_row_with_what_its_registration_says() -> None:
-    rows = {row.name: row for row in gallery.rows()}
-    files = {path.stem for path in FAMILIES.glob("*.py")} - {"__init__"}
-    assert set(rows) == files
-    for name, row in rows.items():
-        family = registry.family(name)
-        said = (row.title, row.idea, row.task, row.year, row.url)
-        assert said == (family.title, family.idea, family.task, family.year, family.url)
-        assert row.loss, f"{name}.py has no formula in its docstring: indent it by four spaces"
-    assert [row.year for row in gallery.rows()] == sorted(row.year for row in rows.values())
+def test_every_family_has_a_row_and_its_formulas_are_those_of_its_file() -> None:
+    rows = gallery.rows()
+    assert [row.name for row in sorted(rows, key=lambda row: row.name)] == registry.list_families()
+    assert [row.year for row in rows] == sorted(row.year for row in rows)
+    text = gallery.render()
+    for row in rows:
+        lesson = " ".join((sys.modules[row.cls.__module__].__doc__ or "").split())
+        assert row.formula, f"{row.name}: give register the formula of each player's loss"
+        for formula in row.formula:
+            assert formula in lesson, f"{row.name}: {formula} is not in the module's docstring"
+            assert f"`{formula}`".replace("|", "\\|") in line(text, row.title)
+
+
+def test_tasks_are_the_models(root: Path) -> None:
+    assert "2016<br>" not in gallery.render()
+    for name, task in (("dcgan-small", "conditional"), ("dcgan-large", "unconditional")):
+        path = root / "checkpoints" / name / checkpoint.CONFIG
+        path.write_text(json.dumps({**json.loads(path.read_text()), "task": task}))
+    assert "<br>2016, conditional, unconditional | " in line(gallery.render(), "DCGAN")
 
 
 def test_a_row_shows_the_largest_shipped_model(root: Path) -> None:
@@ -68,16 +76,6 @@ def test_a_family_without_a_model_or_recipe_has_a_row_too(root: Path) -> None:
     assert line(text, "GAN").endswith("|  |  |  |  |")
     columns = {row.replace("\\|", "").count("|") for row in text.splitlines() if row.startswith("|")}
     assert columns == {8}
-
-
-def test_formulas_are_the_indented_lines() -> None:
-    text = "Idea.\n\nWords:\n\n    L_D = a | b        L_G = c,        z ~ N    (eq. 4)\n      + d\n\nMore    words."
-    assert gallery.formulas(text) == ("L_D = a | b", "L_G = c", "z ~ N", "+ d")
-
-
-def test_a_file_that_registers_nothing_is_no_family(tmp_path: Path) -> None:
-    (tmp_path / "helper.py").write_text('"""Words.\n\n    x = 1\n"""\n\nclass Thing:\n    """Nothing."""\n')
-    assert gallery.read(tmp_path / "helper.py") is None
 
 
 def test_an_unreadable_folder_is_named(root: Path) -> None:

@@ -552,7 +552,7 @@ def client_authors(folder: str) -> None:
             status="convert",
             task="unconditional",
             data="faces",
-            terms=catalogue.Terms("nc", "Some Licence", "https://example.org/licence", False, "with-terms"),
+            terms=catalogue.Terms("nc", "Some License", "https://example.org/license", False, "with-terms"),
             files={file: catalogue.File(sha256, size or None)},
             address="" if repo else base + "/",
             repo=repo,
@@ -566,7 +566,7 @@ def client_authors(folder: str) -> None:
         assert where["from"] == "authors" and where["files"] == {file: right}
 
     load("pinned", right, len(content))
-    assert said == ["pinned: its weights are under Some Licence, no commercial use: https://example.org/licence"]
+    assert said == ["pinned: its weights are under Some License, no commercial use: https://example.org/license"]
     assert hub.transfers("faces.pkl") == 1
     assert list(Path(folder, "cache").rglob("faces.pkl")) == [], "the original is not kept beside what was made of it"
     hub.stop()
@@ -678,7 +678,7 @@ def client_push(folder: str) -> None:
     for name in set(files) - {checkpoint.CONFIG, checkpoint.MANIFEST}:
         assert hub.content("alice/gan", name) == files[name]
     config = json.loads(hub.content("alice/gan", checkpoint.CONFIG))
-    assert config["licence"] == "apache-2.0"
+    assert config["license"] == "apache-2.0"
     assert config["data"]["arguments"]["root"] == "photos", "the paths of this machine stay here"
     assert (source / checkpoint.CONFIG).read_bytes() == files[checkpoint.CONFIG], "the folder itself is not changed"
     card = hub.content("alice/gan", "README.md").decode()
@@ -726,8 +726,8 @@ def client_refused_pushes(folder: str) -> None:
 
     root = Path(folder)
     model = write_files(root / "model", model_files())
-    licensed = write_files(root / "licensed", model_files(licence="nvidia-source-code-nc"))
-    foreign = write_files(root / "foreign", model_files(licence="none"))
+    licensed = write_files(root / "licensed", model_files(license="nvidia-source-code-nc"))
+    foreign = write_files(root / "foreign", model_files(license="none"))
     damaged = write_files(root / "damaged", {**model_files(), checkpoint.MODEL: b"x" * 8000})
 
     def said(source: Path, repo: str = "alice/gan", **options: Any) -> str:

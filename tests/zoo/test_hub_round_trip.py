@@ -53,7 +53,7 @@ def client_second(root: str, commit: str) -> None:
     for key, tensor in again.player_tensors().items():
         assert torch.equal(new.player_tensors()[key], tensor), key
     assert new.provenance is not None and new.provenance["commit"] == done["commit"] != commit
-    assert new.card is not None and new.card.facts["licence"] == "apache-2.0"
+    assert new.card is not None and new.card.facts["license"] == "apache-2.0"
     found = ganzoo.verify("hf://alice/digits@v2")
     assert found["golden"] is not None and found["golden"] <= 2
 
@@ -98,12 +98,12 @@ def test_a_release_pushes_every_shipped_model(capsys: pytest.CaptureFixture[str]
 
     shipped = checkpoint.shipped_folders()
     for name, folder in shipped.items():
-        license = checkpoint.ModelFolder(folder).config["licence"]
+        license = checkpoint.ModelFolder(folder).config["license"]
         assert license in ("apache-2.0", "cc-by-4.0", "mit"), f"{name} is under {license}"
     assert main(["push", "--shipped", "org", "--tag", "v0", "--dry-run"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "would be pushed" in line]
     assert [line.split()[4] for line in lines] == [f"org/{name}" for name in shipped]
-    assert any("org/cyclegan-emoji" in line and "licence cc-by-4.0" in line for line in lines), "each under its own"
+    assert any("org/cyclegan-emoji" in line and "license cc-by-4.0" in line for line in lines), "each under its own"
     for wrong in (["--shipped", "org", "gan-digits", "me/x"], ["gan-digits"], []):
         assert main(["push", *wrong, "--license", "mit"]) == 2
 

@@ -22,7 +22,7 @@ def parser() -> ArgumentParser:
         epilog=(
             "examples:\n"
             "  ganzoo convert stylegan2-ffhq-256x256.pkl --to models/ffhq-256\n"
-            "  ganzoo convert network-snapshot.pkl --family stylegan3 --to models/mine --licence apache-2.0\n"
+            "  ganzoo convert network-snapshot.pkl --family stylegan3 --to models/mine --license apache-2.0\n"
             "  ganzoo convert netG.pth --discriminator netD.pth --to models/mine\n"
             "  ganzoo convert --list"
         ),
@@ -32,7 +32,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--discriminator", type=str, default=None, help="its discriminator, where that is another file")
     made.add_argument("--family", type=str, default=None, help="refuse a checkpoint of another family")
     made.add_argument("--generator", type=str, default="ema", help="ema (the moving average) or live")
-    made.add_argument("--licence", type=str, default=None, help="of the weights, for the model's card")
+    made.add_argument("--license", type=str, default=None, help="of the weights, for the model's card")
     made.add_argument("--list", action="store_true", help="show which layouts are read")
     return made
 
@@ -48,7 +48,7 @@ def run(arguments: Any) -> int:
 
     if arguments.generator not in ("ema", "live"):
         raise BadArgument(f"--generator is {arguments.generator}; ema or live is expected")
-    facts = {"licence": arguments.licence} if arguments.licence else {}
+    facts = {"license": arguments.license} if arguments.license else {}
     folder = convert(
         Path(arguments.file),
         arguments.family,

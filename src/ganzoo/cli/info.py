@@ -17,7 +17,7 @@ def parser() -> ArgumentParser:
     """The command's options."""
     made = new_parser(
         prog="ganzoo info",
-        description="Prints what is known of one model: family, paper, licence, data, scores.",
+        description="Prints what is known of one model: family, paper, license, data, scores.",
         epilog="examples:\n  ganzoo info dcgan-fashion-mnist\n  ganzoo info dcgan-fashion-mnist --json",
     )
     made.add_argument("model", type=str, help="a model's name")

@@ -50,11 +50,11 @@ def run(arguments: Any) -> int:
     if arguments.shipped is not None:
         shipped = [entry for entry in list_models() if entry["status"] == "shipped"]
         pushes = [(e["name"], f"{arguments.shipped}/{e['name']}", arguments.license or e["license"]) for e in shipped]
-    for model, repo, licence in pushes:
+    for model, repo, license in pushes:
         done = push(
             model,
             repo,
-            license=licence,
+            license=license,
             private=arguments.private,
             tag=arguments.tag,
             message=arguments.message,
@@ -69,7 +69,7 @@ def _print(done: dict[str, Any]) -> None:
         print(f"{size:>12,}  {name}")
     tag = f" as {done['tag']}" if done["tag"] else ""
     if "commit" in done:
-        print(f"pushed to {done['url']}{tag}, licence {done['license']}")
+        print(f"pushed to {done['url']}{tag}, license {done['license']}")
         print(f'load it: ganzoo.load("hf://{done["repo"]}@{done["tag"] or done["commit"]}")')
     else:
-        print(f"would be pushed to {done['repo']}{tag}, licence {done['license']}, with a card; nothing was sent")
+        print(f"would be pushed to {done['repo']}{tag}, license {done['license']}, with a card; nothing was sent")

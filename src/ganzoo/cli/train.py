@@ -67,7 +67,7 @@ class Run:
     Args:
         folder: of the run; `runs/<name>` where None.
         name: of the model; the recipe's `<family>-<file name>` where None.
-        licence: of the trained weights, an SPDX identifier; None until somebody chooses one.
+        license: of the trained weights, an SPDX identifier; None until somebody chooses one.
         preview_every: generator updates between two pictures of samples.
         save_every: generator updates between two saves.
         logger: besides log.jsonl, which is always written.
@@ -75,12 +75,12 @@ class Run:
         score: a protocol to measure while training, such as `fd2k_digits_cnn`; the best model by it is kept in `best`.
         score_every: images between two measurements.
         protocols: scores to measure when training ends, such as `fd10k_mobilenet_v2`.
-        push: where on the Hub the best model goes when training ends: `org/name[@tag]`; needs a licence.
+        push: where on the Hub the best model goes when training ends: `org/name[@tag]`; needs a license.
     """
 
     folder: str | None = None
     name: str | None = None
-    licence: str | None = None
+    license: str | None = None
     preview_every: int = 500
     save_every: int = 1000
     logger: Literal["wandb", "tensorboard"] | None = None
@@ -92,8 +92,8 @@ class Run:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        if self.push is not None and not self.licence:
-            raise BadArgument(f"run.push is {self.push!r} and run.licence is not given; say under which licence")
+        if self.push is not None and not self.license:
+            raise BadArgument(f"run.push is {self.push!r} and run.license is not given; say under which license")
         for name in ("preview_every", "save_every", "score_every"):
             if getattr(self, name) < 1:
                 raise BadArgument(f"run.{name} is {getattr(self, name)}; at least 1 is expected")
@@ -259,14 +259,14 @@ class Session:
         _check_data(recipe, self.game, images)
         self.facts = {
             "name": self.name,
-            "licence": self.run.licence,
+            "license": self.run.license,
             "storage": self.run.storage,
             "data": {
                 "source": self.config.data.class_path.rpartition(".")[2],
                 "arguments": _plain(self.config.data.init_args),
                 "split": "train",
                 "name": images.name,
-                "licence": images.licence,
+                "license": images.licence,
                 "samples": len(images),
                 "digest": images.digest,
             },
@@ -345,7 +345,7 @@ class Session:
         from ganzoo.zoo.sharing import push
 
         repo, _, tag = where.partition("@")
-        done: Any = push_best(self.folder, partial(push, repo_id=repo, license=self.run.licence, tag=tag or None))
+        done: Any = push_best(self.folder, partial(push, repo_id=repo, license=self.run.license, tag=tag or None))
         print(f"pushed to {done['url']}")
 
     def describe(self) -> None:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -96,7 +96,10 @@ class Discriminator(nn.Module):
     paper="Odena, Olah and Shlens, Conditional Image Synthesis with Auxiliary Classifier GANs",
     year=2017,
     url="https://arxiv.org/abs/1610.09585",
-    task="conditional",
+    formula=(
+        "L_S = E log P(S = real | x) + E log P(S = fake | G(z, c))",
+        "L_C = E log P(C = c | x) + E log P(C = c | G(z, c))",
+    ),
 )
 class ACGAN(Game):
     """A classifier in the discriminator makes samples that are recognisable as their class.
@@ -123,8 +126,8 @@ class ACGAN(Game):
         channels: Positive = 3,
         classes: Positive = 10,
         latent: Positive = 100,
-        widths: tuple[Positive, ...] = (384, 192, 96),
-        discriminator_widths: tuple[Positive, ...] = (16, 32, 64, 128, 256, 512),
+        widths: Sizes = (384, 192, 96),
+        discriminator_widths: Sizes = (16, 32, 64, 128, 256, 512),
         dropout: Share = 0.5,
         class_weight: Weight = 1.0,
         lr: Weight = 2e-4,

@@ -91,6 +91,12 @@ def _span(updates: int) -> int:  # that are joined in one value of the course
     paper="Berthelot, Schumm and Metz, BEGAN: Boundary Equilibrium Generative Adversarial Networks",
     year=2017,
     url="https://arxiv.org/abs/1703.10717",
+    formula=(
+        "L_D = L(x) - k L(G(z_D))",
+        "L_G = L(G(z_G))",
+        "k <- k + lambda_k (gamma L(x) - L(G(z_G))), in [0, 1]",
+        "M = L(x) + |gamma L(x) - L(G(z_G))|, the measure of convergence",
+    ),
 )
 class BEGAN(Game):
     """An autoencoder criticises by how well it reconstructs, and a controller balances it against the generator.

@@ -111,6 +111,10 @@ def initialise(module: nn.Module) -> None:
     paper="Donahue, Krähenbühl and Darrell, Adversarial Feature Learning",
     year=2017,
     url="https://arxiv.org/abs/1605.09782",
+    formula=(
+        "min_{G,E} max_D E log D(x, E(x)) + E log(1 - D(G(z), z))",
+        "z ~ U[-1, 1]^50",
+    ),
 )
 class BiGAN(Game):
     """A discriminator of pairs, an image with its code or a latent with its image, teaches an encoder to invert G.

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.game.arguments import Count, Depth, Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -111,7 +111,10 @@ class Generator(nn.Module):
     paper="Brock, Donahue and Simonyan, Large Scale GAN Training for High Fidelity Natural Image Synthesis",
     year=2019,
     url="https://arxiv.org/abs/1809.11096",
-    task="conditional",
+    formula=(
+        "L_D = E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y'))",
+        "L_G = -E D(G(z, y'), y') + beta sum_W ||W'W o (1 - I)||^2",
+    ),
 )
 class BigGAN(Game):
     """Scale, a class embedding shared by all layers, and truncation, which trades diversity for fidelity.
@@ -148,16 +151,16 @@ class BigGAN(Game):
 
     def __init__(
         self,
-        widths: tuple[Positive, ...] = (1536, 1536, 768, 384, 192, 96),
-        discriminator_widths: tuple[Positive, ...] = (96, 192, 384, 768, 1536, 1536),
+        widths: Sizes = (1536, 1536, 768, 384, 192, 96),
+        discriminator_widths: Sizes = (96, 192, 384, 768, 1536, 1536),
         channels: Positive = 3,
         classes: Positive = 1000,
         latent: Positive = 120,
         embedding: Count = 128,
         hierarchical: bool = True,
-        depth: Count = 0,
-        attention_after: tuple[Positive, ...] = (4,),
-        discriminator_attention_after: tuple[Positive, ...] = (1,),
+        depth: Depth = 0,
+        attention_after: Sizes = (4,),
+        discriminator_attention_after: Sizes = (1,),
         bottom: Positive = 4,
         wide: bool = True,
         activated: bool = False,

@@ -108,7 +108,10 @@ def initialise(module: nn.Module) -> None:
     paper="Mirza and Osindero, Conditional Generative Adversarial Nets",
     year=2014,
     url="https://arxiv.org/abs/1411.1784",
-    task="conditional",
+    formula=(
+        "min_G max_D E log D(x | y) + E log(1 - D(G(z | y) | y))",
+        "z ~ U[-sqrt 3, sqrt 3]^100",
+    ),
 )
 class CGAN(Game):
     """A label, given to both players, chooses what is generated.

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -31,7 +31,12 @@ from ganzoo.types import Batch
     paper="Miyato and Koyama, cGANs with Projection Discriminator",
     year=2018,
     url="https://arxiv.org/abs/1802.05637",
-    task="conditional",
+    formula=(
+        "D(x, y) = y'V phi(x) + psi(phi(x))",
+        "L_D = E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y'))",
+        "L_G = -E D(G(z, y'), y')",
+        "y' uniform",
+    ),
 )
 class CGANPD(Game):
     """The projection of an embedded label on the features tells whether an image is real and of its class.
@@ -62,9 +67,9 @@ class CGANPD(Game):
         channels: Positive = 3,
         latent: Positive = 128,
         classes: Positive = 10,
-        widths: tuple[Positive, ...] = (1024, 1024, 512, 256, 128, 64),
-        discriminator_widths: tuple[Positive, ...] = (64, 128, 256, 512, 1024, 1024),
-        downsamplings: Positive = 5,
+        widths: Sizes = (1024, 1024, 512, 256, 128, 64),
+        discriminator_widths: Sizes = (64, 128, 256, 512, 1024, 1024),
+        downsamplings: Layers = 5,
         n_critic: Positive = 5,
         lr: Weight = 2e-4,
         betas: tuple[Share, Share] = (0.0, 0.9),

@@ -105,6 +105,7 @@ def initialise(module: nn.Module) -> None:
     paper="Liu and Tuzel, Coupled Generative Adversarial Networks",
     year=2016,
     url="https://arxiv.org/abs/1606.07536",
+    formula=("min_{g1,g2} max_{f1,f2} E log f1(x1) + E log(1 - f1(g1(z))) + E log f2(x2) + E log(1 - f2(g2(z)))",),
 )
 class CoGAN(Game):
     """Generators that share their first layers learn a joint distribution of two domains without a single pair.

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.data.batch import Images
-from ganzoo.game.arguments import Count, Positive, Share, Weight
+from ganzoo.game.arguments import Count, Depth, Layers, Positive, Share, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -60,6 +60,11 @@ class ImagePool:
     year=2017,
     url="https://arxiv.org/abs/1703.10593",
     task="translation",
+    formula=(
+        "L_D = 1/2 E (D_Y(y) - 1)^2 + 1/2 E D_Y(G(x))^2 + 1/2 E (D_X(x) - 1)^2 + 1/2 E D_X(F(y))^2",
+        "L_G = E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2 + lambda (E |F(G(x)) - x| + E |G(F(y)) - y|) "
+        "+ lambda mu (E |G(y) - y| + E |F(x) - x|)",
+    ),
 )
 class CycleGAN(Game):
     """Two translations that undo one another are learned without a single pair.
@@ -93,9 +98,9 @@ class CycleGAN(Game):
         size: Positive = 256,
         channels: Positive = 3,
         width: Positive = 64,
-        blocks: Positive = 9,
+        blocks: Layers = 9,
         discriminator_width: Positive = 64,
-        patch_layers: Count = 3,
+        patch_layers: Depth = 3,
         normalization: translation.Normalization = "instance",
         dropout: bool = False,
         cycle: Weight = 10.0,

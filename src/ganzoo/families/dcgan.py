@@ -32,6 +32,11 @@ from ganzoo.types import Batch
     "Adversarial Networks",
     year=2016,
     url="https://arxiv.org/abs/1511.06434",
+    formula=(
+        "L_D = -E log D(x) - E log(1 - D(G(z)))",
+        "L_G = -E log D(G(z))",
+        "z ~ U[-1, 1]^100",
+    ),
 )
 class DCGAN(Game):
     """Strided convolutions, batch normalization and a tuned Adam make image GANs train stably.

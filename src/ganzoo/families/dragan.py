@@ -29,6 +29,10 @@ from ganzoo.types import Batch
     paper="Kodali, Abernethy, Hays and Kira, On Convergence and Stability of GANs",
     year=2017,
     url="https://arxiv.org/abs/1705.07215",
+    formula=(
+        "L_D = -E log D(x) - E log(1 - D(G(z))) + lambda E (||grad D(x + delta)|| - k)^2",
+        "L_G = -E log D(G(z))",
+    ),
 )
 class DRAGAN(Game):
     """A gradient penalty around noised real data keeps the discriminator smooth where it matters.

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganzoo.game.arguments import Positive, Scale, Share, Weight
+from ganzoo.game.arguments import Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -36,6 +36,10 @@ _GENERATOR_LOSSES = {
     "Nets",
     year=2014,
     url="https://arxiv.org/abs/1406.2661",
+    formula=(
+        "min_G max_D E log D(x) + E log(1 - D(G(z)))",
+        "z ~ U[-sqrt 3, sqrt 3]^100",
+    ),
 )
 class GAN(Game):
     """A generator learns to make what a discriminator, learning too, cannot tell from data.
@@ -61,11 +65,11 @@ class GAN(Game):
 
     def __init__(
         self,
-        shape: tuple[Positive, ...] = (1, 28, 28),
+        shape: Sizes = (1, 28, 28),
         latent: Positive = 100,
         noise: Literal["uniform", "normal"] = "uniform",
-        hidden: tuple[Positive, ...] = (1200, 1200),
-        discriminator_hidden: tuple[Positive, ...] = (240, 240),
+        hidden: Sizes = (1200, 1200),
+        discriminator_hidden: Sizes = (240, 240),
         maxout: Positive = 5,
         dropout: Share = 0.5,
         activation: Literal["relu", "tanh"] = "relu",

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.arguments import Count, Positive, Share, Weight
+from ganzoo.game.arguments import Count, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -87,6 +87,10 @@ class Discriminator(nn.Module):
     paper="Salimans, Goodfellow, Zaremba, Cheung, Radford and Chen, Improved Techniques for Training GANs",
     year=2016,
     url="https://arxiv.org/abs/1606.03498",
+    formula=(
+        "L_D = -E log p(y | x, y <= K) + w / 2 (-E log D(x) - E log(1 - D(G(z))))",
+        "L_G = |E f(x) - E f(G(z))|^2",
+    ),
 )
 class ImprovedGAN(Game):
     """A discriminator with a logit for each class learns from few labels and many images whose label is -1.
@@ -119,8 +123,8 @@ class ImprovedGAN(Game):
         channels: Positive = 1,
         classes: Positive = 10,
         latent: Positive = 100,
-        hidden: tuple[Positive, ...] = (500, 500),
-        discriminator_hidden: tuple[Positive, ...] = (1000, 500, 250, 250, 250),
+        hidden: Sizes = (500, 500),
+        discriminator_hidden: Sizes = (1000, 500, 250, 250, 250),
         noise: tuple[Weight, Weight] = (0.6, 0.5),
         unlabelled: Weight = 1.0,
         feature_matching: bool = True,

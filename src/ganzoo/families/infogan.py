@@ -57,6 +57,11 @@ class Recogniser(nn.Module):
     "Information Maximizing Generative Adversarial Nets",
     year=2016,
     url="https://arxiv.org/abs/1606.03657",
+    task="unconditional",  # its classes are codes that it finds, not labels that it is given
+    formula=(
+        "min_{G,Q} max_D V(D, G) - lambda L_I(G, Q)",
+        "L_I = E log Q(c | G(z, c)) + H(c)",
+    ),
 )
 class InfoGAN(Game):
     """Codes that must be readable from the samples come to mean something: a class, a slant, a width.

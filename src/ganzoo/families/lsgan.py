@@ -73,6 +73,11 @@ def _block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
     paper="Mao, Li, Xie, Lau, Wang and Smolley, Least Squares Generative Adversarial Networks",
     year=2017,
     url="https://arxiv.org/abs/1611.04076",
+    formula=(
+        "L_D = 1/2 E (D(x) - b)^2 + 1/2 E (D(G(z)) - a)^2",
+        "L_G = 1/2 E (D(G(z)) - c)^2",
+        "z ~ U[-1, 1]^1024",
+    ),
 )
 class LSGAN(Game):
     """Least squares pull samples towards the data even where the discriminator is sure of itself.

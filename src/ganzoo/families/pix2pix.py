@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.data.batch import Images
-from ganzoo.game.arguments import Count, Positive, Share, Weight
+from ganzoo.game.arguments import Depth, Positive, Share, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -34,6 +34,10 @@ from ganzoo.types import Batch
     year=2017,
     url="https://arxiv.org/abs/1611.07004",
     task="translation",
+    formula=(
+        "L_D = 1/2 (-E log D(x, y) - E log(1 - D(x, G(x))))",
+        "L_G = -E log D(x, G(x)) + lambda E |y - G(x)|",
+    ),
 )
 class Pix2Pix(Game):
     """A discriminator that sees input and output together learns the loss of a translation from pairs.
@@ -66,10 +70,10 @@ class Pix2Pix(Game):
         source_channels: Positive = 3,
         channels: Positive = 3,
         width: Positive = 64,
-        depth: Count = 0,
+        depth: Depth = 0,
         dropout: bool = True,
         discriminator_width: Positive = 64,
-        patch_layers: Count = 3,
+        patch_layers: Depth = 3,
         normalization: translation.Normalization = "batch",
         l1: Weight = 100.0,
         lr: Weight = 2e-4,

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.arguments import Count, Positive, Share, Weight
+from ganzoo.game.arguments import Count, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -87,6 +87,10 @@ class Generator(growing.Growing):
     paper="Karras, Aila, Laine, Lehtinen, Progressive Growing of GANs for Improved Quality, Stability, and Variation",
     year=2018,
     url="https://arxiv.org/abs/1710.10196",
+    formula=(
+        "L_D = E D(G(z)) - E D(x) + lambda E (||grad D(x^)|| - 1)^2 + eps E D(x)^2",
+        "L_G = -E D(G(z))",
+    ),
 )
 class ProGAN(Game):
     """Networks that grow from 4 x 4 pixels learn large images faster and more stably than whole ones.
@@ -125,7 +129,7 @@ class ProGAN(Game):
         size: Positive = 1024,
         channels: Positive = 3,
         latent: Positive = 512,
-        widths: tuple[Positive, ...] = (512, 512, 512, 512, 256, 128, 64, 32, 16),
+        widths: Sizes = (512, 512, 512, 512, 256, 128, 64, 32, 16),
         dense: Positive | None = None,
         classes: Count = 0,
         start: Positive = 4,

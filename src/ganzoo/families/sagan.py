@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -44,7 +44,11 @@ QUERIES: Final = (
     paper="Zhang, Goodfellow, Metaxas and Odena, Self-Attention Generative Adversarial Networks",
     year=2019,
     url="https://arxiv.org/abs/1805.08318",
-    task="conditional",
+    formula=(
+        "y_i = x_i + gamma v(sum_j softmax_j(f(x_i)'g(x_j)) h(x_j))",
+        "L_D = E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y'))",
+        "L_G = -E D(G(z, y'), y')",
+    ),
 )
 class SAGAN(Game):
     """Self-attention in both players lets details draw on cues from the whole image.
@@ -76,9 +80,9 @@ class SAGAN(Game):
         channels: Positive = 3,
         latent: Positive = 128,
         classes: Positive = 10,
-        widths: tuple[Positive, ...] = (1024, 1024, 512, 256, 128, 64),
-        discriminator_widths: tuple[Positive, ...] = (64, 128, 256, 512, 1024, 1024),
-        downsamplings: Positive = 5,
+        widths: Sizes = (1024, 1024, 512, 256, 128, 64),
+        discriminator_widths: Sizes = (64, 128, 256, 512, 1024, 1024),
+        downsamplings: Layers = 5,
         attention: Positive = 32,
         discriminator_attention: Positive = 32,
         lr: Weight = 1e-4,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -31,6 +31,12 @@ from ganzoo.types import Batch
     paper="Miyato, Kataoka, Koyama and Yoshida, Spectral Normalization for Generative Adversarial Networks",
     year=2018,
     url="https://arxiv.org/abs/1802.05957",
+    formula=(
+        "W_SN = W / sigma(W)",
+        "L_D = E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))",
+        "L_G = -E D(G(z))",
+        "z ~ N(0, 1)^128",
+    ),
 )
 class SNGAN(Game):
     """Dividing each weight matrix by its largest singular value bounds the discriminator's slope at almost no cost.
@@ -56,9 +62,9 @@ class SNGAN(Game):
         size: Positive = 32,
         channels: Positive = 3,
         latent: Positive = 128,
-        widths: tuple[Positive, ...] = (256, 256, 256, 256),
-        discriminator_widths: tuple[Positive, ...] = (128, 128, 128, 128),
-        downsamplings: Positive = 2,
+        widths: Sizes = (256, 256, 256, 256),
+        discriminator_widths: Sizes = (128, 128, 128, 128),
+        downsamplings: Layers = 2,
         n_critic: Positive = 5,
         lr: Weight = 2e-4,
         betas: tuple[Share, Share] = (0.0, 0.9),

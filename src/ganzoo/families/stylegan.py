@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.game.arguments import Count, Layers, Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -217,6 +217,11 @@ class Generator(nn.Module):
     paper="Karras, Laine and Aila, A Style-Based Generator Architecture for Generative Adversarial Networks",
     year=2019,
     url="https://arxiv.org/abs/1812.04948",
+    formula=(
+        "AdaIN(x, y) = y_s (x - mean(x)) / std(x) + y_b",
+        "L_D = E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2",
+        "L_G = E s(-D(G(z)))",
+    ),
 )
 class StyleGAN(Styled, Game):
     """Styles from a mapped latent steer every layer by itself, so that coarse and fine aspects come apart.
@@ -258,10 +263,10 @@ class StyleGAN(Styled, Game):
         channels: Positive = 3,
         latent: Positive = 512,
         style: Positive = 512,
-        widths: tuple[Positive, ...] = (512, 512, 512, 512, 256, 128, 64, 32, 16),
+        widths: Sizes = (512, 512, 512, 512, 256, 128, 64, 32, 16),
         dense: Positive | None = None,
         classes: Count = 0,
-        mapping_layers: Positive = 8,
+        mapping_layers: Layers = 8,
         mapping_width: Positive | None = None,
         mapping_rate: Scale = 0.01,
         decay: Share = 0.995,

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.game.arguments import Count, Depth, Layers, Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -252,6 +252,10 @@ class Generator(nn.Module):
     paper="Karras, Laine, Aittala, Hellsten, Lehtinen and Aila, Analyzing and Improving the Image Quality of StyleGAN",
     year=2020,
     url="https://arxiv.org/abs/1912.04958",
+    formula=(
+        "L_D = E f(D(G(z))) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2",
+        "L_G = E f(-D(G(z))) + lambda E (||J_w^T y|| - a)^2",
+    ),
 )
 class StyleGAN2(Styled, Game):
     """Styles modulate the weights of the convolutions, and a penalty keeps the way from w to the image smooth.
@@ -312,16 +316,16 @@ class StyleGAN2(Styled, Game):
         classes: Count = 0,
         channel_base: Positive = 32768,
         channel_max: Positive = 512,
-        widths: tuple[Positive, ...] | None = None,
+        widths: Sizes | None = None,
         architecture: Literal["skip", "resnet", "orig"] = "skip",
-        mapping_layers: Positive = 8,
+        mapping_layers: Layers = 8,
         mapping_width: Positive | None = None,
         mapping_embedding: Positive | None = None,
         mapping_rate: Scale = 0.01,
         decay: Share = 0.995,
-        discriminator_widths: tuple[Positive, ...] | None = None,
+        discriminator_widths: Sizes | None = None,
         discriminator_architecture: Literal["resnet", "skip", "orig"] = "resnet",
-        discriminator_layers: Count = 8,
+        discriminator_layers: Depth = 8,
         discriminator_embedding: Positive | None = None,
         group: Positive | None = 4,
         statistics: Count = 1,

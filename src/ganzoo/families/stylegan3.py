@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.game.arguments import Count, Depth, Layers, Positive, Scale, Share, Sizes, Taps, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -74,6 +74,10 @@ class Generator(nn.Module):
     paper="Karras, Aittala, Laine, Harkonen, Hellsten, Lehtinen and Aila, Alias-Free Generative Adversarial Networks",
     year=2021,
     url="https://arxiv.org/abs/2106.12423",
+    formula=(
+        "L_D = E f(D(G(z))) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2",
+        "L_G = E f(-D(G(z)))",
+    ),
 )
 class StyleGAN3(Styled, Game):
     """Without aliasing, a generator's details move with its objects: nothing is tied to the pixel grid.
@@ -145,22 +149,22 @@ class StyleGAN3(Styled, Game):
         channel_max: Positive | None = None,
         kernel: Positive | None = None,
         radial: bool | None = None,
-        layers: Positive = 14,
-        critical: Count = 2,
+        layers: Layers = 14,
+        critical: Depth = 2,
         first_cutoff: Scale = 2.0,
         first_stopband: Scale = 2**2.1,
         last_stopband: Scale = 2**0.3,
         margin: Count = 10,
-        filter_size: Positive = 6,
-        upsampling: Positive = 2,
+        filter_size: Taps = 6,
+        upsampling: Taps = 2,
         scale: Scale = 0.25,
         clamp: Scale | None = 256.0,
-        mapping_layers: Positive = 2,
+        mapping_layers: Layers = 2,
         mapping_rate: Scale = 0.01,
         decay: Share = 0.998,
-        discriminator_widths: tuple[Positive, ...] | None = None,
+        discriminator_widths: Sizes | None = None,
         discriminator_architecture: Literal["resnet", "skip", "orig"] = "resnet",
-        discriminator_layers: Positive = 8,
+        discriminator_layers: Layers = 8,
         discriminator_embedding: Positive | None = None,
         discriminator_clamp: Scale | None = 256.0,
         group: Positive | None = 4,

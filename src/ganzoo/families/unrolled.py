@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ganzoo.game.arguments import Count, Positive, Scale, Share, Weight
+from ganzoo.game.arguments import Count, Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
@@ -29,6 +29,10 @@ from ganzoo.types import Batch
     paper="Metz, Poole, Pfau and Sohl-Dickstein, Unrolled Generative Adversarial Networks",
     year=2017,
     url="https://arxiv.org/abs/1611.02163",
+    formula=(
+        "theta_D^{k+1} = theta_D^k + eta df(theta_G, theta_D^k)/dtheta_D",
+        "min_G f(theta_G, theta_D^K(theta_G, theta_D))",
+    ),
 )
 class UnrolledGAN(Game):
     """A generator that differentiates through the discriminator's next updates does not collapse onto one mode.
@@ -54,11 +58,11 @@ class UnrolledGAN(Game):
 
     def __init__(
         self,
-        shape: tuple[Positive, ...] = (2,),
+        shape: Sizes = (2,),
         latent: Positive = 256,
         unroll: Count = 10,
-        hidden: tuple[Positive, ...] = (128, 128),
-        discriminator_hidden: tuple[Positive, ...] = (128,),
+        hidden: Sizes = (128, 128),
+        discriminator_hidden: Sizes = (128,),
         activation: Literal["relu", "tanh"] = "relu",
         gain: float = 0.8,
         scale: Scale = 4.0,

@@ -27,6 +27,11 @@ from ganzoo.types import Batch
     paper="Arjovsky, Chintala and Bottou, Wasserstein GAN",
     year=2017,
     url="https://arxiv.org/abs/1701.07875",
+    formula=(
+        "L_C = E C(G(z)) - E C(x), weights in [-c, c]",
+        "L_G = -E C(G(z))",
+        "z ~ N(0, 1)",
+    ),
 )
 class WGAN(Game):
     """The earth mover's distance, estimated by a critic with clipped weights, gives a gradient that does not vanish.

@@ -37,8 +37,9 @@ class Family:
         paper: authors and title of the paper.
         year: its year.
         url: where it can be read.
-        task: `unconditional`, `conditional`, `translation` or another tag for the cards.
-        idea: the paper's idea in a sentence, the first line of the module's docstring.
+        idea: the paper's idea in a sentence, the first line of the class's docstring.
+        formula: what each player minimises, a formula a line, as the module's docstring writes it.
+        task: of every model of the family; None where a model is conditional when it has classes.
     """
 
     name: str
@@ -47,18 +48,27 @@ class Family:
     paper: str
     year: int
     url: str
-    task: str
     idea: str
+    formula: tuple[str, ...] = ()
+    task: str | None = None
+
+    def task_of(self, classes: int | None) -> str:
+        """The task of a model with so many classes: a StyleGAN2 with classes is conditional, one without is not."""
+        return self.task or ("conditional" if classes else "unconditional")
 
 
-def register(*, paper: str, year: int, url: str, task: str = "unconditional") -> Callable[[T], T]:
+def register(
+    *, paper: str, year: int, url: str, formula: tuple[str, ...] = (), task: str | None = None
+) -> Callable[[T], T]:
     """Enters a class into the registry under its module's name.
 
     Args:
         paper: authors and title.
         year: year of the paper.
         url: where it can be read.
-        task: a tag for cards and listings.
+        formula: what each player minimises, a formula a line, for the gallery.
+        task: a tag for cards and listings, such as `translation`; by default `conditional` or `unconditional`, as a
+            model has classes or none.
     """
 
     def enter(cls: T) -> T:
@@ -68,7 +78,7 @@ def register(*, paper: str, year: int, url: str, task: str = "unconditional") ->
         if taken or (cls.__module__ != f"{_PACKAGE}.{name}" and there is None and name in list_families()):
             raise BadArgument(f"{cls.__module__}.{cls.__name__}: there is a family {name!r} already; rename the file")
         idea = (inspect.getdoc(cls) or "").strip().split("\n")[0]
-        _registered[name] = Family(name, cls, cls.__name__, paper, year, url, task, idea)
+        _registered[name] = Family(name, cls, cls.__name__, paper, year, url, idea, formula, task)
         return cls
 
     return enter
@@ -162,9 +172,8 @@ def check_arguments(entry: Family, arguments: dict[str, Any]) -> dict[str, Any]:
 def _expected(error: Any) -> str:
     """What a value should have been, from pydantic's error."""
     context = error.get("ctx", {})
-    counts = {"too_long": "max_length", "too_short": "min_length"}
-    if error["type"] in counts:
-        return f"a list of {context[counts[error['type']]]} values is expected"
+    if error["type"] == "too_long":
+        return f"a list of at most {context['max_length']} is expected"
     bounds = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     if error["type"] in bounds:

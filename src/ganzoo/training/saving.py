@@ -70,7 +70,7 @@ class Saver(L.Callback):
     Args:
         folder: of the run.
         every: generator updates between two saves.
-        facts: what `config.json` says of the run's data and licence.
+        facts: what `config.json` says of the run's data and license.
     """
 
     def __init__(self, folder: Path, every: int, facts: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ class Scores(L.Callback):
         folder: of the run.
         key: of the protocol, such as `fd2k_digits_cnn`; its first number decides what is best.
         every: real images between two measurements.
-        facts: what `config.json` says of the run's data and licence.
+        facts: what `config.json` says of the run's data and license.
 
     Raises:
         BadArgument: for a protocol of which it cannot be said whether more or less is better.

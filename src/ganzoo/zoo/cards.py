@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 PROSE_BEGINS = "<!-- written by hand from here: `ganzoo cards` and `ganzoo push` keep it -->"
 PROSE_ENDS = "<!-- written by hand up to here -->"
 ALL_CARDS = "MODEL_CARDS.md"
+TABLE = "src/ganzoo/zoo/families.json"
 
-# What the Hub calls licences; any other is "other" with a name.
+# What the Hub calls licenses; any other is "other" with a name.
 _HUB_LICENSES = (
     *("apache-2.0", "mit", "isc", "bsd", "bsd-2-clause", "bsd-3-clause", "mpl-2.0", "unlicense", "wtfpl", "openrail"),
     *("gpl-2.0", "gpl-3.0", "lgpl-2.1", "lgpl-3.0", "agpl-3.0"),
@@ -96,7 +97,7 @@ def render_model_cards() -> str:
         "",
         "Made by `ganzoo cards` from the catalogue, the model folders and the recipes; do not edit it by hand.",
         "",
-        "ganzoo's own code is under Apache-2.0. The weights have licences of their own, which stand in each row; "
+        "ganzoo's own code is under Apache-2.0. The weights have licenses of their own, which stand in each row; "
         "*NC* marks those that forbid commercial use.",
         "",
         "| status | what it means |",
@@ -114,7 +115,7 @@ def render_model_cards() -> str:
     for task in sorted({entry.task for entry in entries}):
         lines += ["", f"## {task[0].upper()}{task[1:]}", ""]
         lines += _table(
-            ("model", "status", "data", "pixels", "size", "licence of the weights", "measured", "published"),
+            ("model", "status", "data", "pixels", "size", "license of the weights", "measured", "published"),
             (_row(entry) for entry in entries if entry.task == task),
         )
     reported = catalogue.reported()
@@ -148,22 +149,22 @@ def update(*, check: bool) -> list[str]:
     root = None if shipped is None else shipped.parent
     if root is None or not (root / "pyproject.toml").is_file():
         raise BadArgument("the cards are made in a checkout of ganzoo, and this is an installed package")
-    drifted = []
+    table = json.dumps(gallery.tabulate(), indent=1, ensure_ascii=False) + "\n"
+    drifted = _settle(root / TABLE, table, root, check)  # what the others are made of comes first
+    catalogue.tables.cache_clear()
     for folder in folders.shipped_folders().values():
         missing = [name for name in (folders.RESULTS, folders.MANIFEST) if not (folder / name).is_file()]
         drifted += [_relative(folder / name, root) for name in missing]
         readme = folder / folders.CARD
         before = readme.read_text(encoding="utf-8") if readme.is_file() else None
-        drifted += _settle(readme, before, render_card(folder, previous=before), root, check)
-    for name, text in ((ALL_CARDS, render_model_cards()), (gallery.GALLERY, gallery.render())):
-        path = root / name
-        before = path.read_text(encoding="utf-8") if path.is_file() else None
-        drifted += _settle(path, before, text, root, check)
-    return drifted
+        drifted += _settle(readme, render_card(folder, previous=before), root, check)
+    drifted += _settle(root / ALL_CARDS, render_model_cards(), root, check)
+    return drifted + _settle(root / gallery.GALLERY, gallery.render(), root, check)
 
 
-def _settle(path: Path, before: str | None, after: str, root: Path, check: bool) -> list[str]:
-    if before == after:
+def _settle(path: Path, after: str, root: Path, check: bool) -> list[str]:
+    """Writes a file that is not what it should be, unless it is only looked at; gives its name then."""
+    if path.is_file() and path.read_text(encoding="utf-8") == after:
         return []
     if not check:
         with files.atomic(path) as part:
@@ -179,20 +180,11 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    values = []
-    for name, empty in ((folders.CONFIG, None), (folders.RESULTS, [])):
-        path = folder / name
-        try:
-            values.append(json.loads(path.read_text(encoding="utf-8")) if path.is_file() or empty is None else empty)
-        except (OSError, ValueError, RecursionError) as error:
-            raise BadModelFolder(f"{path}: not readable as JSON: {error}") from None
     try:
-        config, results = (_harmless(value) for value in values)
+        config, results = (_harmless(value) for value in folders.peek(folder))
     except RecursionError:
         raise BadModelFolder(f"{folder}: {folders.CONFIG} or {folders.RESULTS} is nested too deeply") from None
-    if not isinstance(config, dict) or not isinstance(results, list):
-        raise BadModelFolder(f"{folder}: {folders.CONFIG} is no table, or {folders.RESULTS} is no list")
-    return config, [score for score in results if isinstance(score, dict) and "key" in score and "value" in score]
+    return config, results
 
 
 def _harmless(value: Any) -> Any:
@@ -236,8 +228,8 @@ def _metadata(name: str, config: dict[str, Any], results: list[dict[str, Any]]) 
 
 
 def _license(config: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
-    """The Hub's name of the licence, and what else the Hub wants to know of one that it has no name for."""
-    license = config.get("licence")
+    """The Hub's name of the license, and what else the Hub wants to know of one that it has no name for."""
+    license = config.get("license")
     if not isinstance(license, str):
         return None, {}
     if license.lower() in _HUB_LICENSES:
@@ -267,8 +259,8 @@ def _body(
     yield from ("", PROSE_BEGINS, prose, PROSE_ENDS) if prose else ("", PROSE_BEGINS, PROSE_ENDS)
     yield from ("", "## Load it", "", "```python", "import ganzoo", "")
     yield from (f'model = ganzoo.load("{address}")', *_call(config), "```")
-    yield from ("", "## Licence", "")
-    yield from _licence_lines(config)
+    yield from ("", "## License", "")
+    yield from _license_lines(config)
     yield from ("", "## How it was trained", "")
     yield from _training(config, results)
     yield from ("", "## Scores measured here", "")
@@ -302,9 +294,9 @@ def _call(config: dict[str, Any]) -> Sequence[str]:
     return ("images = model.sample(16, seed=0)  # (16, C, H, W) in [-1, 1]", 'ganzoo.save_grid(images, "grid.png")')
 
 
-def _licence_lines(config: dict[str, Any]) -> Iterable[str]:
+def _license_lines(config: dict[str, Any]) -> Iterable[str]:
     terms = config.get("terms")
-    license = _text(config.get("licence"))
+    license = _text(config.get("license"))
     if isinstance(terms, dict) and terms.get("url"):
         license = f"[{_text(terms.get('title')) or license}]({terms['url']})"
         if terms.get("commercial") is False:
@@ -313,7 +305,7 @@ def _licence_lines(config: dict[str, Any]) -> Iterable[str]:
     data = _data(config)
     if data:
         name = _text(data.get("name")) or _text(data.get("source"))
-        yield f"- Training data ({name}): {_text(data.get('licence')) or 'not stated'}"
+        yield f"- Training data ({name}): {_text(data.get('license')) or 'not stated'}"
 
 
 def _training(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable[str]:

@@ -6,7 +6,6 @@ Shipped models are found from their folders, models without weights from their r
 
 from __future__ import annotations
 
-import ast
 import difflib
 import fnmatch
 import functools
@@ -21,11 +20,12 @@ from typing import Any
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.game.registry import nearest
-from ganzoo.types import BadArgument, BadModelFolder, UnknownName
+from ganzoo.types import BadArgument, UnknownName
 
 STATUSES = ("shipped", "hosted", "convert", "recipe", "planned")
 UNPINNED = "unpinned"
 _CATALOGUE = Path(__file__).with_name("catalogue.toml")
+TABLES = Path(__file__).with_name("families.json")
 _NAME = re.compile(r"[a-z0-9]+([-.][a-z0-9]+)*")
 
 
@@ -38,7 +38,7 @@ class Terms:
         title: what to call it.
         url: its text.
         commercial: whether commercial use is allowed.
-        redistribute: `yes`, `with-terms` (only together with the licence and under its limits) or `no`.
+        redistribute: `yes`, `with-terms` (only together with the license and under its limits) or `no`.
     """
 
     license: str
@@ -133,7 +133,7 @@ class Entry:
 
     @property
     def license(self) -> str:
-        """The short name of the weights' licence; empty where there are no weights."""
+        """The short name of the weights' license; empty where there are no weights."""
         return "" if self.terms is None else self.terms.license
 
     @property
@@ -187,9 +187,7 @@ class Entry:
         if self.recipe is not None:
             facts["recipe"] = recipe_name(self.recipe)
         if self.folder is not None:
-            facts["config"] = _plain_json(self.folder / folders.CONFIG)
-            if (self.folder / folders.RESULTS).is_file():
-                facts["results"] = _plain_json(self.folder / folders.RESULTS)
+            facts["config"], facts["results"] = folders.peek(self.folder)
         return facts
 
 
@@ -262,19 +260,18 @@ def _all() -> dict[str, Entry]:
         if name in found:
             raise BadArgument(f"catalogue.toml: {name} is a shipped model, found from its folder; remove the entry")
         found[name] = entry
-    for name, recipe in _recipes().items():
+    for name, recipe in recipes().items():
         if name not in found:
-            family = recipe.parent.name
-            found[name] = Entry(
-                name, family, "recipe", _declared(family).get("task", "unconditional"), recipe.stem, recipe=recipe
-            )
+            facts = tables()["recipes"].get(name, {})
+            task, pixels = facts.get("task", "unconditional"), _resolution(facts)
+            found[name] = Entry(name, recipe.parent.name, "recipe", task, recipe.stem, pixels, recipe=recipe)
     return found
 
 
 # ------------------------------------------------------------------------------------------- folders and recipes
 
 
-def _recipes() -> dict[str, Path]:
+def recipes() -> dict[str, Path]:
     """The recipes by the name of the model that they train; those that need a user's own data train none."""
     root = files.resource_folder("recipes")
     paths = [] if root is None else sorted(root.glob("*/*.yaml"))
@@ -291,7 +288,7 @@ def recipe_name(path: Path) -> str:
 
 
 def _from_folder(name: str, folder: Path) -> Entry:
-    config = _plain_json(folder / folders.CONFIG)
+    config, _ = folders.peek(folder)
     paper, data = config.get("paper") or {}, config.get("data") or {}
     return Entry(
         name=name,
@@ -303,12 +300,12 @@ def _from_folder(name: str, folder: Path) -> Entry:
         terms=_terms_of(config),
         paper=Paper(paper["title"], paper["year"], paper["url"]) if paper else None,
         folder=folder,
-        recipe=_recipes().get(name),
+        recipe=recipes().get(name),
     )
 
 
 def _terms_of(config: dict[str, Any]) -> Terms | None:
-    license = config.get("licence") or config.get("license")
+    license = config.get("license")
     free = {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0"}
     return None if license is None else Terms(license, license, "", license in free, "yes" if license in free else "no")
 
@@ -321,25 +318,10 @@ def _resolution(config: dict[str, Any]) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _plain_json(path: Path) -> Any:
-    """A JSON file of a folder that travels with the package: its hashes are checked when it is loaded, not here."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadModelFolder(f"{path}: not readable as JSON: {error}") from None
-
-
 @functools.cache
-def _declared(family: str) -> dict[str, Any]:
-    """What a family's file hands to `register`, read from its text: importing it would import torch."""
-    path = Path(__file__).resolve().parents[1] / "families" / f"{family}.py"
-    if not path.is_file():
-        return {}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "register":
-            literals = {word.arg: word.value for word in node.keywords if word.arg is not None}
-            return {name: ast.literal_eval(value) for name, value in literals.items()}
-    return {}
+def tables() -> dict[str, Any]:
+    """What `ganzoo cards` wrote of families and recipes, whose own files cannot be read without importing torch."""
+    return json.loads(TABLES.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
 # ------------------------------------------------------------------------------------------------ catalogue.toml

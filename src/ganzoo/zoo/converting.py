@@ -44,7 +44,7 @@ def convert(
         generator: which generator `load` gives: the moving average, or the live one.
         discriminator: the file of the discriminator (or critic), where its authors keep it in one of its own; with it
             the model can be trained on.
-        facts: what `config.json` says beside what the file does: `licence`, `data`, `name`.
+        facts: what `config.json` says beside what the file does: `license`, `data`, `name`.
         pictures: whether to draw samples into the folder, where that takes seconds.
 
     Returns:
@@ -150,7 +150,7 @@ def _check_converted(made: Converted, contents: Contents, second: Contents | Non
 
 def convert_entry(file: Path, entry: Entry, folder: Path) -> Path:
     """Converts the file of a model in the catalogue, with what the catalogue says of it."""
-    facts: dict[str, Any] = {"name": entry.name, "data": {"name": entry.data}, "licence": entry.license or None}
+    facts: dict[str, Any] = {"name": entry.name, "data": {"name": entry.data}, "license": entry.license or None}
     if entry.terms is not None:
         facts["terms"] = {k: getattr(entry.terms, k) for k in ("title", "url", "commercial", "redistribute")}
     return convert(file, entry.family, to=folder, facts=facts, pictures=False)

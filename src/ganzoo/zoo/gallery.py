@@ -1,78 +1,50 @@
-"""The gallery: docs/gallery.md, one row a family, derived from the families' files and the shipped models' folders.
+"""What `ganzoo cards` derives from the families: docs/gallery.md, and the table that listings read.
 
-Families are read as text: importing them would import torch.
+Facts of families and recipes are known when their code is imported, which imports torch; listings must not, so the
+facts that they need stand in `families.json`.
 """
 
 from __future__ import annotations
 
-import ast
-import json
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganzoo import files
 from ganzoo import folder as folders
-from ganzoo.types import BadModelFolder
+from ganzoo.game import registry
+from ganzoo.game.registry import Family
+from ganzoo.zoo import catalogue
 
 GALLERY = "docs/gallery.md"
 _WIDTH = 200  # pixels of a picture in the table
 _SCORES = 6  # of a model in the table, at most
 
 
-@dataclass(frozen=True)
-class Row:
-    """What a family's file says of it.
-
-    Args:
-        name: the file's.
-        title: the class's name, as the paper writes its method.
-        idea: the first line of the class's docstring.
-        loss: the formulas of the module's docstring, one a line.
-        task: as handed to `register`.
-        year: of the paper.
-        url: where it can be read.
-    """
-
-    name: str
-    title: str
-    idea: str
-    loss: tuple[str, ...]
-    task: str
-    year: int
-    url: str
+def rows() -> list[Family]:
+    """Every family, by the year of its paper, then by its name."""
+    return sorted(map(registry.family, registry.list_families()), key=lambda row: (row.year, row.name))
 
 
-def rows() -> list[Row]:
-    """Every family that has a file, by the year of its paper, then by its name."""
-    folder = Path(__file__).resolve().parents[1] / "families"
-    found = [row for path in sorted(folder.glob("*.py")) if (row := read(path)) is not None]
-    return sorted(found, key=lambda row: (row.year, row.name))
+def tabulate() -> dict[str, Any]:
+    """What listings say of families and of the models that recipes train: `families` and `recipes`, by name."""
+    families = {
+        row.name: {"title": row.title, "idea": row.idea, "paper": row.paper, "year": row.year, "url": row.url}
+        for row in sorted(rows(), key=lambda row: row.name)
+    }
+    return {"families": families, "recipes": {n: _trained(path) for n, path in sorted(catalogue.recipes().items())}}
 
 
-def read(path: Path) -> Row | None:
-    """What a family's file says; None for a file that registers no family."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in tree.body:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        for call in node.decorator_list:
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "register":
-                said = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg is not None}
-                idea = (ast.get_docstring(node) or "").strip().split("\n")[0]
-                task = said.get("task", "unconditional")
-                loss = formulas(ast.get_docstring(tree) or "")
-                return Row(path.stem, node.name, idea, loss, task, said["year"], said["url"])
-    return None
+def _trained(path: Path) -> dict[str, Any]:
+    """Task and shape of the model that a recipe of the package trains, made on no memory."""
+    import torch
+    import yaml
 
-
-def formulas(text: str) -> tuple[str, ...]:
-    """The indented lines of a docstring, which are its formulas; several on one line stand far apart."""
-    lines = [line.strip() for line in text.split("\n") if line.startswith("    ")]
-    parts = [part.rstrip(",") for line in lines for part in re.split(r" {4,}", line)]
-    return tuple(part for part in parts if part and not re.fullmatch(r"\(eqs?\..*\)", part))
+    model = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
+    family = registry.family(path.parent.name)
+    with torch.device("meta"):
+        game = family.cls(**registry.check_arguments(family, model.get("init_args", {})))
+    return {"family": family.name, "task": family.task_of(game.classes), "shape": list(game.shape)}
 
 
 def render() -> str:
@@ -93,20 +65,22 @@ def render() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows():
-        cells = (_family(row), row.idea, _loss(row), *_model(row, shown.get(row.name, [])))
+        models = shown.get(row.name, [])
+        cells = (_family(row, models), row.idea, _loss(row), *_model(row, models))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _family(row: Row) -> str:
-    return f"[{row.title}]({row.url})<br>{row.year}, {row.task}"
+def _family(row: Family, models: list[tuple[str, dict[str, Any]]]) -> str:
+    tasks = sorted({str(config["task"]) for _, config in models if config.get("task")})
+    return f"[{row.title}]({row.url})<br>{', '.join([str(row.year), *tasks])}"
 
 
-def _loss(row: Row) -> str:
-    return "<br>".join(f"`{formula}`" for formula in row.loss)
+def _loss(row: Family) -> str:
+    return "<br>".join(f"`{formula}`" for formula in row.formula)
 
 
-def _model(row: Row, models: list[tuple[str, dict[str, Any]]]) -> tuple[str, str, str, str]:
+def _model(row: Family, models: list[tuple[str, dict[str, Any]]]) -> tuple[str, str, str, str]:
     """Samples, scores, images a second and recipe of a family's largest shipped model."""
     if not models:
         return "", "", "", _recipe(row, {})
@@ -124,7 +98,7 @@ def _model(row: Row, models: list[tuple[str, dict[str, Any]]]) -> tuple[str, str
     )
 
 
-def _recipe(row: Row, config: dict[str, Any]) -> str:
+def _recipe(row: Family, config: dict[str, Any]) -> str:
     """The recipe that trained the model, or the family's first."""
     training = config.get("training")
     name = training.get("recipe") if isinstance(training, dict) else None
@@ -140,20 +114,12 @@ def _models() -> dict[str, list[tuple[str, dict[str, Any]]]]:
     """The shipped models of each family with their configuration and `results`, those of the largest pictures first."""
     found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for name, folder in folders.shipped_folders().items():
-        config = _json(folder / folders.CONFIG)
-        results = _json(folder / folders.RESULTS) if (folder / folders.RESULTS).is_file() else []
-        scores = [s for s in results if isinstance(s, dict) and isinstance(s.get("value"), (int, float))]
+        config, results = folders.peek(folder)
+        scores = [score for score in results if isinstance(score["value"], (int, float))]
         found.setdefault(str(config.get("family")), []).append((name, {**config, "results": scores}))
     for models in found.values():
         models.sort(key=lambda model: (-_pixels(model[1]), model[0]))
     return found
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadModelFolder(f"{path}: not readable as JSON: {error}") from None
 
 
 def _pixels(config: dict[str, Any]) -> int:

@@ -312,7 +312,7 @@ def push(
         `repo`, `license`, `private`, `tag`, `files` (bytes by name) and, unless it was a dry run, `commit` and `url`.
 
     Raises:
-        BadArgument: without a licence, with another one than the model's, or for weights that must not be passed on.
+        BadArgument: without a license, with another one than the model's, or for weights that must not be passed on.
         BadModelFolder: if the folder is not sound.
         HubError: if the Hub refuses, or somebody pushed at the same time; then nothing was changed.
     """
@@ -340,11 +340,11 @@ def push(
 
 def _checked_license(config: dict[str, Any], license: str | None) -> str:
     if not license:
-        raise BadArgument("which licence the weights get is for you to say; give one, such as license='apache-2.0'")
+        raise BadArgument("which license the weights get is for you to say; give one, such as license='apache-2.0'")
     terms = config.get("terms")
-    if config.get("licence") == "none" or (isinstance(terms, dict) and terms.get("redistribute") == "no"):
-        raise BadArgument("the authors of these weights state no licence, so they must not be passed on")
-    known = config.get("licence")
+    if config.get("license") == "none" or (isinstance(terms, dict) and terms.get("redistribute") == "no"):
+        raise BadArgument("the authors of these weights state no license, so they must not be passed on")
+    known = config.get("license")
     if known and known != license:
         raise BadArgument(
             f"the model's config.json says that its weights are under {known}, not {license}; push it with "
@@ -354,14 +354,14 @@ def _checked_license(config: dict[str, Any], license: str | None) -> str:
 
 
 def _stage(model: ModelFolder, staged: Path, license: str) -> None:
-    """Copies what is uploaded, with the licence in it and without the paths of this machine."""
+    """Copies what is uploaded, with the license in it and without the paths of this machine."""
     with folders.writing(staged) as fresh:
         for name in model.hashes():
             path = model.check(name)
             if name != CONFIG:
                 shutil.copyfile(path, fresh / name)
         try:
-            files.write_json(fresh / CONFIG, {**_without_paths(model.config), "licence": license})
+            files.write_json(fresh / CONFIG, {**_without_paths(model.config), "license": license})
         except RecursionError:
             raise BadModelFolder(f"{model.path / CONFIG}: nested too deeply") from None
 

@@ -70,7 +70,7 @@ def load(
     folder, provenance = locate(model, revision, offline, players)
     game = build(folder, players, dtype)
     game.provenance = {**provenance, "sha256": folder.hashes()}
-    game.card = card_of(folder)
+    game.card = card_of(folder, game)
     game.eval()
     try:
         # Lightning took the meta device, on which the family was made, for the module's own

@@ -97,7 +97,7 @@ def push(
         `repo`, `license`, `private`, `tag`, `files` (bytes by name) and, unless it was a dry run, `commit` and `url`.
 
     Raises:
-        BadArgument: without a licence, with another one than the model's, or for weights that must not be passed on.
+        BadArgument: without a license, with another one than the model's, or for weights that must not be passed on.
         HubError: if the Hub refuses, or somebody pushed at the same time; then nothing was changed.
     """
     import tempfile
