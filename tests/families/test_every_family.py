@@ -60,7 +60,7 @@ def test_the_class_stands_directly_under_game_and_imports_no_family(name: str) -
     *kinds, last = entry.cls.__bases__
     assert last is Game
     for kind in kinds:  # what several families can do besides, such as `Styled`: plain classes that the house keeps
-        assert kind.__bases__ == (object,) and kind.__module__.startswith("ganzoo.training."), kind
+        assert kind.__bases__ == (object,) and kind.__module__.startswith("ganzoo.game."), kind
     for node in ast.walk(ast.parse(inspect.getsource(sys.modules[entry.cls.__module__]))):
         imported = []
         if isinstance(node, ast.ImportFrom):
@@ -340,7 +340,9 @@ def test_wrong_arguments_are_named(name: str) -> None:
 def test_every_size_of_a_network_is_at_least_one(name: str) -> None:
     parameters = inspect.signature(registry.family(name).cls).parameters
     for key, value in tiny(name).arguments.items():
-        if type(value) is int and value > 0 and parameters[key].annotation != "Count":  # of which there may be none
+        if (
+            type(value) is int and value > 0 and parameters[key].annotation not in ("Count", "Depth")
+        ):  # of which there may be none
             with pytest.raises(BadArgument, match=f"{key} is 0; at least 1 is expected"):
                 ganzoo.create(name, **{key: 0})
 
