@@ -84,11 +84,11 @@ class Toy(Game):
 
     def critic_loss(self, batch: Batch) -> Tensor:
         self.noise.append(tuple(torch.rand(2).tolist()))
-        return self.critic(batch.images).sum(1).mean()  # type: ignore[no-any-return]
+        return self.critic(batch.images).sum(1).mean()
 
     def generator_loss(self, batch: Batch) -> Tensor:
         self.noise.append(tuple(torch.rand(2).tolist()))
-        return self.generator(batch.images).sum(1).mean()  # type: ignore[no-any-return]
+        return self.generator(batch.images).sum(1).mean()
 
     def penalty_loss(self, batch: Batch) -> Tensor:
         return self.critic.weight.square().sum() * 1e-3
@@ -147,7 +147,7 @@ class Spoil(Callback):
 
         def spoiled(player: str, loss: Any, *args: Any, counts: bool = True) -> None:
             def bad(*parts: Any) -> Tensor:
-                return loss(*parts) * float("nan")  # type: ignore[no-any-return]
+                return loss(*parts) * float("nan")
 
             bad.__name__ = loss.__name__
             chosen = pl_module.batches_seen in self.batches and self.player in (None, player)

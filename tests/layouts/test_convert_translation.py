@@ -106,7 +106,7 @@ class Residual(nn.Module):
         self.add_module(key, nn.Sequential(*layers, nn.Conv2d(width, width, 3, bias=bias), norm(kind, width)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + getattr(self, self.key)(x)  # type: ignore[no-any-return]
+        return x + getattr(self, self.key)(x)
 
 
 def resnet(channels: int, width: int, blocks: int, kind: str, dropout: bool = False, key: str = "conv_block") -> Any:
@@ -163,7 +163,7 @@ class Named(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(x)  # type: ignore[no-any-return]
+        return self.model(x)
 
 
 def lively(network: nn.Module, seed: int) -> nn.Module:

@@ -54,7 +54,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Maps z `(N, latent)` and labels `(N,)` to images `(N, channels, size, size)` in [-1, 1]."""
         code = torch.cat([z, F.one_hot(labels, self.classes).to(z)], 1)
-        return self.main(self.project(code))  # type: ignore[no-any-return]
+        return self.main(self.project(code))
 
 
 def _up(inputs: int, outputs: int, bias: bool) -> nn.Module:

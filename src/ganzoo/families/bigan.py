@@ -76,7 +76,7 @@ class Generator(nn.Module):
         h = self.second(self.first(z), z).unflatten(1, self.start)
         for layer in self.maps:
             h = layer(h, z)
-        return self.last(h).tanh().reshape(-1, *self.shape)  # type: ignore[no-any-return]
+        return self.last(h).tanh().reshape(-1, *self.shape)
 
 
 class Reader(nn.Module):
@@ -98,7 +98,7 @@ class Reader(nn.Module):
         """Maps images `(N, C, H, W)`, for D with latents `(N, latent)`, to `(N, outputs)`."""
         for layer in self.layers:
             x = layer(x, z)
-        return self.last(x)  # type: ignore[no-any-return]
+        return self.last(x)
 
 
 def initialise(module: nn.Module) -> None:

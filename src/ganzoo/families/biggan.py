@@ -104,7 +104,7 @@ class Generator(nn.Module):
         x = self.linear(z).unflatten(1, (-1, 4, 4))
         for stage, condition in zip(self.stages, conditions, strict=True):
             x = stage(x, condition, place)
-        return self.to_image(F.relu(self.norm(x, place)))[:, : self.channels].tanh()  # type: ignore[no-any-return]
+        return self.to_image(F.relu(self.norm(x, place)))[:, : self.channels].tanh()
 
 
 @register(
@@ -253,7 +253,7 @@ class BigGAN(Game):
 
         Where that holds statistics by truncation, those of `truncation` normalize, in [0, 1]; the running ones if None.
         """
-        return self.averaged(z, labels, truncation)  # type: ignore[no-any-return]
+        return self.averaged(z, labels, truncation)
 
     def render(
         self,

@@ -93,7 +93,7 @@ class Discriminator(nn.Module):
         """Maps images in [-1, 1], which the layers see in the paper's [0, 1], and labels `(N,)` to logits `(N,)`."""
         y = F.one_hot(labels, self.classes).to(x)
         both = torch.cat([self.image((x.flatten(1) + 1) / 2), self.label(y)], 1)
-        return self.score(self.drop(self.joint(self.drop(both)))).squeeze(1)  # type: ignore[no-any-return]
+        return self.score(self.drop(self.joint(self.drop(both)))).squeeze(1)
 
 
 def initialise(module: nn.Module) -> None:

@@ -90,7 +90,7 @@ class Discriminators(nn.Module):
     def forward(self, pictures: Sequence[Tensor]) -> Tensor:
         """Maps a batch `(N, C, H, W)` of each domain to logits `(2N,)`, the first domain's first."""
         features = [first(x) for first, x in zip(self.own, pictures, strict=True)]
-        return self.shared(torch.cat(features)).squeeze(1)  # type: ignore[no-any-return]
+        return self.shared(torch.cat(features)).squeeze(1)
 
 
 def initialise(module: nn.Module) -> None:
@@ -157,7 +157,7 @@ class CoGAN(Game):
         """Maps `z` `(n, latent)` to pictures of one domain, 0 or 1; those of one z belong together."""
         if domain not in range(_DOMAINS):
             raise BadArgument(f"domain is {domain}; 0 or 1 is expected")
-        return self.averaged(z)[domain]  # type: ignore[no-any-return]
+        return self.averaged(z)[domain]
 
     def render(
         self, z: Tensor, labels: Tensor | None, rngs: Sequence[np.random.RandomState], *, domain: int = 0

@@ -138,7 +138,7 @@ class CycleGAN(Game):
         """G for `a2b`, F for `b2a`."""
         self.generator.check(*images.shape[2:])
         network: nn.Module = self.average_module("generator" if direction == "a2b" else "inverse")
-        return network(images)  # type: ignore[no-any-return]
+        return network(images)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

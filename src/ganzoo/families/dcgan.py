@@ -91,7 +91,7 @@ class DCGAN(Game):
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps z `(n, latent)` and the classes, where there are some, through the averaged generator."""
-        return self.averaged(self.beside(z, labels))  # type: ignore[no-any-return]
+        return self.averaged(self.beside(z, labels))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""
@@ -112,7 +112,7 @@ class DCGAN(Game):
     def fake(self, batch: Batch) -> Tensor:
         """G(z), as many as there are images in the batch, of their classes where there are some."""
         labels = self.labels_of(batch) if self.classes else None
-        return self.generator(self.beside(self.noise(batch), labels))  # type: ignore[no-any-return]
+        return self.generator(self.beside(self.noise(batch), labels))
 
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are images in the batch."""
@@ -128,4 +128,4 @@ class DCGAN(Game):
         if self.classes:
             maps = F.one_hot(self.labels_of(batch), self.classes).to(x)[:, :, None, None]
             x = torch.cat([x, maps.expand(-1, -1, *x.shape[2:])], 1)
-        return self.discriminator(x)  # type: ignore[no-any-return]
+        return self.discriminator(x)

@@ -50,7 +50,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to `(N, C, H, W)` in [-1, 1]."""
         h = self.hidden(torch.cat([z, self.reference.to(z)]))
-        return self.last(h[: len(z)]).tanh().unflatten(1, self.shape)  # type: ignore[no-any-return]
+        return self.last(h[: len(z)]).tanh().unflatten(1, self.shape)
 
 
 class Discriminator(nn.Module):
@@ -184,7 +184,7 @@ class ImprovedGAN(Game):
             loss = (real.float().mean(0) - features.float().mean(0)).square().mean()
         else:
             loss = losses.minimax_generator(logits.float().logsumexp(1))
-        return loss + self.history.term("generator", self.generator)  # type: ignore[no-any-return]
+        return loss + self.history.term("generator", self.generator)
 
     def labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The labels `(N,)`, -1 where there is none, and which samples count as unlabelled: these, or else all."""

@@ -118,7 +118,7 @@ class InfoGAN(Game):
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps noise with continuous codes `(n, latent)` and categories `(n,)` through the averaged generator."""
         assert labels is not None and self.classes is not None
-        return self.averaged(torch.cat([z, F.one_hot(labels, self.classes).to(z)], 1))  # type: ignore[no-any-return]
+        return self.averaged(torch.cat([z, F.one_hot(labels, self.classes).to(z)], 1))
 
     def vary(self, seeds: Sequence[int], code: int, values: Sequence[float], category: int | None = None) -> Tensor:
         """Changes one continuous code and holds all else: the paper's figure 2.
@@ -174,7 +174,7 @@ class InfoGAN(Game):
     def generate_live(self, z: Tensor, category: Tensor) -> Tensor:
         """The live generator on noise with continuous codes, and categories."""
         assert self.classes is not None
-        return self.generator(torch.cat([z, F.one_hot(category, self.classes).to(z)], 1))  # type: ignore[no-any-return]
+        return self.generator(torch.cat([z, F.one_hot(category, self.classes).to(z)], 1))
 
     def noise(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Noise with continuous codes `(N, latent)`, categories `(N,)` and the codes alone `(N, continuous)`."""

@@ -60,7 +60,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to `(N, channels, size, size)` in [-1, 1]."""
-        return self.main(self.project(z))  # type: ignore[no-any-return]
+        return self.main(self.project(z))
 
 
 def _block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:

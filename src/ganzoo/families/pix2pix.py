@@ -119,7 +119,7 @@ class Pix2Pix(Game):
         """
         network = self.averaged
         with translation.as_tested(network, statistics == "own", seeds if noise else None):
-            return network(images)  # type: ignore[no-any-return]
+            return network(images)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player, against the same G(x), as in the authors' code."""
@@ -129,7 +129,7 @@ class Pix2Pix(Game):
 
     def fake(self, batch: Batch) -> Tensor:
         """G(x)."""
-        return self.generator(batch.images).to(batch.images)  # type: ignore[no-any-return]
+        return self.generator(batch.images).to(batch.images)
 
     def discriminator_loss(self, batch: Batch, fake: Tensor) -> Tensor:
         """1/2 (-E log D(x, y) - E log(1 - D(x, G(x)))): halved, which slows the discriminator (section 3.3)."""

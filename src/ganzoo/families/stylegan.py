@@ -117,7 +117,7 @@ class StyledLayer(nn.Module):
         # In the authors' order: where a feature map hardly varies, another order of rounding shows
         x = x - x.mean((2, 3), keepdim=True)
         x = x / (x.square().mean((2, 3), keepdim=True) + 1e-8).sqrt()
-        return x * (y_s + 1) + y_b  # type: ignore[no-any-return]  # eq. 1
+        return x * (y_s + 1) + y_b  # eq. 1
 
 
 class Synthesis(growing.Growing):
@@ -190,8 +190,8 @@ class Generator(nn.Module):
     ) -> Tensor:
         """Maps z `(N, latent)` to images `(N, C, H, W)`; `mixed` says what the training's options are."""
         if mixing or track:
-            return self.synthesis(self.mixed(z, labels, mixing), noise)  # type: ignore[no-any-return]
-        return self.synthesis(self.mapping(z, labels, truncation, truncation_cutoff), noise)  # type: ignore[no-any-return]
+            return self.synthesis(self.mixed(z, labels, mixing), noise)
+        return self.synthesis(self.mapping(z, labels, truncation, truncation_cutoff), noise)
 
     def mixed(self, z: Tensor, labels: Tensor | None, mixing: float) -> Tensor:
         """Maps z `(N, latent)` to w `(N, layers, style)`, some of which come from a second z from a random layer on.
@@ -205,7 +205,7 @@ class Generator(nn.Module):
         """
         n, used = len(z), 2 * self.synthesis.stage()[0] + 2
         if not mixing:
-            return self.mapping(z, labels, track=True)  # type: ignore[no-any-return]
+            return self.mapping(z, labels, track=True)
         both = torch.cat([z, torch.randn(n, z.shape[1], dtype=z.dtype, device=z.device)])
         w, other = self.mapping(both, None if labels is None else torch.cat([labels, labels]), track=n).chunk(2)
         start = torch.randint(1, used, (n, 1, 1), device=z.device)
@@ -345,11 +345,11 @@ class StyleGAN(Styled, Game):
 
     def fake(self, batch: Batch) -> Tensor:
         """As many images as there are in the batch, with its labels."""
-        return self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True)  # type: ignore[no-any-return]
+        return self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True)
 
     def judge(self, images: Tensor, batch: Batch) -> Tensor:
         """The discriminator's scores `(N, 1)` of images with the batch's labels."""
-        return self.discriminator(images, labels=batch.labels)  # type: ignore[no-any-return]
+        return self.discriminator(images, labels=batch.labels)
 
     def noise(self, batch: Batch) -> Tensor:
         """z `(N, latent)`, as many as there are images in the batch."""

@@ -226,8 +226,8 @@ class Generator(nn.Module):
     ) -> Tensor:
         """Maps z `(N, latent)` to images `(N, C, H, W)`; `mixed` says what the training's options are."""
         if mixing or track:
-            return self.synthesis(self.mixed(z, labels, mixing, track), noise)  # type: ignore[no-any-return]
-        return self.synthesis(self.mapping(z, labels, truncation, truncation_cutoff), noise)  # type: ignore[no-any-return]
+            return self.synthesis(self.mixed(z, labels, mixing, track), noise)
+        return self.synthesis(self.mapping(z, labels, truncation, truncation_cutoff), noise)
 
     def mixed(self, z: Tensor, labels: Tensor | None, mixing: float, track: bool = True) -> Tensor:
         """Maps z `(N, latent)` to w `(N, layers, style)`, some of which come from a second z from a random layer on.
@@ -240,7 +240,7 @@ class Generator(nn.Module):
         """
         n, count = len(z), self.synthesis.count
         if not mixing:
-            return self.mapping(z, labels, track=track)  # type: ignore[no-any-return]
+            return self.mapping(z, labels, track=track)
         both = torch.cat([z, torch.randn(n, z.shape[1], dtype=z.dtype, device=z.device)])
         w, other = self.mapping(both, None if labels is None else torch.cat([labels, labels]), track=n * track).chunk(2)
         start = torch.randint(1, count, (n, 1, 1), device=z.device)
@@ -464,7 +464,7 @@ class StyleGAN2(Styled, Game):
     def seen(self, images: Tensor) -> Tensor:
         """What the discriminator is shown: images `(N, C, H, W)`, augmented where the run says so."""
         if self.augment is not None:
-            return self.augment(images)  # type: ignore[no-any-return]
+            return self.augment(images)
         return diff_augment(images) if self.fixed_augment else images
 
     def noise(self, batch: Batch) -> Tensor:

@@ -67,7 +67,7 @@ class Generator(nn.Module):
             Images `(N, C, H, W)`.
         """
         ws = self.mapping(z, labels, truncation, truncation_cutoff, track=track > 0)
-        return self.synthesis(ws, track=track)  # type: ignore[no-any-return]
+        return self.synthesis(ws, track=track)
 
 
 @register(
@@ -290,7 +290,7 @@ class StyleGAN3(Styled, Game):
         left = 1 - self.images_seen / self.blur_images if self.blur_images else 0.0
         images = alias_free.blurred(images, self.blur * max(left, 0.0))
         if self.augment is not None:
-            return self.augment(images)  # type: ignore[no-any-return]
+            return self.augment(images)
         return diff_augment(images) if self.fixed_augment else images
 
     def noise(self, batch: Batch) -> Tensor:

@@ -134,7 +134,7 @@ class Game(L.LightningModule, ABC):
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps `z` `(n, latent)` and labels `(n,)` through the averaged generator, as it comes."""
-        return self.averaged(z) if labels is None else self.averaged(z, labels)  # type: ignore[no-any-return]
+        return self.averaged(z) if labels is None else self.averaged(z, labels)
 
     def render(self, z: Tensor, labels: Tensor | None, rngs: Sequence[np.random.RandomState]) -> Tensor:
         """Makes a batch of images for `sample`, whose further options are the keyword arguments that a family adds.
@@ -371,7 +371,7 @@ class Game(L.LightningModule, ABC):
 
     def optimizer(self, player: str) -> torch.optim.Optimizer:
         """A player's optimizer, for algorithms that look ahead through its steps."""
-        return self._mover(player).optimizer.optimizer  # type: ignore[no-any-return]
+        return self._mover(player).optimizer.optimizer
 
     def _mover(self, player: str) -> _Mover:
         if not self._movers:
@@ -406,7 +406,7 @@ class Game(L.LightningModule, ABC):
             average = self._averages[name]
             assert isinstance(average, MovingAverage)
             return average.module
-        return getattr(self, name)  # type: ignore[no-any-return]
+        return getattr(self, name)
 
     @property
     def averaged(self) -> Any:

@@ -67,7 +67,7 @@ class Styled(Base):
         given = None if none else self._check_labels(labels, len(z))
         with self.inferring():
             given = None if given is None else given.to(self.device)
-            return self.averaged.mapping(z.to(self.device), given, truncation, truncation_cutoff)  # type: ignore[no-any-return]
+            return self.averaged.mapping(z.to(self.device), given, truncation, truncation_cutoff)
 
     def synthesize(self, ws: Tensor, *, noise: Noise = "const") -> Tensor:
         """Makes images of styles by the averaged generator.
@@ -85,7 +85,7 @@ class Styled(Base):
         """
         _check_noise(noise)
         with self.inferring():
-            return self.averaged.synthesis(ws.to(self.device), noise)  # type: ignore[no-any-return]
+            return self.averaged.synthesis(ws.to(self.device), noise)
 
     def render(
         self,
@@ -118,7 +118,7 @@ class Styled(Base):
             drawn = [np.stack([rng.randn(1, side, side) for rng in rngs]) for side in generator.synthesis.sizes]
             given = [torch.from_numpy(each).to(device=z.device, dtype=z.dtype) for each in drawn]
         ws = generator.mapping(z, labels, truncation, truncation_cutoff)
-        return generator.synthesis(ws, given)  # type: ignore[no-any-return]
+        return generator.synthesis(ws, given)
 
     def mix(
         self,

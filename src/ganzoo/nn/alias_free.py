@@ -332,7 +332,7 @@ def filtered_lrelu(
     if up == down == len(up_filter) == len(down_filter) == 1 and padding == (0, 0):
         return _pointwise(x if gain == 1 else x * gain, plan)
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
-        return _Filtered.apply(x, up_filter, down_filter, plan)  # type: ignore[no-any-return]
+        return _Filtered.apply(x, up_filter, down_filter, plan)
     return _strided(x, up_filter, down_filter, plan)
 
 
@@ -682,4 +682,4 @@ class Synthesis(nn.Module):
         x = self.input(ws[:, 0])
         for i, layer in enumerate(self.layers, 1):
             x = layer(x, ws[:, i], track)
-        return x if self.scale == 1 else x * self.scale  # type: ignore[no-any-return]
+        return x if self.scale == 1 else x * self.scale

@@ -232,7 +232,7 @@ class Discriminator(nn.Module):
         for stage in self.stages:
             x = stage(x)
         features = F.relu(x).float().sum((2, 3))
-        return self.linear(features).squeeze(1) + (self.embedding(labels) * features).sum(1)  # type: ignore[no-any-return]
+        return self.linear(features).squeeze(1) + (self.embedding(labels) * features).sum(1)
 
 
 def initialise(network: nn.Module) -> None:

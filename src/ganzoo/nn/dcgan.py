@@ -56,7 +56,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to `(N, channels, size, size)` in [-1, 1]."""
-        return self.main(z[:, :, None, None])  # type: ignore[no-any-return]
+        return self.main(z[:, :, None, None])
 
 
 class Discriminator(nn.Module):
@@ -106,7 +106,7 @@ class Discriminator(nn.Module):
     def score(self, features: Tensor) -> Tensor:
         """Maps the last feature maps to the scores."""
         scores = self.head(features).flatten(1)
-        return scores.squeeze(1) if self.outputs == 1 else scores  # type: ignore[no-any-return]
+        return scores.squeeze(1) if self.outputs == 1 else scores
 
 
 def initialise(module: nn.Module) -> None:

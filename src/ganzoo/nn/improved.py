@@ -90,7 +90,7 @@ class MinibatchDiscrimination(nn.Module):
         self.log_scale.sub_((0.5 * mean(self.distances(f).amin(1).mean(0))).clamp(min=1e-8).log()[:, None])
         self.bias.zero_()
         self.bias.sub_(mean(self(f)[:, f.shape[1] :].mean(0)))
-        return self(f)  # type: ignore[no-any-return]
+        return self(f)
 
 
 class History:

@@ -24,7 +24,7 @@ class Maxout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, inputs)` to `(N, outputs)`."""
-        return self.linear(x).unflatten(1, (-1, self.pieces)).amax(2)  # type: ignore[no-any-return]
+        return self.linear(x).unflatten(1, (-1, self.pieces)).amax(2)
 
 
 class MLP(nn.Module):
@@ -74,7 +74,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, *inputs)` to `(N, *outputs)`."""
-        return self.layers(x / self.scale).reshape(-1, *self.outputs)  # type: ignore[no-any-return]
+        return self.layers(x / self.scale).reshape(-1, *self.outputs)
 
 
 def _numel(shape: Sequence[int]) -> int:

@@ -124,7 +124,7 @@ def _convolution(
     """A convolution with weights `(O, I, k, k)`, from I to O feature maps; its adjoint, from O to I."""
     if _plain(x, weight, bias):
         return _convolved(x, weight, bias, stride, padding, adjoint)
-    return _Convolution.apply(x, weight, bias, stride, padding, adjoint)  # type: ignore[no-any-return]
+    return _Convolution.apply(x, weight, bias, stride, padding, adjoint)
 
 
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, adjoint: bool) -> Tensor:
@@ -158,7 +158,7 @@ class _Convolution(torch.autograd.Function):
 
 
 def _weight_gradient(g: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, adjoint: bool) -> Tensor:
-    return _WeightGradient.apply(g, x, weight.detach(), stride, padding, adjoint)  # type: ignore[no-any-return]
+    return _WeightGradient.apply(g, x, weight.detach(), stride, padding, adjoint)
 
 
 class _WeightGradient(torch.autograd.Function):
@@ -189,7 +189,7 @@ def _filter(x: Tensor, taps: tuple[float, ...], gain: float, stride: int, paddin
     """The filter as a convolution with fixed weights, one for each feature map; or its adjoint."""
     if _plain(x):
         return _filtered(x, taps, gain, stride, padding, adjoint)
-    return _Filter.apply(x, taps, gain, stride, padding, adjoint)  # type: ignore[no-any-return]
+    return _Filter.apply(x, taps, gain, stride, padding, adjoint)
 
 
 def _filtered(x: Tensor, taps: tuple[float, ...], gain: float, stride: int, padding: int, adjoint: bool) -> Tensor:

@@ -469,9 +469,9 @@ class DiscriminatorBlock(nn.Module):
             x = read if x is None else x + read
         assert x is not None
         if self.shortcut is None:
-            return self.second(self.first(x))  # type: ignore[no-any-return]
+            return self.second(self.first(x))
         half = math.sqrt(0.5)
-        return self.shortcut(x, half) + self.second(self.first(x), half)  # type: ignore[no-any-return]
+        return self.shortcut(x, half) + self.second(self.first(x), half)
 
 
 class DiscriminatorHead(nn.Module):
@@ -502,7 +502,7 @@ class DiscriminatorHead(nn.Module):
             x = x + self.from_rgb(image)
         if self.statistics:
             x = minibatch_stddev(x, self.group, self.statistics, parts)
-        return self.out(self.dense(self.conv(x).flatten(1)))  # type: ignore[no-any-return]
+        return self.out(self.dense(self.conv(x).flatten(1)))
 
 
 class Discriminator(nn.Module):

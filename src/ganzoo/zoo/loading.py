@@ -31,7 +31,7 @@ def create(family: str, **arguments: Any) -> Game:
     """
     entry = registry.family(family.replace("-", "_"))
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()}
-    return entry.cls(**registry.check_arguments(entry, plain))  # type: ignore[no-any-return]
+    return entry.cls(**registry.check_arguments(entry, plain))
 
 
 def load(
