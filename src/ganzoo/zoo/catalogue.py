@@ -321,7 +321,7 @@ def _resolution(config: dict[str, Any]) -> int | None:
 @functools.cache
 def tables() -> dict[str, Any]:
     """What `ganzoo cards` wrote of families and recipes, whose own files cannot be read without importing torch."""
-    return json.loads(TABLES.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    return json.loads(TABLES.read_text(encoding="utf-8"))
 
 
 # ------------------------------------------------------------------------------------------------ catalogue.toml
