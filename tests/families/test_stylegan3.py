@@ -8,8 +8,7 @@ import torch
 from helpers import fit, tiny
 from torch import Tensor
 
-from ganzoo.families.stylegan3 import StyleGAN3
-from ganzoo.nn import alias_free
+from ganzoo.families.stylegan3 import StyleGAN3, networks
 from ganzoo.objectives.augment import ADA
 from ganzoo.types import BadArgument, Batch
 
@@ -37,7 +36,7 @@ def test_the_configurations() -> None:
     with torch.device("meta"):
         t, r = (StyleGAN3(configuration=c, **sizes) for c in ("t", "r"))
     for game, kernel, maps, sides in ((t, 3, 512, {1}), (r, 1, 1024, {1, 2})):
-        layers = [layer for layer in game.generator.synthesis.layers if isinstance(layer, alias_free.SynthesisLayer)]
+        layers = [layer for layer in game.generator.synthesis.layers if isinstance(layer, networks.SynthesisLayer)]
         assert [tuple(layer.weight.shape[2:]) for layer in layers] == [(kernel, kernel)] * 14 + [(1, 1)]
         assert layers[0].weight.shape[0] == maps and t.blur == 0 and r.blur == 10
         assert {layer.down_filter.dim() for layer in layers[:12] if layer.down_filter is not None} == {max(sides)}
@@ -103,7 +102,7 @@ def test_the_blur_fades() -> None:
     images = torch.randn(2, *game.shape)
     for images_seen, sigma in ((0, 2.0), (250, 1.5), (999, 0.002), (1000, 0.0), (5000, 0.0)):
         game.images_seen = images_seen
-        assert torch.equal(game.seen(images), alias_free.blurred(images, sigma))
+        assert torch.equal(game.seen(images), networks.blurred(images, sigma))
     assert torch.equal(game.seen(images), images)
     game.images_seen = 0
     flat = game.seen(torch.ones(1, *game.shape))
@@ -198,7 +197,7 @@ def test_wrong_latents() -> None:
     game = game_of()
     with pytest.raises(BadArgument, match=r"z has shape \(2, 5\); \(N, 6\) is expected"):
         game.map(torch.zeros(2, 5))
-    with pytest.raises(BadArgument, match=r"w has shape \(2, 4, 6\); \(N, 5, 6\) is expected"):
+    with pytest.raises(BadArgument, match=r"ws has shape \(2, 4, 6\); \(N, 5, 6\) is expected"):
         game.synthesize(torch.zeros(2, 4, 6))
 
 

@@ -30,9 +30,9 @@ from ganzoo.game.styles import Noise, Styled
 from ganzoo.nn import growing, style
 from ganzoo.nn.growing import BLUR, GAIN, Conv2d, Linear, UpConv2d, enlarge
 from ganzoo.nn.resampling import fir, input_gradients
-from ganzoo.nn.style import label_vectors
+from ganzoo.nn.style import check_styles, label_vectors
 from ganzoo.objectives import losses, penalties
-from ganzoo.types import BadArgument, Batch
+from ganzoo.types import Batch
 
 # Learning rates at high resolutions, over the one below them (the authors' code)
 RATES = {128: 1.5, 256: 2.0, 512: 3.0, 1024: 3.0}
@@ -150,8 +150,7 @@ class Synthesis(growing.Growing):
         Raises:
             BadArgument: for latents of another shape.
         """
-        if ws.dim() != 3 or ws.shape[1:] != (self.count, self.latent):
-            raise BadArgument(f"ws has shape {tuple(ws.shape)}; (N, {self.count}, {self.latent}) is expected")
+        check_styles(ws, self.count, self.latent)
         top, fading = self.stage()
         each: Sequence[Noise | Tensor] = [noise] * self.count if isinstance(noise, str) else noise
         x: Tensor | None = None

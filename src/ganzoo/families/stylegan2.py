@@ -34,13 +34,14 @@ from ganzoo.nn.style import (
     EqualizedConv2d,
     Mapping,
     ModulatedConv2d,
+    check_styles,
     feature_maps,
     laid_out,
     resolutions,
 )
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import ADA, diff_augment
-from ganzoo.types import BadArgument, Batch
+from ganzoo.types import Batch
 
 
 class StyledConv(nn.Module):
@@ -185,8 +186,7 @@ class Synthesis(nn.Module):
         Raises:
             BadArgument: for latents of another shape.
         """
-        if ws.dim() != 3 or ws.shape[1:] != (self.count, self.latent):
-            raise BadArgument(f"ws has shape {tuple(ws.shape)}; (N, {self.count}, {self.latent}) is expected")
+        check_styles(ws, self.count, self.latent)
         each: Sequence[Noise | Tensor] = [noise] * len(self.sizes) if isinstance(noise, str) else noise
         layers, first = ws.unbind(1), 0
         x: Tensor | None = None

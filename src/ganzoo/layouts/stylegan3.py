@@ -18,7 +18,7 @@ from ganzoo.layouts.containers import Contents, Module
 from ganzoo.layouts.layout import Converted, Layout, Ledger
 from ganzoo.layouts.pickles import quoted
 from ganzoo.layouts.stylegan2 import mapping, nvidia_discriminator, roles
-from ganzoo.nn.alias_free import Signal, factors, schedule
+from ganzoo.nn.signals import Signal, factors, schedule
 from ganzoo.types import BadArgument
 
 _FAMILY = "stylegan3"

@@ -43,6 +43,11 @@ def input_gradients() -> Iterator[None]:
         _resting = before
 
 
+def recorded() -> bool:
+    """Whether operations are being recorded, to be compiled or exported: only torch's own can be."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+
+
 def convolve(
     x: Tensor,
     weight: Tensor,
@@ -115,7 +120,7 @@ def _plain(*tensors: Tensor | None) -> bool:
     wanted = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     first = tensors[0]
     assert first is not None
-    return not wanted or torch.compiler.is_compiling() or torch.is_autocast_enabled(first.device.type)
+    return not wanted or recorded() or torch.is_autocast_enabled(first.device.type)
 
 
 def _convolution(

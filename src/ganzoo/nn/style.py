@@ -88,6 +88,16 @@ def label_vectors(labels: Tensor | None, classes: int, n: int | None = None) -> 
     return labels.float()
 
 
+def check_styles(ws: Tensor, count: int, style: int) -> None:
+    """Checks that there is one w `(N, count, style)` for each layer.
+
+    Raises:
+        BadArgument: for latents of another shape.
+    """
+    if ws.dim() != 3 or ws.shape[1:] != (count, style):
+        raise BadArgument(f"ws has shape {tuple(ws.shape)}; (N, {count}, {style}) is expected")
+
+
 # ------------------------------------------------------------------------------------------------- equalized layers
 
 
@@ -194,21 +204,21 @@ class EqualizedConv2d(nn.Module):
 # ------------------------------------------------------------------------------------------------- modulation
 
 
-def demodulation(styles: Tensor, energy: Tensor, eps: float = 1e-8) -> Tensor:
+def demodulation(styles: Tensor, weight: Tensor, eps: float = 1e-8) -> Tensor:
     """What brings each output feature map of a modulated convolution back to unit variance (eq. 3).
 
-    1 / sqrt(sum_{i,k} (s_i w_{oik})^2 + eps), as the matrix product of the squared styles and the summed squared
-    weights, so that no sample needs weights of its own.
+    1 / sqrt(sum_{i,k} (s_i w_{oik})^2 + eps), as the product of the squared styles and the summed squared weights: no
+    sample needs weights of its own.
 
     Args:
-        styles: `(N, I)`.
-        energy: `sum_k w_{oik}^2`, `(O, I)`.
+        styles: s `(N, I)`.
+        weight: w `(O, I, k, k)`.
         eps: against division by 0.
 
     Returns:
         `(N, O)`.
     """
-    return (F.linear(styles.square(), energy) + eps).rsqrt()
+    return (F.linear(styles.square(), weight.square().sum((2, 3))) + eps).rsqrt()
 
 
 class ModulatedConv2d(nn.Module):
@@ -245,7 +255,6 @@ class ModulatedConv2d(nn.Module):
         self.affine = EqualizedLinear(style, inputs, bias=1.0)
         self.demodulate, self.resample, self.taps = demodulate, resample, tuple(taps)
         self.scale = 1 / math.sqrt(inputs * kernel**2)
-        self._energy: tuple[tuple[object, ...], Tensor] | None = None
 
     def forward(self, x: Tensor, w: Tensor, bias: Tensor | None = None, gain: float = 1.0) -> Tensor:
         """Convolves by style.
@@ -259,6 +268,7 @@ class ModulatedConv2d(nn.Module):
         Returns:
             `(N, outputs, H', W')`.
         """
+        weight = self.weight.transpose(0, 1) if self.resample == "up" else self.weight
         with torch.autocast(x.device.type, enabled=False):
             styles = self.affine(w.to(self.affine.weight.dtype))
             if not self.demodulate:
@@ -267,29 +277,12 @@ class ModulatedConv2d(nn.Module):
             else:
                 if x.dtype == torch.float16 or _autocasts_to_half(x):
                     styles = styles / styles.abs().amax(1, keepdim=True)  # cancels; keeps x * styles in range
-                after = demodulation(styles, self.energy())
+                after = demodulation(styles, weight)
                 after = (after if gain == 1 else after * gain)[:, :, None, None]
-        weight = self.weight.transpose(0, 1) if self.resample == "up" else self.weight
         y = convolve(x * styles.to(x.dtype)[:, :, None, None], weight, None, self.resample, self.taps)
         if after is None:
             return y if bias is None else y + bias.to(y.dtype)
         return y * after.to(y.dtype) if bias is None else torch.addcmul(bias.to(y.dtype), y, after.to(y.dtype))
-
-    def energy(self) -> Tensor:
-        """`sum_k w^2`, `(outputs, inputs)`; kept from call to call in inference, as long as nothing changes."""
-        weight = self.weight
-        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or weight.is_inference():
-            # A fused optimizer's step leaves no trace in the weight's version, but it needs a pass like this one before
-            self._energy = None
-            return self._summed()
-        key = (weight.data_ptr(), weight._version, weight.dtype, weight.device)
-        if self._energy is None or self._energy[0] != key:
-            self._energy = (key, self._summed())
-        return self._energy[1]
-
-    def _summed(self) -> Tensor:
-        energy = self.weight.square().sum((2, 3))
-        return energy.t() if self.resample == "up" else energy
 
     def extra_repr(self) -> str:
         """What distinguishes the layer."""

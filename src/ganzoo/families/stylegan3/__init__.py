@@ -1,7 +1,7 @@
 """StyleGAN3: every layer works on continuous signals, so that textures move with the surface instead of the pixels.
 
 Karras et al. 2021, "Alias-Free Generative Adversarial Networks", arXiv:2106.12423. StyleGAN2's details stick to pixel
-coordinates because its non-linearities alias. Here they act on upsampled signals (nn/alias_free.py), the constant input
+coordinates because its non-linearities alias. Here they act on upsampled signals (networks.py), the constant input
 is Fourier features, and there is no noise: the picture moves when the input is moved. Configuration T is equivariant to
 translation, R to rotation too. With softplus f,
 
@@ -17,57 +17,21 @@ from functools import partial
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam
 
+from ganzoo.families.stylegan3.networks import Generator, Synthesis, blurred
 from ganzoo.game.arguments import Count, Depth, Layers, Positive, Scale, Share, Sizes, Taps, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
 from ganzoo.game.styles import Styled
-from ganzoo.nn import alias_free
 from ganzoo.nn.resampling import input_gradients
+from ganzoo.nn.signals import schedule
 from ganzoo.nn.style import Discriminator, Mapping
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import ADA, diff_augment
 from ganzoo.types import Batch
-
-
-class Generator(nn.Module):
-    """The mapping network and the synthesis network.
-
-    Args:
-        mapping: from z to w, one for the input and one for each layer.
-        synthesis: from w to images.
-    """
-
-    def __init__(self, mapping: Mapping, synthesis: alias_free.Synthesis) -> None:
-        super().__init__()
-        self.mapping, self.synthesis = mapping, synthesis
-
-    def forward(
-        self,
-        z: Tensor,
-        labels: Tensor | None = None,
-        *,
-        truncation: float | None = None,
-        truncation_cutoff: int | None = None,
-        track: float = 0.0,
-    ) -> Tensor:
-        """Maps latents to images.
-
-        Args:
-            z: `(N, latent)`.
-            labels: class indices `(N,)` or vectors `(N, classes)`, where there are classes.
-            truncation: psi.
-            truncation_cutoff: layers from this one on are not truncated.
-            track: the weight of this batch in the layers' running magnitudes; with it the mean of w follows too.
-
-        Returns:
-            Images `(N, C, H, W)`.
-        """
-        ws = self.mapping(z, labels, truncation, truncation_cutoff, track=track > 0)
-        return self.synthesis(ws, track=track)
 
 
 @register(
@@ -188,7 +152,7 @@ class StyleGAN3(Styled, Game):
         base = 32768 * more if channel_base is None else channel_base
         most = 512 * more if channel_max is None else channel_max
         self.shape, self.latent, self.classes = (channels, size, size), latent, classes or None
-        signals = alias_free.schedule(
+        signals = schedule(
             size,
             channels,
             base=base,
@@ -200,7 +164,7 @@ class StyleGAN3(Styled, Game):
             last_stopband=last_stopband,
             margin=margin,
         )
-        synthesis = alias_free.Synthesis(
+        synthesis = Synthesis(
             style,
             signals,
             critical,
@@ -288,7 +252,7 @@ class StyleGAN3(Styled, Game):
     def seen(self, images: Tensor) -> Tensor:
         """What the discriminator is shown: images `(N, C, H, W)`, blurred at the beginning of a run, and augmented."""
         left = 1 - self.images_seen / self.blur_images if self.blur_images else 0.0
-        images = alias_free.blurred(images, self.blur * max(left, 0.0))
+        images = blurred(images, self.blur * max(left, 0.0))
         if self.augment is not None:
             return self.augment(images)
         return diff_augment(images) if self.fixed_augment else images

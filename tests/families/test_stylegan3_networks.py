@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from scipy import signal, special  # type: ignore[import-untyped]
 from torch import Tensor
 
-from ganzoo.nn import alias_free
-from ganzoo.nn.alias_free import filtered_lrelu, low_pass
+from ganzoo.families.stylegan3 import banded, networks
+from ganzoo.families.stylegan3.networks import filtered_lrelu, low_pass
+from ganzoo.nn import signals
 from ganzoo.types import BadArgument
 
 # ----------------------------------------------------------------------------------------------------------- filters
@@ -25,7 +26,7 @@ from ganzoo.types import BadArgument
 def test_separable_filters_are_those_of_scipy(taps: int, cutoff: float, width: float, rate: float) -> None:
     expected = signal.firwin(taps, cutoff, width=width, fs=rate)
     assert torch.allclose(low_pass(taps, cutoff, width, rate), torch.tensor(expected).float(), atol=1e-7)
-    assert alias_free.kaiser_beta(taps, width / (rate / 2)) == pytest.approx(
+    assert networks.kaiser_beta(taps, width / (rate / 2)) == pytest.approx(
         signal.kaiser_beta(signal.kaiser_atten(taps, width / (rate / 2)))
     )
 
@@ -37,7 +38,7 @@ def test_radial_filters_are_a_windowed_jinc(taps: int) -> None:
     made = low_pass(taps, cutoff, width, rate, radial=True).double().numpy()
     x = (np.arange(taps) - (taps - 1) / 2) / rate
     r = np.maximum(np.hypot(x[:, None], x), 1e-9)
-    window = signal.get_window(("kaiser", alias_free.kaiser_beta(taps, width / 16)), taps, fftbins=False)
+    window = signal.get_window(("kaiser", networks.kaiser_beta(taps, width / 16)), taps, fftbins=False)
     expected = special.j1(2 * np.pi * cutoff * r) / r * np.outer(window, window)
     assert np.allclose(made, expected / expected.sum(), atol=1e-7)
     assert np.array_equal(made, made.T) and np.allclose(made, made[::-1], atol=1e-9)
@@ -148,7 +149,7 @@ def test_derivatives_of_any_order(case: dict[str, Any], path: str) -> None:
 
 def test_both_ways_have_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several tiles and several chunks of feature maps: more than gradcheck has time for."""
-    monkeypatch.setattr(alias_free, "_CHUNK", 50_000)
+    monkeypatch.setattr(banded, "_CHUNK", 50_000)
     up, down, given = chosen(CASES[1])
     x = torch.randn(2, 3, 40, 75, dtype=torch.float64, requires_grad=True)
     found = []
@@ -183,10 +184,10 @@ def test_blur() -> None:
     sigma = 2.5
     x = np.arange(-7, 8)
     h = np.exp2(-((x / sigma) ** 2))
-    made = alias_free.blurred(images, sigma)[0, 1].numpy()
+    made = networks.blurred(images, sigma)[0, 1].numpy()
     assert np.allclose(made[13:28, 13:28], np.outer(h, h) / h.sum() ** 2, atol=1e-7)
     assert made.sum() == pytest.approx(1, abs=1e-5)
-    assert alias_free.blurred(images, 0.33) is images
+    assert networks.blurred(images, 0.33) is images
 
 
 # ------------------------------------------------------------------------------------------------------- the layers
@@ -194,13 +195,13 @@ def test_blur() -> None:
 
 def test_the_schedule_of_the_paper() -> None:
     """The published 256 px network: sizes and feature maps of its layers, as their names and shapes say."""
-    signals = alias_free.schedule(256, 3)
-    assert [s.size for s in signals] == [36, 36, 36, 52, 52, 84, 84, 148, 148, 148, 276, 276, 276, 256, 256]
-    assert [s.channels for s in signals] == [*[512] * 9, 362, 256, 181, 128, 128, 3]
-    assert [s.rate for s in signals] == [16, 16, 16, 32, 32, 64, 64, 128, 128, 128, *[256] * 5]
+    made = signals.schedule(256, 3)
+    assert [s.size for s in made] == [36, 36, 36, 52, 52, 84, 84, 148, 148, 148, 276, 276, 276, 256, 256]
+    assert [s.channels for s in made] == [*[512] * 9, 362, 256, 181, 128, 128, 3]
+    assert [s.rate for s in made] == [16, 16, 16, 32, 32, 64, 64, 128, 128, 128, *[256] * 5]
     # Figure 4c: the first cutoff is 2, the last two layers are critically sampled at half the rate
-    assert signals[0].cutoff == 2 and [s.cutoff for s in signals[-3:]] == [128] * 3
-    assert signals[11].cutoff < 128 and all(s.half_width > 0 for s in signals)
+    assert made[0].cutoff == 2 and [s.cutoff for s in made[-3:]] == [128] * 3
+    assert made[11].cutoff < 128 and all(s.half_width > 0 for s in made)
 
 
 @pytest.mark.parametrize(
@@ -208,13 +209,13 @@ def test_the_schedule_of_the_paper() -> None:
 )
 def test_frequencies_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadArgument, match=r"expected|must not be"):
-        alias_free.schedule(256, 3, **wrong)
+        signals.schedule(256, 3, **wrong)
 
 
-def network(radial: bool, kernel: int, **options: Any) -> tuple[alias_free.Synthesis, Tensor]:
+def network(radial: bool, kernel: int, **options: Any) -> tuple[networks.Synthesis, Tensor]:
     torch.manual_seed(0)
-    signals = alias_free.schedule(64, 3, base=1024, most=32, layers=7)
-    made = alias_free.Synthesis(12, signals, 2, radial=radial, kernel=kernel, **options)
+    layers = signals.schedule(64, 3, base=1024, most=32, layers=7)
+    made = networks.Synthesis(12, layers, 2, radial=radial, kernel=kernel, **options)
     ws = torch.randn(2, made.count, 12)
     with torch.no_grad():
         for _ in range(2):
@@ -222,7 +223,7 @@ def network(radial: bool, kernel: int, **options: Any) -> tuple[alias_free.Synth
     return made, ws
 
 
-def moved(made: alias_free.Synthesis, ws: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+def moved(made: networks.Synthesis, ws: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
     """The picture where the input is moved, and the picture moved: interpolated from four times as many pixels."""
     with torch.no_grad():
         plain = made(ws)
@@ -308,7 +309,7 @@ def test_magnitudes_are_tracked_and_divided_out() -> None:
         plain = made(ws)
         assert all(torch.equal(a, layer.magnitude) for a, layer in zip(before, made.layers, strict=True))  # type: ignore[arg-type]
         x, layer = made.input(ws[:, 0]), made.layers[0]
-        assert isinstance(layer, alias_free.SynthesisLayer)
+        assert isinstance(layer, networks.SynthesisLayer)
         layer.magnitude.fill_(4.0)
         layer(x, ws[:, 1], track=0.25)
         assert layer.magnitude.item() == pytest.approx(3 + 0.25 * float(x.square().mean()), rel=1e-5)
@@ -324,7 +325,7 @@ def test_modulation_is_equation_3_with_unit_weights_and_styles() -> None:
     """Against weights of each sample's own, normalised as the paper says before they are modulated and demodulated."""
     made, ws = network(False, 3)
     layer = made.layers[1]
-    assert isinstance(layer, alias_free.SynthesisLayer)
+    assert isinstance(layer, networks.SynthesisLayer)
     x, w = torch.randn(2, 32, 36, 36), ws[:, 2]
     with torch.no_grad():
         weight = layer.weight * layer.weight.square().mean((1, 2, 3), keepdim=True).rsqrt()
@@ -341,5 +342,5 @@ def test_modulation_is_equation_3_with_unit_weights_and_styles() -> None:
 
 def test_latents_of_another_shape() -> None:
     made, ws = network(False, 3)
-    with pytest.raises(BadArgument, match=r"w has shape \(2, 8, 12\); \(N, 9, 12\) is expected"):
+    with pytest.raises(BadArgument, match=r"ws has shape \(2, 8, 12\); \(N, 9, 12\) is expected"):
         made(ws[:, 1:])
