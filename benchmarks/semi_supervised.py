@@ -108,7 +108,7 @@ def supervised(setting: Setting, images: Images, told: Any, seed: int) -> Improv
     network, engine, half = game.discriminator, game.engine, setting.batch_size // 2
     inputs, labels = all_of(images, told)
     optimizer = game.adam(network.parameters(), fused=True)
-    network.initialise(inputs, lambda value: value)
+    network.initialize(inputs, lambda value: value)
     average = MovingAverage(network)
     rate = optimizer.param_groups[0]["lr"]
     for step, rows in enumerate(rounds(len(inputs), half, setting.steps, seed)):

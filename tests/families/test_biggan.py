@@ -11,8 +11,8 @@ from helpers import fit, tiny
 
 import ganzoo
 from ganzoo.families.biggan import BigGAN
+from ganzoo.families.biggan.networks import CriticBlock, GeneratorBlock, Norm
 from ganzoo.folder import write_model
-from ganzoo.nn.biggan import CriticBlock, GeneratorBlock, Norm
 from ganzoo.types import BadArgument
 
 DEEP = {"depth": 2, "widths": [16, 8], "discriminator_widths": [8, 16], "embedding": 3, "latent": 5}
@@ -61,21 +61,24 @@ def test_statistics_are_interpolated_as_the_published_models_do() -> None:
     norm.means.copy_(torch.arange(10.0).view(5, 2))
     norm.variances.copy_(torch.arange(1.0, 11.0).view(5, 2))
     x = torch.randn(3, 2, 4, 4)
-    for place, mean, variance in (
-        ((2, 0.0), [4.0, 5.0], [5.0, 6.0]),
-        ((1, 0.75), [2.5, 3.5], [3.5, 4.5]),  # 0.75 of row 1, and not of row 2, which is nearer
-        ((4, 1e-16), [8.0, 9.0], [9.0, 10.0]),  # beyond the last row there is none
+    for truncation, mean, variance in (
+        (0.5, [4.0, 5.0], [5.0, 6.0]),
+        (0.4375, [2.5, 3.5], [3.5, 4.5]),  # 0.75 of row 1, and not of row 2, which is nearer
+        (math.nextafter(1, 2), [8.0, 9.0], [9.0, 10.0]),  # beyond the last row there is none
     ):
         wanted = (x - torch.tensor(mean)[:, None, None]) / (torch.tensor(variance)[:, None, None] + 1e-5).sqrt()
-        assert torch.allclose(norm(x, place), wanted, atol=1e-6)
+        assert torch.allclose(norm(x, truncation), wanted, atol=1e-6)
+    fine, rows = Norm(1, 1e-5, 51), torch.arange(51.0)[:, None]
+    assert fine.between(rows, 1.0) == 50
+    assert fine.between(rows, 0.43) == pytest.approx(21.5), "21.5 steps of 0.02"
+    assert fine.between(rows, 0.14) == pytest.approx(8), "0.14 / 0.02 is a little more than 7: row 8, nearly"
     game: Any = tiny("biggan", statistics=51)
     seen: list[Any] = []
-    game.generator.norm.register_forward_pre_hook(lambda module, given: seen.append(given[1]))
-    z, labels = game.draw([0])
-    for truncation in (1.0, 0.43, 0.14):
-        game.generator(z, labels, truncation)
-    assert seen[0] == (50, 0.0) and seen[1] == (21, pytest.approx(0.5)), "21.5 steps of 0.02"
-    assert seen[2][0] == 7 and 0 < seen[2][1] < 1e-12, "0.14 / 0.02 is a little more than 7: row 8, nearly"
+    for module in game.generator.modules():
+        if isinstance(module, Norm):
+            module.register_forward_pre_hook(lambda module, given: seen.append(given[1]))
+    game.generator(*game.draw([0]), 0.43)
+    assert len(seen) > 2 and set(seen) == {0.43}, "it reaches every layer"
 
 
 def test_orthogonality_is_eq_3() -> None:
@@ -156,7 +159,7 @@ def test_bottlenecks_drop_and_append_feature_maps() -> None:
 
 
 class _Plain(torch.nn.Module):
-    def forward(self, x: torch.Tensor, condition: Any, place: Any) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, condition: Any, truncation: Any) -> torch.Tensor:
         return x.clone()
 
 

@@ -39,7 +39,7 @@ def test_the_first_batch_comes_out_standardised(noise: float) -> None:
     torch.manual_seed(0)
     layer = WeightNormLinear(20, 6, noise=noise)
     x = 3 + 2 * torch.randn(50_000, 20)
-    returned = layer.initialise(x)
+    returned = layer.initialize(x)
     layer.train()
     out = layer(x)
     assert out.mean(0).abs().max() < 0.02 and (out.var(0) - 1).abs().max() < 0.03, "with the noise of training"
@@ -53,7 +53,7 @@ def test_several_ranks_choose_what_one_would() -> None:
     for half in halves:
         half.load_state_dict(whole.state_dict())
     x = torch.randn(10, 4)
-    whole.initialise(x)
+    whole.initialize(x)
     parts = [x[:5], x[5:]]
     centres = torch.stack([nn.functional.linear(p, halves[0].weight).mean(0) for p in parts]).mean(0)
     squares = torch.stack([(nn.functional.linear(p, halves[0].weight) - centres).square().mean(0) for p in parts]).mean(
@@ -61,6 +61,6 @@ def test_several_ranks_choose_what_one_would() -> None:
     )
     for half, part in zip(halves, parts, strict=True):
         answers = iter((centres, squares))
-        half.initialise(part, lambda value, answers=answers: next(answers))  # type: ignore[misc]
+        half.initialize(part, lambda value, answers=answers: next(answers))  # type: ignore[misc]
         assert torch.allclose(half.scale, whole.scale, atol=1e-5)
         assert torch.allclose(half.bias, whole.bias, atol=1e-5)

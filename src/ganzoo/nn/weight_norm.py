@@ -49,7 +49,7 @@ class WeightNormLinear(nn.Module):
         return self.direction * (self.scale / norm)
 
     @torch.no_grad()
-    def initialise(self, x: Tensor, mean: Mean = lambda value: value) -> Tensor:
+    def initialize(self, x: Tensor, mean: Mean = lambda value: value) -> Tensor:
         """Chooses g and b so that what comes out for a first batch has mean 0 and variance 1 (section 3).
 
         Args:

@@ -1,11 +1,15 @@
-"""What remembers or compares: the modules of Salimans et al. 2016, arXiv:1606.03498, sections 3.2, 3.3 and 3.5."""
+"""Improved GAN's networks, and what in them remembers or compares: sections 3.2, 3.3 and 3.5 of arXiv:1606.03498."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from ganzoo.nn.weight_norm import Mean, WeightNormLinear
 
 
 def virtual_batch_norm(x: Tensor, reference: int) -> Tensor:
@@ -77,7 +81,7 @@ class MinibatchDiscrimination(nn.Module):
         return torch.cat([f, (self.distances(f).neg().exp().sum(1) + self.bias).to(f)], 1)
 
     @torch.no_grad()
-    def initialise(self, f: Tensor, mean: Callable[[Tensor], Tensor] = lambda value: value) -> Tensor:
+    def initialize(self, f: Tensor, mean: Mean = lambda value: value) -> Tensor:
         """Chooses scale and bias so that a first batch's nearest neighbours are at 2 and o is 0 on average.
 
         Args:
@@ -91,6 +95,56 @@ class MinibatchDiscrimination(nn.Module):
         self.bias.zero_()
         self.bias.sub_(mean(self(f)[:, f.shape[1] :].mean(0)))
         return self(f)
+
+
+class Generator(nn.Module):
+    """Softplus layers, normalized without a gain; `reference` latents, chosen once, are the reference batch if any."""
+
+    reference: Tensor
+
+    def __init__(self, latent: int, shape: tuple[int, ...], hidden: Sequence[int], reference: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.hidden = nn.Sequential()
+        for a, b in pairwise([latent, *hidden]):
+            self.hidden.extend([nn.Linear(a, b, bias=False), Normalization(b, reference), nn.Softplus()])
+        self.last = WeightNormLinear(hidden[-1], math.prod(shape), learn_scale=True)
+        self.register_buffer("reference", torch.rand(reference, latent))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Maps `(N, latent)` to `(N, C, H, W)` in [-1, 1]."""
+        h = self.hidden(torch.cat([z, self.reference.to(z)]))
+        return self.last(h[: len(z)]).tanh().unflatten(1, self.shape)
+
+
+class Discriminator(nn.Module):
+    """Weight-normalized rectifiers, to which normal noise of so much deviation comes in training."""
+
+    ready: Tensor
+
+    def __init__(self, widths: Sequence[int], classes: int, noise: Sequence[float], kernels: tuple[int, int]) -> None:
+        super().__init__()
+        layers = zip(pairwise(widths), [noise[0], *[noise[1]] * len(widths)], strict=False)
+        self.layers = nn.ModuleList(WeightNormLinear(a, b, noise=deviation) for (a, b), deviation in layers)
+        self.minibatch = MinibatchDiscrimination(widths[-1], *kernels) if kernels[0] else None
+        self.head = WeightNormLinear(widths[-1] + kernels[0], classes, learn_scale=True, noise=noise[1])
+        self.register_buffer("ready", torch.tensor(False))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps `(N, C, H, W)` to logits `(N, K)` and the features f `(N, d)` of the last hidden layer."""
+        h = x.flatten(1)
+        for layer in self.layers:
+            h = layer(h).relu()
+        return self.head(h if self.minibatch is None else self.minibatch(h)), h
+
+    def initialize(self, x: Tensor, mean: Mean) -> None:
+        """Chooses scales and biases by a first batch, once, as the authors' code does."""
+        with torch.autocast(x.device.type, enabled=False):
+            h = x.flatten(1)
+            for layer in self.layers:
+                h = layer.initialize(h, mean).relu()  # type: ignore[operator]
+            self.head.initialize(h if self.minibatch is None else self.minibatch.initialize(h, mean), mean)
+        self.ready.fill_(True)
 
 
 class History:

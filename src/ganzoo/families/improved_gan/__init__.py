@@ -13,74 +13,21 @@ The networks, with weight normalization and noise, are those of the authors' cod
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam
 
+from ganzoo.families.improved_gan.networks import Discriminator, Generator, History
 from ganzoo.game.arguments import Count, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
-from ganzoo.nn.improved import History, MinibatchDiscrimination, Normalization
-from ganzoo.nn.weight_norm import Mean, WeightNormLinear
 from ganzoo.objectives import losses
 from ganzoo.types import BadArgument, Batch
-
-
-class Generator(nn.Module):
-    """Softplus layers, normalized without a gain; `reference` latents, chosen once, are the reference batch if any."""
-
-    reference: Tensor
-
-    def __init__(self, latent: int, shape: tuple[int, ...], hidden: Sequence[int], reference: int) -> None:
-        super().__init__()
-        self.shape = shape
-        self.hidden = nn.Sequential()
-        for a, b in pairwise([latent, *hidden]):
-            self.hidden.extend([nn.Linear(a, b, bias=False), Normalization(b, reference), nn.Softplus()])
-        self.last = WeightNormLinear(hidden[-1], math.prod(shape), learn_scale=True)
-        self.register_buffer("reference", torch.rand(reference, latent))
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Maps `(N, latent)` to `(N, C, H, W)` in [-1, 1]."""
-        h = self.hidden(torch.cat([z, self.reference.to(z)]))
-        return self.last(h[: len(z)]).tanh().unflatten(1, self.shape)
-
-
-class Discriminator(nn.Module):
-    """Weight-normalized rectifiers, to which normal noise of so much deviation comes in training."""
-
-    ready: Tensor
-
-    def __init__(self, widths: Sequence[int], classes: int, noise: Sequence[float], kernels: tuple[int, int]) -> None:
-        super().__init__()
-        layers = zip(pairwise(widths), [noise[0], *[noise[1]] * len(widths)], strict=False)
-        self.layers = nn.ModuleList(WeightNormLinear(a, b, noise=deviation) for (a, b), deviation in layers)
-        self.minibatch = MinibatchDiscrimination(widths[-1], *kernels) if kernels[0] else None
-        self.head = WeightNormLinear(widths[-1] + kernels[0], classes, learn_scale=True, noise=noise[1])
-        self.register_buffer("ready", torch.tensor(False))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps `(N, C, H, W)` to logits `(N, K)` and the features f `(N, d)` of the last hidden layer."""
-        h = x.flatten(1)
-        for layer in self.layers:
-            h = layer(h).relu()
-        return self.head(h if self.minibatch is None else self.minibatch(h)), h
-
-    def initialise(self, x: Tensor, mean: Mean) -> None:
-        """Chooses scales and biases by a first batch, once, as the authors' code does."""
-        with torch.autocast(x.device.type, enabled=False):
-            h = x.flatten(1)
-            for layer in self.layers:
-                h = layer.initialise(h, mean).relu()  # type: ignore[operator]
-            self.head.initialise(h if self.minibatch is None else self.minibatch.initialise(h, mean), mean)
-        self.ready.fill_(True)
 
 
 @register(
@@ -162,7 +109,7 @@ class ImprovedGAN(Game):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player; before the first, the discriminator's scales are set by the data."""
         if self.batches_seen == 1 and not self.discriminator.ready:
-            self.discriminator.initialise(batch.images, partial(self.trainer.strategy.reduce, reduce_op="mean"))
+            self.discriminator.initialize(batch.images, partial(self.trainer.strategy.reduce, reduce_op="mean"))
         for player, loss in (("discriminator", self.discriminator_loss), ("generator", self.generator_loss)):
             self.history.observe(player, getattr(self, player))
             self.move(player, loss, batch)

@@ -17,94 +17,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.families.biggan.networks import Discriminator, Generator, accumulating
 from ganzoo.game.arguments import Count, Depth, Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
-from ganzoo.nn.biggan import (
-    LAYERS,
-    ConditionalNorm,
-    Discriminator,
-    GeneratorBlock,
-    Norm,
-    Stage,
-    accumulating,
-    initialise,
-    look_up,
-)
 from ganzoo.objectives import losses
 from ganzoo.types import BadArgument, Batch
 
 _PUBLISHED_LIMIT = 2.0  # where the published BigGAN-deep truncate, before they scale
 _STANDING_SEEDS = 2**30  # far from those of samples
-
-
-class Generator(nn.Module):
-    """G: from 4 x 4 pixels up, one stage a resolution (tables 4 to 9).
-
-    Args:
-        latent, channels, classes, widths, embedding, hierarchical, depth, attention_after, outputs, eps, statistics:
-            see `BigGAN`.
-    """
-
-    def __init__(
-        self,
-        latent: int,
-        channels: int,
-        classes: int,
-        widths: Sequence[int],
-        embedding: int,
-        hierarchical: bool,
-        depth: int,
-        attention_after: Sequence[int],
-        outputs: int,
-        eps: float,
-        statistics: int,
-    ) -> None:
-        super().__init__()
-        self.channels, self.rows, self.deep, stages = channels, statistics, depth > 0, len(widths) - 1
-        self.chunk = latent // (stages + 1) if hierarchical and not depth else latent
-        self.shared = nn.Embedding(classes, embedding) if embedding else None
-        condition = embedding + (self.chunk if hierarchical or depth else 0)
-        self.linear = LAYERS.linear(condition if depth else self.chunk, 16 * widths[0])
-        norm = partial(ConditionalNorm, condition=condition, classes=classes, eps=eps, rows=statistics)
-        make = partial(GeneratorBlock, norm=norm, deep=self.deep)
-        self.stages = nn.ModuleList()
-        for n, (broad, narrow) in enumerate(pairwise(widths), 1):
-            blocks = [*(make(broad, broad, up=False) for _ in range(depth - 1)), make(broad, narrow)]
-            self.stages.append(Stage(blocks, narrow if n in attention_after else 0))
-        self.norm = Norm(widths[-1], eps, statistics)
-        self.to_image = LAYERS.conv(widths[-1], outputs or channels, 3, padding=1)
-        initialise(self)
-
-    def forward(self, z: Tensor, labels: Tensor, truncation: float | None = None) -> Tensor:
-        """Maps z `(N, latent)` and labels `(N,)`, or vectors `(N, classes)`, to images in [-1, 1].
-
-        Where there are statistics by truncation, those of `truncation`, in [0, 1], normalize.
-        """
-        y = labels if self.shared is None else look_up(self.shared, labels)
-        place = None
-        if truncation is not None and self.rows:
-            share, row = math.modf(truncation / (1 / (self.rows - 1)))  # in the published code's arithmetic
-            place = int(row), share
-        if self.deep:
-            z = torch.cat([y, z], 1)
-            conditions = [z] * len(self.stages)
-        else:
-            z, *rest = z.split(self.chunk, 1)
-            conditions = [torch.cat([y, part], 1) for part in rest] or [y] * len(self.stages)
-        x = self.linear(z).unflatten(1, (-1, 4, 4))
-        for stage, condition in zip(self.stages, conditions, strict=True):
-            x = stage(x, condition, place)
-        return self.to_image(F.relu(self.norm(x, place)))[:, : self.channels].tanh()
 
 
 @register(

@@ -24,8 +24,6 @@ from ganzoo.types import BadArgument
 LAYERS: Layers = spectral_layers(eps=1e-6)
 BOTTLENECK = 4  # BigGAN-deep's inner convolutions have a quarter of the feature maps
 
-Place = tuple[int, float]  # in the tables of statistics: a row, and its share where two are mixed
-
 
 class Norm(nn.BatchNorm2d):
     """Batch normalization that may hold statistics for several truncations beside its running ones.
@@ -46,17 +44,18 @@ class Norm(nn.BatchNorm2d):
             self.register_buffer("means", torch.zeros(rows, width))
             self.register_buffer("variances", torch.ones(rows, width))
 
-    def forward(self, x: Tensor, place: Place | None = None) -> Tensor:
-        """Normalizes `(N, width, H, W)`, in evaluation mode by the statistics at `place` where one is given."""
-        if place is None or self.training or not self.rows:
+    def forward(self, x: Tensor, truncation: float | None = None) -> Tensor:
+        """Normalizes `(N, width, H, W)`, in evaluation mode by the statistics for `truncation` where there are some."""
+        if truncation is None or self.training or not self.rows:
             return super().forward(x)
-        row, share = place
-        mean, variance = self.means[row], self.variances[row]
-        if share:  # the published models interpolate with the weights this way about, and were judged so
-            following = min(row + 1, self.rows - 1)
-            mean = share * mean + (1 - share) * self.means[following]
-            variance = share * variance + (1 - share) * self.variances[following]
+        mean, variance = (self.between(table, truncation) for table in (self.means, self.variances))
         return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
+
+    def between(self, table: Tensor, truncation: float) -> Tensor:
+        """Interpolates the rows of a table, with the weights the wrong way about, as the published models do."""
+        share, row = math.modf(truncation / (1 / (self.rows - 1)))  # in the published code's arithmetic
+        this, following = table[int(row)], table[min(int(row) + 1, self.rows - 1)]
+        return share * this + (1 - share) * following if share else this
 
 
 class ConditionalNorm(nn.Module):
@@ -65,7 +64,7 @@ class ConditionalNorm(nn.Module):
     Args:
         width: feature maps.
         condition: length of the condition; 0 for a table of `classes` rows each.
-        classes, eps, rows: see `families.biggan.BigGAN`.
+        classes, eps, rows: see `BigGAN`.
     """
 
     def __init__(self, width: int, condition: int, classes: int, eps: float, rows: int) -> None:
@@ -74,18 +73,23 @@ class ConditionalNorm(nn.Module):
         make = partial(LAYERS.linear, condition, bias=False) if condition else partial(nn.Embedding, classes)
         self.gain, self.bias = make(width), make(width)
 
-    def forward(self, x: Tensor, condition: Tensor, place: Place | None) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, truncation: float | None) -> Tensor:
         """Normalizes `(N, width, H, W)` by conditions `(N, condition)`, or by labels."""
         gain, bias = (
             look_up(m, condition) if isinstance(m, nn.Embedding) else m(condition) for m in (self.gain, self.bias)
         )
-        x = self.norm(x, place)
+        x = self.norm(x, truncation)
         return torch.addcmul(bias.to(x)[..., None, None], x, (1 + gain.to(x))[..., None, None])
 
 
 def look_up(table: nn.Embedding, labels: Tensor) -> Tensor:
     """Rows of a table by class indices `(N,)`, or its rows mixed by vectors `(N, classes)`."""
     return labels.to(table.weight) @ table.weight if labels.dim() == 2 else table(labels)
+
+
+def three_by_three(*widths: int) -> list[nn.Conv2d]:
+    """Convolutions of 3 x 3 from each number of feature maps to the next."""
+    return [LAYERS.conv(inputs, outputs, 3, padding=1) for inputs, outputs in pairwise(widths)]
 
 
 class GeneratorBlock(nn.Module):
@@ -107,21 +111,21 @@ class GeneratorBlock(nn.Module):
             if outputs > inputs:
                 raise BadArgument(f"BigGAN-deep's widths fall; {outputs} come after {inputs}")
             widths = (inputs, inner, inner, inner)
-            convs = [conv(inputs, inner, 1), *(conv(inner, inner, 3, padding=1) for _ in "23"), conv(inner, outputs, 1)]
+            convs = [conv(inputs, inner, 1), *three_by_three(inner, inner, inner), conv(inner, outputs, 1)]
         else:
             widths = (inputs, outputs)
-            convs = [conv(width, outputs, 3, padding=1) for width in widths]
+            convs = three_by_three(inputs, outputs, outputs)
         self.norms, self.convs = nn.ModuleList(map(norm, widths)), nn.ModuleList(convs)
         self.shortcut = None if deep else conv(inputs, outputs, 1)
-        self.rise = len(widths) // 2 - 1 if deep else 0  # before which convolution the side is doubled
+        self.doubling = 1 if deep else 0  # the convolution before which the side is doubled
 
-    def forward(self, x: Tensor, condition: Tensor, place: Place | None) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, truncation: float | None) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, H, W)`, or to twice the sides."""
         y = x
         for i, (norm, conv) in enumerate(zip(self.norms, self.convs, strict=True)):
-            y = F.relu(norm(y, condition, place), inplace=True)
+            y = F.relu(norm(y, condition, truncation), inplace=True)
             assert isinstance(conv, nn.Conv2d)
-            y = upsampled_convolution(y, conv) if self.up and i == self.rise else conv(y)
+            y = upsampled_convolution(y, conv) if self.up and i == self.doubling else conv(y)
         x = x[:, : self.outputs] if self.shortcut is None else self.shortcut(x)
         return y + (F.interpolate(x, scale_factor=2) if self.up else x)
 
@@ -147,9 +151,9 @@ class CriticBlock(nn.Module):
         if deep:
             if outputs < inputs:
                 raise BadArgument(f"BigGAN-deep's discriminator_widths rise; {outputs} come after {inputs}")
-            convs = [conv(inputs, inner, 1), *(conv(inner, inner, 3, padding=1) for _ in "23"), conv(inner, outputs, 1)]
+            convs = [conv(inputs, inner, 1), *three_by_three(inner, inner, inner), conv(inner, outputs, 1)]
         else:
-            convs = [conv(inputs, inner, 3, padding=1), conv(inner, outputs, 3, padding=1)]
+            convs = three_by_three(inputs, inner, outputs)
         self.convs = nn.ModuleList(convs)
         learned = inputs != outputs or (down and not deep)
         self.shortcut = conv(inputs, outputs - inputs if deep else outputs, 1) if learned else None
@@ -185,18 +189,74 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.attention = SelfAttention(attention, LAYERS.conv) if attention else None
 
-    def forward(self, x: Tensor, *steering: Tensor | Place | None) -> Tensor:
+    def forward(self, x: Tensor, *steering: Tensor | float | None) -> Tensor:
         """Maps feature maps as its blocks do, which are given what else there is."""
         for block in self.blocks:
             x = block(x, *steering)
         return x if self.attention is None else self.attention(x)
 
 
+class Generator(nn.Module):
+    """G: from 4 x 4 pixels up, one stage a resolution (tables 4 to 9).
+
+    Args:
+        latent, channels, classes, widths, embedding, hierarchical, depth, attention_after, outputs, eps, statistics:
+            see `BigGAN`.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        channels: int,
+        classes: int,
+        widths: Sequence[int],
+        embedding: int,
+        hierarchical: bool,
+        depth: int,
+        attention_after: Sequence[int],
+        outputs: int,
+        eps: float,
+        statistics: int,
+    ) -> None:
+        super().__init__()
+        self.channels, self.deep, stages = channels, depth > 0, len(widths) - 1
+        self.chunk = latent // (stages + 1) if hierarchical and not depth else latent
+        self.shared = nn.Embedding(classes, embedding) if embedding else None
+        condition = embedding + (self.chunk if hierarchical or depth else 0)
+        self.linear = LAYERS.linear(condition if depth else self.chunk, 16 * widths[0])
+        norm = partial(ConditionalNorm, condition=condition, classes=classes, eps=eps, rows=statistics)
+        make = partial(GeneratorBlock, norm=norm, deep=self.deep)
+        self.stages = nn.ModuleList()
+        for n, (broad, narrow) in enumerate(pairwise(widths), 1):
+            blocks = [*(make(broad, broad, up=False) for _ in range(depth - 1)), make(broad, narrow)]
+            self.stages.append(Stage(blocks, narrow if n in attention_after else 0))
+        self.norm = Norm(widths[-1], eps, statistics)
+        self.to_image = LAYERS.conv(widths[-1], outputs or channels, 3, padding=1)
+        initialize(self)
+
+    def forward(self, z: Tensor, labels: Tensor, truncation: float | None = None) -> Tensor:
+        """Maps z `(N, latent)` and labels `(N,)`, or vectors `(N, classes)`, to images in [-1, 1].
+
+        Where there are statistics by truncation, those of `truncation`, in [0, 1], normalize.
+        """
+        y = labels if self.shared is None else look_up(self.shared, labels)
+        if self.deep:
+            z = torch.cat([y, z], 1)
+            conditions = [z] * len(self.stages)
+        else:
+            z, *rest = z.split(self.chunk, 1)
+            conditions = [torch.cat([y, part], 1) for part in rest] or [y] * len(self.stages)
+        x = self.linear(z).unflatten(1, (-1, 4, 4))
+        for stage, condition in zip(self.stages, conditions, strict=True):
+            x = stage(x, condition, truncation)
+        return self.to_image(F.relu(self.norm(x, truncation)))[:, : self.channels].tanh()
+
+
 class Discriminator(nn.Module):
     """D: residual blocks, a sum over the pixels, and the projection of the label (Miyato and Koyama 2018).
 
     Args:
-        channels, classes, widths, bottom, depth, attention_after, wide, activated: see `families.biggan.BigGAN`.
+        channels, classes, widths, bottom, depth, attention_after, wide, activated: see `BigGAN`.
         size: side of an image.
     """
 
@@ -224,7 +284,7 @@ class Discriminator(nn.Module):
             self.stages.append(Stage(blocks, broad if n in attention_after else 0))
         self.linear = LAYERS.linear(widths[-1], 1)
         self.embedding = LAYERS.embedding(classes, widths[-1])
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Maps images `(N, channels, size, size)` and labels `(N,)` to scores `(N,)`."""
@@ -235,7 +295,7 @@ class Discriminator(nn.Module):
         return self.linear(features).squeeze(1) + (self.embedding(labels) * features).sum(1)
 
 
-def initialise(network: nn.Module) -> None:
+def initialize(network: nn.Module) -> None:
     """Orthogonal weights (appendix C), and singular vectors to match."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)) and not module.weight.is_meta:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo.nn.improved import History, MinibatchDiscrimination, Normalization, virtual_batch_norm
+from ganzoo.families.improved_gan.networks import History, MinibatchDiscrimination, Normalization, virtual_batch_norm
 
 
 def test_minibatch_discrimination_against_loops() -> None:
@@ -45,7 +45,7 @@ def test_minibatch_discriminations_first_batch() -> None:
     torch.manual_seed(0)
     layer = MinibatchDiscrimination(features=8, kernels=3, size=5)
     f = 30 * torch.randn(40, 8)
-    out = layer.initialise(f)
+    out = layer.initialize(f)
     assert torch.allclose(layer.distances(f).amin(1).mean(0), torch.full((3,), 2.0), atol=1e-4)
     assert torch.allclose(out[:, 8:].mean(0), torch.zeros(3), atol=1e-5)
     assert torch.equal(out, layer(f))
