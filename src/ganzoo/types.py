@@ -36,6 +36,10 @@ class BadData(GanzooError):
     """A data set that is missing, unreadable or not what a family expects."""
 
 
+class NoSplit(BadData):
+    """A split that a data set does not have, such as the test pictures of a handful of photographs."""
+
+
 class HubError(GanzooError):
     """A model hub that cannot be reached, refuses, or answers with something other than what was asked for."""
 

@@ -17,6 +17,7 @@ import torch
 
 from ganzoo.data import source, sources
 from ganzoo.data.batch import Data, Images, Stream, pad_to
+from ganzoo.data.mixtures import Ring
 from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.types import BadArgument, BadData, Batch, UnknownName
 
@@ -305,7 +306,7 @@ def test_malformed_splits_are_refused() -> None:
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(BadArgument, match="'trian' is not a split; the splits are train, test, all"):
+    with pytest.raises(BadArgument, match=r"'trian' is not a split of Numbered; the splits are train, test, all.$"):
         Numbered().open("trian")
     with pytest.raises(BadArgument, match="batch_size=0"):
         Numbered(batch_size=0)
@@ -339,6 +340,30 @@ def test_splits_are_disjoint_parts_of_the_whole(name: str) -> None:
     rows = Counter(row.tobytes() for row in everything.values)
     assert rows == Counter(row.tobytes() for part in (train, test) for row in part.values)
     assert train.digest == source(name)().open("train").digest, "the same in every process"
+
+
+@pytest.mark.parametrize("name", ["Digits", "Ring", "DigitEdges"])
+def test_any_source_keeps_a_validation_split_from_training(name: str) -> None:
+    small: dict[str, Any] = {"n": 500} if name == "Ring" else {}
+    plain, data = (source(name)(**small, validation=on) for on in (False, True))
+    train, kept = data.open("train"), data.open("validation")
+    whole = plain.open("train")
+    assert len(kept) == len(whole) // 10 and (train.split, kept.split) == ("train", "validation")
+    rows = Counter(row.tobytes() for row in whole.values)
+    assert rows == Counter(row.tobytes() for part in (train, kept) for row in part.values)
+    if whole.targets is not None and train.targets is not None and kept.targets is not None:
+        assert len(train.targets) + len(kept.targets) == len(whole.targets) and not train.paired
+    for split in ("test", "all"):
+        assert data.open(split).digest == plain.open(split).digest, "only training gives some away"
+    assert kept.digest == source(name)(**small, validation=True).open("validation").digest, "by a fixed seed"
+    with pytest.raises(BadArgument, match=rf"'validation' is not a split of {name}; .*; give validation=True"):
+        plain.open("validation")
+
+
+def test_points_are_not_mirrored() -> None:
+    for options in ({"flip": True}, {"jitter": 3}):
+        with pytest.raises(BadArgument, match="ring: flip and jitter are for pictures"):
+            Ring(n=10, **options).train_dataloader()
 
 
 # ---------------------------------------------------------------------------------------------------- two domains

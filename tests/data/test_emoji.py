@@ -130,7 +130,7 @@ def test_pictures_stand_on_white_in_order_with_what_is_known_of_them(whole: Npm,
     data = Emoji()
     images, table = data.open("all"), data.table("all")
     assert images.values.shape == (70, 3, 64, 64) and images.values.dtype == np.uint8
-    assert (images.name, images.licence, images.split) == ("emoji-google", "Apache-2.0", "all")
+    assert (images.name, images.license, images.split) == ("emoji-google", "Apache-2.0", "all")
     assert [row["code"] for row in table[:60]] == [f"{0x1F600 + k:X}" for k in range(60)]
     assert [row["name"] for row in table[60:]] == [
         "runner",
@@ -159,7 +159,7 @@ def test_the_styles_are_pairs_in_every_split(whole: Npm) -> None:
     for style in STYLES:
         prepare(style)
     one, other = Emoji("google"), Emoji("twitter")
-    assert other.open("all").licence == "CC-BY-4.0"
+    assert other.open("all").license == "CC-BY-4.0"
     for split in ("train", "test", "all"):
         assert one.table(split) == other.table(split) and len(one.table(split)) == len(one.open(split))
         a, b = one.open(split), other.open(split)
@@ -367,7 +367,7 @@ def test_bad_arguments(arguments: dict[str, Any], complaint: str) -> None:
 
 
 def test_the_styles_that_have_a_licence() -> None:
-    assert {name: style.licence for name, style in STYLES.items()} == {"google": "Apache-2.0", "twitter": "CC-BY-4.0"}
+    assert {name: style.license for name, style in STYLES.items()} == {"google": "Apache-2.0", "twitter": "CC-BY-4.0"}
 
 
 PREPARED = Path(os.environ.get("GANZOO_CACHE", Path.home() / ".cache" / "ganzoo")) / "data" / "emoji"
@@ -413,12 +413,12 @@ def test_pairs_show_one_emoji_in_two_styles(few: str) -> None:
         assert images.labels is not None and images.classes is not None
         assert [images.classes[label] for label in images.labels] == [row["category"] for row in table]
     images = data.open("train")
-    assert (images.name, images.licence) == ("emoji-google-to-twitter", "Apache-2.0 AND CC-BY-4.0")
+    assert (images.name, images.license) == ("emoji-google-to-twitter", "Apache-2.0 AND CC-BY-4.0")
     back = EmojiPairs("twitter", "google", root=few).open("train")
     assert images.targets is not None and back.targets is not None
     assert np.array_equal(back.values, images.targets) and np.array_equal(back.targets, images.values)
     same = EmojiPairs("twitter", "twitter", root=few).open("train")
-    assert same.targets is not None and np.array_equal(same.values, same.targets) and same.licence == "CC-BY-4.0"
+    assert same.targets is not None and np.array_equal(same.values, same.targets) and same.license == "CC-BY-4.0"
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -442,7 +442,7 @@ def test_a_validation_split_is_taken_from_training_and_leaves_the_test_split_alo
     assert targets is not None and np.array_equal(alone.open("validation").values, targets)
     bases = [{row["base"] for row in alone.table(split)} for split in ("train", "validation", "test")]
     assert sum(map(len, bases)) == len(set().union(*bases)), "no variant stands in another split"
-    with pytest.raises(BadArgument, match=r"'validation' is not a split; .* with validation=True"):
+    with pytest.raises(BadArgument, match=r"'validation' is not a split of EmojiPairs; .*; give validation=True"):
         plain.open("validation")
 
 

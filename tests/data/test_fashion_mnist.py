@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_of_files(folder: Path) -> None:
     data = FashionMNIST(root=str(folder))
     train = data.open("train")
-    assert train.shape == (1, 32, 32) and len(train) == 5 and train.classes == CLASSES and train.licence == "MIT"
+    assert train.shape == (1, 32, 32) and len(train) == 5 and train.classes == CLASSES and train.license == "MIT"
     assert np.array_equal(train.values[:, 0, 2:30, 2:30], IMAGES)
     assert int(train.values.sum()) == int(IMAGES.sum()), "the frame is zero"
     assert train.labels is not None and train.labels.tolist() == LABELS.tolist()

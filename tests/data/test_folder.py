@@ -18,8 +18,9 @@ import pytest
 from PIL import Image
 
 from ganzoo.data import conversion as module
+from ganzoo.data import store
 from ganzoo.data.folder import Folder
-from ganzoo.types import BadArgument, BadData
+from ganzoo.types import BadArgument, BadData, NoSplit
 
 RANDOM = np.random.RandomState(0)
 PICTURE = RANDOM.randint(0, 256, (16, 16, 3)).astype(np.uint8)
@@ -55,15 +56,15 @@ def chw(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def conversions(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Collects the folders that are converted from now on."""
+    """Collects the arrays that are made from now on."""
     made: list[Path] = []
-    real = module._convert
+    real = store._make
 
-    def convert(root: Path, *rest: Any) -> None:
-        made.append(root)
-        real(root, *rest)
+    def make(place: Path, *rest: Any) -> None:
+        made.append(place)
+        real(place, *rest)
 
-    monkeypatch.setattr(module, "_convert", convert)
+    monkeypatch.setattr(store, "_make", make)
     return made
 
 
@@ -273,6 +274,45 @@ def test_folders_without_pictures(tmp_path: Path) -> None:
         Folder(str(tmp_path)).open("train")
 
 
+def test_what_cannot_be_read_at_all_is_skipped_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = many(tmp_path, 2)
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "absent.png")
+    (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
+    images = Folder(str(tmp_path), size=16, bad="skip").open("train")
+    assert {image.tobytes() for image in images.values} == {chw(pixels).tobytes() for pixels in good.values()}
+    told = "\n".join(caplog.messages)
+    assert "dangling.png: skipped, it is a link to nothing" in told and "round.png: skipped" in told
+    with pytest.raises(BadData, match=r"(dangling|round).png: cannot be read .*; repair or remove it, or set bad=skip"):
+        Folder(str(tmp_path), size=16).open("train")
+    for name in good:
+        (tmp_path / name).unlink()
+    with pytest.raises(BadData, match="none of its 2 pictures can be read"):
+        Folder(str(tmp_path), size=16, bad="skip").open("train")
+
+
+def test_a_file_that_only_its_owner_may_read_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many(tmp_path, 3)
+    real = open
+
+    def refuse(path: Any, *rest: Any) -> Any:
+        if str(path).endswith("001.png"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *rest)
+
+    monkeypatch.setattr(module, "open", refuse, raising=False)
+    assert len(Folder(str(tmp_path), size=16, bad="skip").open("train")) == 2
+    with pytest.raises(BadData, match=r"001.png: cannot be read \(Permission denied\)"):
+        Folder(str(tmp_path), size=16).open("train")
+
+
+def test_one_option_bounds_the_pixels(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (200, 0, 0)).save(tmp_path / "a.png")
+    with pytest.raises(BadData, match=r"a.png: cannot be read \(.*limit of 1199.* bomb"):
+        one(tmp_path, max_pixels=1199)
+    assert one(tmp_path, max_pixels=1200)[0].min() == 200, "what was refused is tried again under another limit"
+    assert one(tmp_path)[0].min() == 200
+
+
 def test_sub_folders_are_classes(tmp_path: Path) -> None:
     cats, dogs = many(tmp_path / "cats", 4), many(tmp_path / "dogs" / "small", 3)
     (tmp_path / "__MACOSX").mkdir()
@@ -319,8 +359,36 @@ def test_a_picture_stays_on_its_side_of_the_split(tmp_path: Path) -> None:
     many(tmp_path, 80)
     second = split()
     assert first["train"] <= second["train"] and first["test"] <= second["test"] and len(second["all"]) == 80
-    with pytest.raises(BadData, match=r"none of its 80 pictures falls into the test split at test_share=0.0"):
+    with pytest.raises(NoSplit, match=r"none of its 80 pictures falls into the test split at test_share=0.0; give"):
         Folder(str(tmp_path), size=16, test_share=0.0).open("test")
+
+
+def test_all_of_a_few_pictures_are_for_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    many(tmp_path, 49)
+    few = Folder(str(tmp_path), size=16)
+    assert len(few.open("train")) == len(few.open("all")) == 49
+    (told,) = caplog.messages
+    assert told == "all 49 pictures are for training, as fewer than 50 are not divided; set test_share to keep some"
+    with pytest.raises(NoSplit, match=r"none of its 49 pictures falls into the test split .*fewer than 50 are all"):
+        few.open("test")
+    assert len(Folder(str(tmp_path), size=16, test_share=0.3).open("test")) > 4, "unless somebody says so"
+    many(tmp_path, 50)
+    assert 1 <= len(Folder(str(tmp_path), size=16).open("test")) <= 12
+
+
+def test_validation_pictures_are_kept_from_training(tmp_path: Path) -> None:
+    many(tmp_path, 80)
+    plain, data = (Folder(str(tmp_path), size=16, validation=on) for on in (False, True))
+    parts = {name: {image.tobytes() for image in data.open(name).values} for name in data.splits}
+    assert list(parts) == ["train", "test", "all", "validation"] and 2 <= len(parts["validation"]) <= 20
+    assert parts["train"] | parts["validation"] == {image.tobytes() for image in plain.open("train").values}
+    assert sum(len(parts[name]) for name in ("train", "test", "validation")) == len(parts["all"]) == 80
+    assert isinstance(data.open("validation").values, np.memmap), "a piece of the same file"
+    many(tmp_path, 95)
+    later = {image.tobytes() for image in Folder(str(tmp_path), size=16, validation=True).open("validation").values}
+    assert parts["validation"] <= later
+    with pytest.raises(BadArgument, match=r"'validation' is not a split of Folder; .*; give validation=True to keep"):
+        plain.open("validation")
 
 
 def test_converted_once_and_mapped(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,10 +473,18 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, cache: Path, monkeypatch: 
     monkeypatch.setattr(time, "time", lambda: later)
     first = Folder(str(tmp_path), size=16).open("all").digest
     (place,) = cache.glob("folder-*")
-    values, names = place / "values.npy", place / "names.json"
+    values, facts, checked = place / "values.npy", place / "facts.json", place / "checked.json"
+    assert checked.is_file(), "at rest"
+    pixels = np.load(values)
+    flipped = bytearray(values.read_bytes())
+    flipped[-1] ^= 1
+    turned = io.BytesIO()
+    np.lib.format.write_array(turned, np.asfortranarray(pixels))
+    deep = b"[" * 100_000
     damages = {
-        values: [values.read_bytes()[:-10], b"", b"foreign"],
-        names: [b"", b"{}", b"[]", b"\xff", json.dumps({"names": [], "skipped": {}, "shape": [4]}).encode()],
+        values: [values.read_bytes()[:-10], b"", b"foreign", bytes(flipped), turned.getvalue()],
+        facts: [b"", b"{}", b"[]", b"\xff", json.dumps({"notes": [], "skipped": {}, "shape": [4]}).encode(), deep],
+        checked: [b"", b"[]", b"\xff", deep],
     }
     for path, contents in damages.items():
         for content in contents:
@@ -417,7 +493,7 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, cache: Path, monkeypatch: 
     values.unlink()
     assert Folder(str(tmp_path), size=16).open("all").digest == first
     (listed,) = (cache / "sums").iterdir()
-    for content in (b"[", b"[]", b"\xff", b'{"000.png": [1, 2]}'):
+    for content in (b"[", b"[]", b"\xff", b'{"000.png": [1, 2]}', deep):
         listed.write_bytes(content)
         assert Folder(str(tmp_path), size=16).open("all").digest == first, content
     assert [path.name for path in cache.glob(".*")] == []
@@ -458,13 +534,13 @@ def test_what_a_killed_conversion_left_is_swept(tmp_path: Path, cache: Path) -> 
 
 
 def converting(root: Path, barrier: Any, results: Any) -> None:
-    real = module._install
+    real = store._install
 
     def install(draft: Path, place: Path) -> None:
         barrier.wait(60)  # until both have converted
         real(draft, place)
 
-    module._install = install
+    store._install = install
     results.put(Folder(str(root), size=32).open("all").digest)
 
 
@@ -488,7 +564,7 @@ def test_a_long_conversion_shows_its_progress(
 ) -> None:
     many(tmp_path, 3)
     Folder(str(tmp_path), size=16).open("all")
-    monkeypatch.setattr(module, "_PATIENCE", -1.0)
+    monkeypatch.setattr(store, "_PATIENCE", -1.0)
     Folder(str(tmp_path), size=15).open("all")
     assert capsys.readouterr().err == "", "not on a terminal, or not long"
     monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes anything for a terminal
@@ -517,6 +593,7 @@ def test_training_gathers_from_the_converted_pictures(tmp_path: Path) -> None:
         ({"background": 256}, "background=256"),
         ({"bad": "ignore"}, "bad='ignore'"),
         ({"test_share": 1.0}, "test_share=1.0"),
+        ({"max_pixels": 0}, "max_pixels=0"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], text: str) -> None:

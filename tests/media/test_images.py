@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ganzoo.files import atomic
-from ganzoo.media.images import Images, grid, to_pil
+from ganzoo.media.images import ImageMedium, grid, to_pil
 from ganzoo.media.medium import save_grid
 from ganzoo.types import BadArgument
 
@@ -131,7 +131,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_an_image_is_written_at_its_own_size_and_read_back_exactly(tmp_path: Path) -> None:
     for image in (RGB[0], GREY[0]):
-        Images().write(image, tmp_path / "one.png")
+        ImageMedium().write(image, tmp_path / "one.png")
         with Image.open(tmp_path / "one.png") as picture:
             assert picture.size == (6, 8)
             assert np.array_equal(np.asarray(picture), image.permute(1, 2, 0).squeeze(-1).numpy())
@@ -139,5 +139,5 @@ def test_an_image_is_written_at_its_own_size_and_read_back_exactly(tmp_path: Pat
 
 def test_what_a_network_makes_is_clamped_to_the_range_of_images() -> None:
     made = torch.tensor([-3.0, -1.0, 0.25, 1.0, 1.5]).reshape(1, 1, 1, 5)
-    assert Images().limit(made).flatten().tolist() == [-1, -1, 0.25, 1, 1]
-    assert Images().limit(torch.full((1, 1, 1, 1), float("nan"))).isnan().all(), "and nothing is hidden"
+    assert ImageMedium().limit(made).flatten().tolist() == [-1, -1, 0.25, 1, 1]
+    assert ImageMedium().limit(torch.full((1, 1, 1, 1), float("nan"))).isnan().all(), "and nothing is hidden"

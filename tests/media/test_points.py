@@ -9,7 +9,7 @@ from PIL import Image
 
 from ganzoo.data.mixtures import Grid
 from ganzoo.media.medium import save_grid
-from ganzoo.media.points import Points, scatter
+from ganzoo.media.points import PointMedium, scatter
 from ganzoo.types import BadArgument
 
 
@@ -49,15 +49,15 @@ def test_points_outside_are_told() -> None:
 
 
 def test_a_point_is_written_as_numbers(tmp_path: Path) -> None:
-    Points().write(torch.tensor([0.1, -2.5], dtype=torch.float64), tmp_path / "new" / "point.csv")
+    PointMedium().write(torch.tensor([0.1, -2.5], dtype=torch.float64), tmp_path / "new" / "point.csv")
     assert np.loadtxt(tmp_path / "new" / "point.csv", delimiter=",").tolist() == [0.1, -2.5]
     far = torch.tensor([[-7.0, 9.0]])
-    assert torch.equal(Points().limit(far), far), "a plane has no end"
+    assert torch.equal(PointMedium().limit(far), far), "a plane has no end"
     with pytest.raises(BadArgument, match="hold nan"):
-        Points().write(torch.tensor([0.0, float("nan")]), tmp_path / "bad.csv")
+        PointMedium().write(torch.tensor([0.0, float("nan")]), tmp_path / "bad.csv")
     assert not (tmp_path / "bad.csv").exists()
     with pytest.raises(BadArgument, match="cannot be written"):
-        Points().write(torch.zeros(2), tmp_path / "new" / "point.csv" / "below.csv")
+        PointMedium().write(torch.zeros(2), tmp_path / "new" / "point.csv" / "below.csv")
 
 
 def test_save_grid_draws_points(tmp_path: Path) -> None:

@@ -266,7 +266,7 @@ class Session:
                 "arguments": _plain(self.config.data.init_args),
                 "split": "train",
                 "name": images.name,
-                "license": images.licence,
+                "license": images.license,
                 "samples": len(images),
                 "digest": images.digest,
             },

@@ -1,6 +1,7 @@
 """Floor 3: where real data come from; `batch.py` holds the contract, every other source stands in a file of its own.
 
-Sources are found by themselves: every class of this package's modules that derives from `Data`. Importing this module,
+Sources are found by themselves: every class of this package's modules that derives from `Data`
+and reads. Importing this module,
 and listing the sources, does not import torch.
 """
 
@@ -51,11 +52,18 @@ def _plain(name: str) -> str:
 @cache
 def _modules() -> dict[str, str]:
     """The module of each source, read from the modules' text: importing them would bring torch and take seconds."""
+    bases: dict[str, list[str]] = {}
     found = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         spec = find_spec(module.name)
         text = getattr(spec.loader, "get_source", lambda _: None)(module.name) if spec else None
         for node in ast.parse(text or "").body:
-            if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == "Data" for b in node.bases):
-                found[node.name] = module.name
-    return found
+            if isinstance(node, ast.ClassDef):
+                bases[node.name] = [base.id for base in node.bases if isinstance(base, ast.Name)]
+                if any(isinstance(each, ast.FunctionDef) and each.name == "read" for each in node.body):
+                    found[node.name] = module.name
+
+    def derives(name: str) -> bool:
+        return any(base == "Data" or derives(base) for base in bases.get(name, ()))
+
+    return {name: module for name, module in found.items() if derives(name)}

@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, ClassVar, Final, NamedTuple, cast
 
 import lightning as L
 import numpy as np
@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ganzoo.media.levels import to_float
+from ganzoo.media.medium import media
 from ganzoo.types import BadArgument, BadData, Batch
 
 SPLITS: Final = ("train", "test", "all")
@@ -35,6 +36,7 @@ _Indices = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
 # Which stream a seed is for, so that order, flips and cuts do not share their numbers; unpaired targets have their own
 _ORDER, _FLIP, _CUT = 1, 2, 3
 _TARGETS = 3  # added to the three
+_KEPT = 7  # of the choice of validation samples
 
 
 def pad_to(values: npt.NDArray[np.uint8], size: int, fill: int = 0) -> npt.NDArray[np.uint8]:
@@ -66,7 +68,7 @@ class Images:
         labels: class indices `(N,)` int64, or None.
         classes: the classes' names, by index; None without labels.
         split: one of the source's `splits`.
-        licence: of the data, as an SPDX identifier where it has one.
+        license: of the data, as an SPDX identifier where it has one.
         targets: for translation, the other domain's images: uint8 `(M, C', H, W)`; None elsewhere.
         paired: whether the k-th target is the counterpart of the k-th image; else M is a number of its own.
 
@@ -79,17 +81,15 @@ class Images:
     labels: npt.NDArray[np.int64] | None = None
     classes: tuple[str, ...] | None = None
     split: str = "all"
-    licence: str = "unknown"
+    license: str = "unknown"
     targets: npt.NDArray[np.uint8] | None = None
     paired: bool = True
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
-        pictures = values.dtype == np.uint8 and values.ndim == 4
-        points = values.dtype == np.float32 and values.ndim == 2 and values.shape[1] == 2
-        if not (pictures or points):
-            found = f"{values.dtype} {values.shape}"
-            raise BadData(f"{self.name}: values must be uint8 (N, C, H, W) or float32 (N, 2), not {found}.")
+        if not any(values.dtype == each.stored and each.fits(self.shape) for each in media()):
+            known = " or ".join(f"{each.stored} (N, {each.form})" for each in media())
+            raise BadData(f"{self.name}: values must be {known}, not {values.dtype} {values.shape}.")
         if (labels is None) != (self.classes is None):
             raise BadData(f"{self.name}: labels and classes go together; give both or neither.")
         if labels is not None and self.classes is not None:
@@ -151,6 +151,12 @@ class Images:
         if not self.paired:
             at = at % len(self.targets) if partners is None else np.asarray(partners, dtype=np.int64)
         return Batch(images, labels, torch.from_numpy(np.asarray(self.targets[at])))
+
+    def part(self, kept: npt.NDArray[np.bool_], split: str, targets: npt.NDArray[np.bool_] | None = None) -> Images:
+        """Some of the samples, under the name of their split; `targets` chooses those that are not paired."""
+        labels = None if self.labels is None else self.labels[kept]
+        others = None if self.targets is None else self.targets[kept if targets is None else targets]
+        return replace(self, values=self.values[kept], labels=labels, targets=others, split=split)
 
     def __getstate__(self) -> dict[str, Any]:
         # numpy pickles a mapped array by its content: a worker started by spawn would receive the whole data set
@@ -324,6 +330,16 @@ def _cut(images: Tensor, jitter: int, corners: npt.NDArray[np.int64]) -> Tensor:
     return torch.stack([image[:, top : top + height, left : left + width] for image, (top, left) in places])
 
 
+def _divided(whole: Images, split: str) -> Images:
+    """A training split without its validation samples, or these: a tenth, chosen by a fixed seed."""
+
+    def chosen(n: int) -> npt.NDArray[np.bool_]:
+        return np.equal(_permutation(n, 0, 0, _KEPT) < max(1, n // 10), split == VALIDATION)
+
+    targets = None if whole.targets is None or whole.paired else chosen(len(whole.targets))
+    return whole.part(chosen(len(whole)), split, targets)
+
+
 def _as_it_is(batch: Any) -> Any:
     return batch
 
@@ -340,14 +356,18 @@ class Data(L.LightningDataModule):
         workers: processes that gather batches ahead of training; 0 gathers in the training process.
         jitter: by how many pixels a side pictures are enlarged (bicubic) before a random part of their own size is cut
             out, anew in each batch: 30 for 256 pixels in pix2pix's paper. 0 for none.
+        validation: whether a tenth of the samples for training are kept from it as a split of their own, `validation`:
+            to choose by, so that what the test split says was not chosen by it.
 
     Raises:
         BadArgument: if `batch_size` is below 1, or `workers` or `jitter` is negative.
     """
 
-    splits: tuple[str, ...] = SPLITS  # what `open` takes
+    divides: ClassVar[bool] = False  # whether `read` itself keeps validation samples from training
 
-    def __init__(self, batch_size: int = 64, flip: bool = False, workers: int = 0, jitter: int = 0) -> None:
+    def __init__(
+        self, batch_size: int = 64, flip: bool = False, workers: int = 0, jitter: int = 0, validation: bool = False
+    ) -> None:
         super().__init__()
         if jitter < 0:
             raise BadArgument(f"jitter={jitter}: give the pixels by which pictures are enlarged, 0 for none.")
@@ -359,7 +379,13 @@ class Data(L.LightningDataModule):
         self.flip = flip
         self.workers = workers
         self.jitter = jitter
+        self.validation = validation
         self._opened: dict[str, Images] = {}
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What `open` takes."""
+        return (*SPLITS, VALIDATION) if self.validation else SPLITS
 
     def read(self, split: str) -> Images:
         """Reads one split; implemented by every source, called by `open` once a split.
@@ -370,21 +396,19 @@ class Data(L.LightningDataModule):
         raise NotImplementedError(f"{type(self).__name__} does not implement read(split).")
 
     def open(self, split: str) -> Images:
-        """Opens `train`, `test`, `all` (these together) or what else is in `splits`; opened once and kept.
+        """Opens `train`, `test`, `all` (these together) or, where `validation` is on, `validation`; once, and kept.
 
         Raises:
             BadArgument: for any other split.
-            BadData: if the data are missing or damaged.
+            BadData: if the data are missing or damaged; `NoSplit` if the split has no sample.
         """
         if split not in self.splits:
-            more = (
-                "; a validation split is kept by Emoji and EmojiPairs with validation=True"
-                if split == VALIDATION
-                else ""
-            )
-            raise BadArgument(f"{split!r} is not a split; the splits are {', '.join(self.splits)}{more}.")
+            more = "; give validation=True to keep one from training" if split == VALIDATION else ""
+            known = ", ".join(self.splits)
+            raise BadArgument(f"{split!r} is not a split of {type(self).__name__}; the splits are {known}{more}.")
         if split not in self._opened:
-            self._opened[split] = self.read(split)
+            kept = self.validation and not self.divides and split in ("train", VALIDATION)
+            self._opened[split] = _divided(self.read("train"), split) if kept else self.read(split)
         return self._opened[split]
 
     def prepare_data(self) -> None:
@@ -423,6 +447,8 @@ class Data(L.LightningDataModule):
         """
         if len(images) == 0:
             raise BadData(f"{images.name}: the training split holds no sample.")
+        if (self.flip or self.jitter) and images.values.ndim != 4:
+            raise BadArgument(f"{images.name}: flip and jitter are for pictures; leave them out.")
         return DataLoader(
             _Gather(images, self.jitter),
             batch_size=None,  # a draw is a whole batch

@@ -1,43 +1,119 @@
-"""Pictures converted once to a uint8 array on the disk, from which training gathers without decoding.
-
-The array lies in `$GANZOO_CACHE/data` or `~/.cache/ganzoo/data`, under a key made of the files' names, the sha256 of
-their bytes and the arguments that change pixels.
-"""
+"""Pictures as arrays: how a file becomes a square of pixels, which files a folder holds, and which split each is in."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+import math
 import os
-import secrets
-import shutil
 import stat
-import time
-import warnings
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ganzoo.data.decoding import Unreadable, decode, suffixes
+from ganzoo.data.batch import VALIDATION, Data
+from ganzoo.data.decoding import Unreadable, bounded, decoding, suffixes
+from ganzoo.data.store import Item, Stored, at_rest, mark_of, progress, read_json, stored
 from ganzoo.files import atomic, cache_folder
-from ganzoo.types import BadArgument, BadData
+from ganzoo.types import BadArgument, BadData, NoSplit
 
 _log = logging.getLogger(__name__)
 
-_FORMAT: Final = 1  # of a converted folder; a number more when the pixels of the same arguments change
-_AT_ONCE: Final = 256  # pictures that are decoded ahead of the writer
-_PATIENCE: Final = 2.0  # seconds before a progress bar appears
-_DRAFT: Final = ".converting-"
-_STALE: Final = 7 * 24 * 3600.0
-_SETTLED: Final = 2.0  # seconds after which a file's times tell one version from the next on every file system
+_AHEAD: Final = 2**26  # bytes of pixels that are decoded ahead of the writer
+_FEW: Final = 50  # pictures, below which all are for training
+_SHARE: Final = 0.1  # of the pictures, kept for testing; and of the others, kept for validation
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Pictures(Data):
+    """A source of decoded pictures; these options are the same of all such sources.
+
+    Args:
+        size: the pixels of a side.
+        channels: 3 for RGB, 1 for grey (ITU-R 601 luma).
+        fit: how a picture becomes square: `crop` its middle, `pad` it with `background`, or `stretch` it. Then it is
+            resized by Lanczos' filter; a picture that already has the size is not touched.
+        background: the grey level 0..255 under transparency and around padded pictures.
+        bad: `error` stops at a file that cannot be read, or is so large that it may be a decompression bomb; `skip`
+            leaves it out and reports it. Both name the file.
+        max_pixels: that a picture may have, and all together that are decoded at a time, of some 12 bytes each; larger
+            JPEGs are decoded at a half, a quarter or an eighth of their sides.
+        test_share: the share 0 to 1 of the pictures kept for testing: a tenth where None, and none of fewer than 50.
+            A hash of the name decides, so a picture stays on its side when others are added.
+        license: of the pictures, for the cards.
+        **options: of every source; see `Data`.
+
+    Raises:
+        BadArgument: for a value out of range.
+    """
+
+    divides = True
+
+    def __init__(
+        self,
+        size: int = 64,
+        channels: Literal[1, 3] = 3,
+        fit: Literal["crop", "pad", "stretch"] = "crop",
+        background: int = 255,
+        bad: Literal["skip", "error"] = "error",
+        max_pixels: int = 89_478_485,
+        test_share: float | None = None,
+        license: str = "unknown",
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if bad not in ("skip", "error"):
+            raise BadArgument(f"bad={bad!r}: give skip or error.")
+        if test_share is not None and not 0 <= test_share < 1:
+            raise BadArgument(f"test_share={test_share}: give a share from 0 up to, but not including, 1.")
+        self.square = Square(size, channels, fit, background, max_pixels)
+        self.bad, self.test_share, self.license = bad, test_share, license
+        self._told = False
+
+    def share(self, *counts: int) -> float:
+        """The share that is kept for testing of data sets of so many pictures."""
+        if self.test_share is not None:
+            return self.test_share
+        if min(counts) >= _FEW:
+            return _SHARE
+        if not self._told:
+            text = "all %s pictures are for training, as fewer than %d are not divided; set test_share to keep some"
+            _log.warning(text, " and ".join(map(str, counts)), _FEW)
+        self._told = True
+        return 0.0
+
+    def part(self, name: Path | str, keys: list[str], split: str, share: float) -> slice:
+        """The places of a split; pictures stand in the order of their positions, so each split is one piece.
+
+        Args:
+            name: of the data, for the error.
+            keys: what decides the positions, in their order.
+            split: one of `splits`.
+            share: the share of positions for testing.
+
+        Raises:
+            NoSplit: if no picture falls into the split.
+        """
+        whole, places = len(keys), np.array([position(key) for key in keys])
+        test = int(np.searchsorted(places, 1 - share))
+        train = int(np.searchsorted(places, (1 - share) * (1 - _SHARE))) if self.validation else test
+        start, stop = {"train": (0, train), VALIDATION: (train, test), "test": (test, whole), "all": (0, whole)}[split]
+        if start == stop:
+            few = f" (fewer than {_FEW} are all for training)" if self.test_share is None and whole < _FEW else ""
+            raise NoSplit(
+                f"{name}: none of its {whole} pictures falls into the {split} split at test_share={share}{few}; give "
+                "another test_share, or more pictures."
+            )
+        return slice(start, stop)
 
 
 @dataclass(frozen=True)
@@ -50,6 +126,7 @@ class Square:
         fit: how a picture becomes square: `crop` its middle, `pad` it, or `stretch` it; then it is resized by Lanczos'
             filter, unless it has the size already.
         background: the grey level 0..255 under transparency and around padded pictures.
+        max_pixels: see `Pictures`.
 
     Raises:
         BadArgument: for a value out of range.
@@ -59,6 +136,7 @@ class Square:
     channels: int
     fit: str
     background: int
+    max_pixels: int
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= 8192:
@@ -69,6 +147,8 @@ class Square:
             raise BadArgument(f"fit={self.fit!r}: give crop, pad or stretch.")
         if not 0 <= self.background <= 255:
             raise BadArgument(f"background={self.background}: give a grey level from 0 to 255.")
+        if self.max_pixels < 1:
+            raise BadArgument(f"max_pixels={self.max_pixels}: give the pixels that a picture may have.")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -84,7 +164,8 @@ class Square:
         return self._square(picture, self.channels)
 
     def _square(self, picture: Image.Image, channels: int) -> npt.NDArray[np.uint8]:
-        picture = picture.convert("L" if channels == 1 else "RGB")
+        mode = "L" if channels == 1 else "RGB"
+        picture = picture if picture.mode == mode else picture.convert(mode)
         side = (self.size, self.size)
         width, height = picture.size
         if self.fit == "crop":
@@ -132,20 +213,6 @@ class Halves(Square):
         return np.concatenate([self._square(left, self.channels), self._square(right, self.right)])
 
 
-class Converted(NamedTuple):
-    """A folder's pictures, in the order of their positions.
-
-    Args:
-        values: uint8 `(N, *square.shape)`, mapped from a file.
-        names: of the files, relative to the folder.
-        skipped: why files gave no picture, by name.
-    """
-
-    values: npt.NDArray[np.uint8]
-    names: list[str]
-    skipped: dict[str, str]
-
-
 Key = Callable[[str], str]  # what of a file's name decides its position
 
 
@@ -164,42 +231,6 @@ def position(key: str) -> float:
     return int.from_bytes(hashlib.sha256(os.fsencode(key)).digest()[:6]) / 2**48
 
 
-def part_of(root: Path, names: list[str], split: str, test_share: float, key: Key = whole_name) -> slice:
-    """The places of a split; pictures stand in the order of their positions, so each split is one piece.
-
-    Args:
-        root: of the pictures, for the error.
-        names: of the pictures, in their order.
-        split: `train`, `test` or `all`.
-        test_share: the share of positions for testing.
-        key: what decided the positions.
-
-    Raises:
-        BadData: if no picture falls into the split.
-    """
-    tests = sum(position(key(name)) >= 1 - test_share for name in names)
-    whole = len(names)
-    start, stop = {"train": (0, whole - tests), "test": (whole - tests, whole), "all": (0, whole)}[split]
-    if start == stop:
-        raise BadData(
-            f"{root}: none of its {whole} pictures falls into the {split} split at test_share={test_share}; change the "
-            "share or add pictures."
-        )
-    return slice(start, stop)
-
-
-def check_options(bad: str, test_share: float) -> None:
-    """Holds what sources of pictures have in common against its ranges.
-
-    Raises:
-        BadArgument: for a value out of range.
-    """
-    if bad not in ("skip", "error"):
-        raise BadArgument(f"bad={bad!r}: give skip or error.")
-    if not 0 <= test_share < 1:
-        raise BadArgument(f"test_share={test_share}: give a share from 0 up to, but not including, 1.")
-
-
 def name_of(root: Path) -> str:
     """A folder's name as a data set's."""
     return root.resolve().name.lower().replace(" ", "-").replace("_", "-") or "folder"
@@ -207,8 +238,8 @@ def name_of(root: Path) -> str:
 
 def converted(
     root: Path, square: Square, bad: str, key: Key = whole_name, only: Collection[str] | None = None
-) -> Converted:
-    """The pixels of the pictures below a folder, from the cache or converted into it.
+) -> Stored:
+    """The pixels of the pictures below a folder, in the order of their positions; their notes are the files' names.
 
     Args:
         root: the folder.
@@ -220,37 +251,36 @@ def converted(
     Raises:
         BadData: if the folder is missing, holds no picture that can be read, or a bad one where `bad` is `error`.
     """
-    listed = found(root, key)
-    cache = cache_folder("data")
-    try:
-        sums = _sums(root, listed, cache)
-        sums = sums if only is None else {name: sha for name, sha in sums.items() if name in only}
-        content = hashlib.sha256(json.dumps([_FORMAT, astuple(square), list(sums.items())]).encode()).hexdigest()
-        place = cache / f"folder-{content[:32]}"
-        made = _opened(place)
-        if made is None:
-            _convert(root, sums, square, bad, place)
-            made = _opened(place)
-    except OSError as error:
-        reason = error.strerror or error
-        raise BadData(
-            f"{cache}: cannot hold the converted pictures ({reason}); set GANZOO_CACHE to another folder."
-        ) from error
-    if made is None:
-        raise BadData(f"{place}: cannot be opened though it was just written; set GANZOO_CACHE to another folder.")
-    if made.skipped:
-        name, reason = next(iter(made.skipped.items()))
+    names, unread = found(root, key)
+    sums = _sums(root, names, unread)
+    sums = sums if only is None else {name: sha for name, sha in sums.items() if name in only}
+
+    def items() -> Iterator[Item]:
+        with progress("converting", len(sums)) as advance:
+            for name, pixels in _decoded(root, sums, square):
+                advance()
+                if isinstance(pixels, str) and bad == "error":
+                    raise _bad(root, name, pixels)
+                yield name, pixels
+
+    if unread and bad == "error":
+        raise _bad(root, *next(iter(unread.items())))
+    made = stored([astuple(square), list(sums.items())], square.shape, items)
+    skipped = {**unread, **made.skipped}
+    for name, reason in skipped.items():
         if bad == "error":
             raise _bad(root, name, reason)
-        if not made.names:
-            raise BadData(f"{root}: none of its {len(listed)} pictures can be read; {name}: {reason}.")
-        for name, reason in made.skipped.items():
-            _log.warning("%s: skipped, %s", root / name, reason)
-    return made
+        if not made.notes:
+            raise BadData(f"{root}: none of its {len(skipped)} pictures can be read; {name}: {reason}.")
+        _log.warning("%s: skipped, %s", root / name, reason)
+    return made._replace(skipped=skipped)
 
 
-def found(root: Path, key: Key = whole_name) -> dict[str, os.stat_result]:
+def found(root: Path, key: Key = whole_name) -> tuple[dict[str, os.stat_result], dict[str, str]]:
     """The pictures below a folder by their names relative to it, in the order of their positions.
+
+    Returns:
+        The files' statuses, and of others the reason why there is none, by name.
 
     Raises:
         BadData: if there is no such folder, or no picture in it.
@@ -260,19 +290,20 @@ def found(root: Path, key: Key = whole_name) -> dict[str, os.stat_result]:
     if not root.is_dir():
         raise BadData(f"{root}: is a file; give the folder of your pictures as root.")
     pictures: dict[str, os.stat_result] = {}
+    unread: dict[str, str] = {}
     names, others = walk(root)
-    for name in names:
+    for name in sorted(names, key=lambda name: (position(key(name)), name)):
         try:
             status = (root / name).stat()
         except OSError as error:
-            raise BadData(f"{root / name}: cannot be read ({error.strerror}); remove it.") from error
-        if stat.S_ISREG(status.st_mode):
-            pictures[name] = status
-    if not pictures:
+            unread[name] = "it is a link to nothing" if (root / name).is_symlink() else error.strerror or str(error)
+        else:
+            if stat.S_ISREG(status.st_mode):
+                pictures[name] = status
+    if not pictures and not unread:
         what = f"none of its {others} files has the suffix of a picture" if others else "it is empty"
         raise BadData(f"{root}: holds no picture ({what}); give the folder of your pictures as root.")
-    order = sorted(pictures, key=lambda name: (position(key(name)), name))
-    return {name: pictures[name] for name in order}
+    return pictures, unread
 
 
 def walk(root: Path) -> tuple[list[str], int]:
@@ -307,19 +338,19 @@ def _refuse(error: OSError) -> None:
     raise BadData(f"{error.filename}: cannot be read ({error.strerror}).") from error
 
 
-def _sums(root: Path, found: dict[str, os.stat_result], cache: Path) -> dict[str, str]:
-    """The sha256 of every file, from the list that the last run left where a file has not changed since."""
-    place = cache / "sums" / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]}.json"
-    known: dict[str, Any] = {}
-    with suppress(OSError, ValueError):  # missing or damaged, the list is made anew
-        read = json.loads(place.read_text("utf-8"))
-        known = read if isinstance(read, dict) else {}
-    now = time.time()
+def _sums(root: Path, found: dict[str, os.stat_result], unread: dict[str, str]) -> dict[str, str]:
+    """The sha256 of every file, from the list that the last run left where a file has not changed since.
+
+    What cannot be read is added to `unread`.
+    """
+    place = cache_folder("data") / "sums" / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]}.json"
+    known = read_json(place)
+    known = known if isinstance(known, dict) else {}  # missing or damaged, the list is made anew
     sums, listed = {}, {}
-    with _progress("reading", len(found)) as advance:
+    with progress("reading", len(found)) as advance:
         for name, status in found.items():
-            mark = [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
-            entry = known.get(name)
+            advance()
+            mark, entry = mark_of(status), known.get(name)
             if isinstance(entry, list) and len(entry) == 2 and entry[0] == mark and isinstance(entry[1], str):
                 sums[name] = entry[1]
             else:
@@ -327,24 +358,24 @@ def _sums(root: Path, found: dict[str, os.stat_result], cache: Path) -> dict[str
                     with open(root / name, "rb") as file:
                         sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
                 except OSError as error:
-                    raise BadData(f"{root / name}: cannot be read ({error.strerror}).") from error
-            # what was changed a moment ago may change again within the same tick of the clock: it is not listed yet
-            if now - max(status.st_mtime, status.st_ctime) > _SETTLED:
+                    unread[name] = error.strerror or str(error)
+                    continue
+            if at_rest(status):
                 listed[name] = [mark, sums[name]]
-            advance()
     if listed != known:
-        with atomic(place) as part:
+        with suppress(OSError), atomic(place) as part:  # without the list, files are read again
             part.write_text(json.dumps(listed))
     return sums
 
 
-def _decode(path: Path, sha: str, square: Square) -> npt.NDArray[np.uint8] | str:
+def _decode(path: Path, sha: str, square: Square) -> Pixels | str:
     """The pixels, or why there are none."""
     try:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != sha:
             return "it changed while the folder was read"
-        return square.pixels(decode(content, square.background))
+        with decoding(content, square.background, square.max_pixels) as picture:
+            return square.pixels(picture)
     except Unreadable as error:
         return str(error)
     except Exception as error:
@@ -355,111 +386,12 @@ def _bad(root: Path, name: str, reason: str) -> BadData:
     return BadData(f"{root / name}: cannot be read ({reason}); repair or remove it, or set bad=skip.")
 
 
-def _opened(place: Path) -> Converted | None:
-    """What an earlier conversion left, or None if there is none or it is damaged."""
-    try:
-        listed = json.loads((place / "names.json").read_text("utf-8"))
-        names, skipped, shape = list(listed["names"]), dict(listed["skipped"]), tuple(listed["shape"])
-        # nothing can be mapped from an empty file
-        values = np.lib.format.open_memmap(place / "values.npy", "r") if names else np.zeros(shape, np.uint8)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if values.dtype != np.uint8 or values.shape != shape or len(names) != len(values):
-        return None
-    return Converted(values, names, skipped)
-
-
-def _convert(root: Path, sums: dict[str, str], square: Square, bad: str, place: Path) -> None:
-    """Writes a folder of its own and renames it to `place`, so several processes may do the same at the same time."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(place.parent)
-    draft = place.parent / f"{_DRAFT}{secrets.token_hex(8)}"
-    draft.mkdir()
-    try:
-        names, skipped = [], {}
-        shape = square.shape
-        with open(draft / "values.npy", "wb") as file, _progress("converting", len(sums)) as advance:
-            _head(file, (len(sums), *shape))
-            for name, pixels in _decoded(root, sums, square):
-                advance()
-                if not isinstance(pixels, str):
-                    names.append(name)
-                    file.write(pixels.tobytes())  # and not through a mapping, where a full disk kills the process
-                elif bad == "error":
-                    raise _bad(root, name, pixels)
-                else:
-                    skipped[name] = pixels
-            file.seek(0)
-            _head(file, (len(names), *shape))  # numpy leaves room for a first axis of any length
-            file.flush()
-            os.fsync(file.fileno())
-        with atomic(draft / "names.json") as part:
-            part.write_text(json.dumps({"names": names, "skipped": skipped, "shape": (len(names), *shape)}))
-        _install(draft, place)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _head(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-
-
-def _decoded(root: Path, sums: dict[str, str], square: Square) -> Iterator[tuple[str, npt.NDArray[np.uint8] | str]]:
+def _decoded(root: Path, sums: dict[str, str], square: Square) -> Iterator[tuple[str, Pixels | str]]:
     """Pixels, or why there are none, in the order of the names."""
     items = list(sums.items())
-    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        warnings.simplefilter("error", Image.DecompressionBombWarning)  # here, as filters are shared by all threads
-        for start in range(0, len(items), _AT_ONCE):
-            part = items[start : start + _AT_ONCE]
+    at_once = max(8, min(256, _AHEAD // math.prod(square.shape)))
+    with bounded(square.max_pixels), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(items), at_once):
+            part = items[start : start + at_once]
             results = pool.map(lambda item: _decode(root / item[0], item[1], square), part)
             yield from zip((name for name, _ in part), results, strict=True)
-
-
-def _install(draft: Path, place: Path) -> None:
-    for _ in range(5):
-        try:
-            os.rename(draft, place)
-            return
-        except OSError:
-            if not place.exists():
-                raise
-        if _opened(place) is not None:  # another process was faster
-            return
-        aside = place.parent / f"{_DRAFT}{secrets.token_hex(8)}"
-        with suppress(OSError):  # what stands there is damaged; or another process is replacing it at this moment
-            os.rename(place, aside)
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sweep(cache: Path) -> None:
-    """Removes what killed conversions left, once nothing was written to it for a week."""
-    for draft in cache.glob(f"{_DRAFT}*"):
-        with suppress(OSError):
-            if time.time() - max(path.stat().st_mtime for path in (draft, *draft.iterdir())) > _STALE:
-                shutil.rmtree(draft, ignore_errors=True)
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on the terminal, for what takes long."""
-    began, done, bar = time.monotonic(), 0, None
-
-    def advance() -> None:
-        nonlocal done, bar
-        done += 1
-        if bar is None and time.monotonic() - began > _PATIENCE:
-            from rich.console import Console
-            from rich.progress import Progress
-
-            console = Console(stderr=True)
-            bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-            bar.add_task(f"{what} {total} pictures", total=total)
-            bar.start()
-        if bar is not None:
-            bar.update(bar.task_ids[0], completed=done)
-
-    try:
-        yield advance
-    finally:
-        if bar is not None:
-            bar.stop()

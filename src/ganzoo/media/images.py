@@ -21,7 +21,7 @@ TILE: Final = 64  # pixels that a picture in a grid has at least, small ones bei
 _SLACK: Final = 1e-3  # how far a rounding error may carry a pixel beyond 1; an eighth of a level
 
 
-class Images(Medium):
+class ImageMedium(Medium):
     """Pictures of 1 or 3 channels."""
 
     name = "image"
@@ -109,5 +109,5 @@ def grid(images: Numbers, columns: int | None = None, padding: int = 2, scale: i
 
 def _pixels(images: Numbers) -> npt.NDArray[np.uint8]:
     """Checked uint8 `(N, H, W, 3)`, or `(N, H, W)` for one channel."""
-    pixels: npt.NDArray[np.uint8] = to_uint8(Images().check(images)).permute(0, 2, 3, 1).contiguous().numpy()
+    pixels: npt.NDArray[np.uint8] = to_uint8(ImageMedium().check(images)).permute(0, 2, 3, 1).contiguous().numpy()
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels

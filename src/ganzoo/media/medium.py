@@ -87,13 +87,17 @@ def medium_of(shape: Sequence[int], n: int | str = "N") -> Medium:
     Raises:
         BadArgument: if there is none.
     """
-    _import_own()
-    media = [medium() for medium in Medium.__subclasses__()]
-    for medium in media:
+    for medium in media():
         if medium.fits(tuple(shape)):
             return medium
-    known = " or ".join(f"{each.name}s (N, {each.form})" for each in media)
+    known = " or ".join(f"{each.name}s (N, {each.form})" for each in media())
     raise BadArgument(f"Samples must be {known}, not ({', '.join(map(str, (n, *shape)))}).")
+
+
+def media() -> list[Medium]:
+    """All media that there are."""
+    _import_own()
+    return [medium() for medium in Medium.__subclasses__()]
 
 
 @cache

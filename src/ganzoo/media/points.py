@@ -21,7 +21,7 @@ _INK: Final = "#18408c"
 _MARK: Final = "#e66101"
 
 
-class Points(Medium):
+class PointMedium(Medium):
     """Points `(x, y)`."""
 
     name = "point"
@@ -30,8 +30,8 @@ class Points(Medium):
     suffix = ".csv"
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """One axis."""
-        return len(shape) == 1
+        """One axis of two."""
+        return shape == (2,)
 
     def check(self, samples: Numbers) -> Tensor:
         """Points `(N, 2)` of finite numbers."""
@@ -104,5 +104,5 @@ def scatter(
 
 
 def _checked(points: Numbers) -> npt.NDArray[np.float64]:
-    array: npt.NDArray[np.float64] = Points().check(points).numpy()
+    array: npt.NDArray[np.float64] = PointMedium().check(points).numpy()
     return array
