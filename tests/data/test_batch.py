@@ -1,5 +1,6 @@
 """The endless stateless stream, the conversions, and the loader inside a trainer."""
 
+import inspect
 import pickle
 import subprocess
 import sys
@@ -325,6 +326,16 @@ def test_sources_are_found_by_themselves() -> None:
         source("Fashion-NIST")
     with pytest.raises(UnknownName, match=r"there are .*Digits, "):
         source("qqqqqq")
+
+
+def test_the_signature_of_a_source_shows_all_its_options() -> None:
+    shown = inspect.signature(source("Folder")).parameters
+    assert list(shown)[:4] == ["root", "size", "channels", "fit"] and {"flip", "validation", "max_pixels"} <= set(shown)
+    assert "options" not in shown and shown["batch_size"].default == 64
+    pairs = inspect.signature(source("Pairs")).parameters
+    assert (pairs["batch_size"].default, pairs["size"].default, list(pairs).count("size")) == (1, 256, 1)
+    with pytest.raises(TypeError, match="sise"):
+        source("Folder")("x", sise=3)  # type: ignore[call-arg]
 
 
 def test_listing_sources_does_not_import_torch() -> None:

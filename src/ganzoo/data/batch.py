@@ -10,6 +10,7 @@ permutations of their own, drawn in the same way.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -364,6 +365,16 @@ class Data(L.LightningDataModule):
     """
 
     divides: ClassVar[bool] = False  # whether `read` itself keeps validation samples from training
+
+    def __init_subclass__(cls) -> None:
+        """Spells out what `**options` stands for in the signature that help and messages show."""
+        own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        if own and own[-1].kind is inspect.Parameter.VAR_KEYWORD:
+            above = inspect.signature(next(each for each in cls.__mro__[1:] if "__init__" in each.__dict__))
+            named = {each.name for each in own}
+            more = [each for each in above.parameters.values() if each.name not in named]
+            own = [*own[:-1], *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in more)]
+        cls.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
 
     def __init__(
         self, batch_size: int = 64, flip: bool = False, workers: int = 0, jitter: int = 0, validation: bool = False
