@@ -18,6 +18,7 @@ import torch
 
 from ganzoo.data import source, sources
 from ganzoo.data.batch import Data, Images, Stream, pad_to
+from ganzoo.data.folder import Folder
 from ganzoo.data.mixtures import Ring
 from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.types import BadArgument, BadData, Batch, UnknownName
@@ -335,7 +336,7 @@ def test_the_signature_of_a_source_shows_all_its_options() -> None:
     pairs = inspect.signature(source("Pairs")).parameters
     assert (pairs["batch_size"].default, pairs["size"].default, list(pairs).count("size")) == (1, 256, 1)
     with pytest.raises(TypeError, match="sise"):
-        source("Folder")("x", sise=3)  # type: ignore[call-arg]
+        Folder("x", sise=3)
 
 
 def test_listing_sources_does_not_import_torch() -> None:
