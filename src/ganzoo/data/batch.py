@@ -66,8 +66,8 @@ class Images:
     Args:
         name: the data set, in lower case with hyphens.
         values: uint8 `(N, C, H, W)`, in memory or mapped from a file; or float32 points `(N, 2)`.
-        labels: class indices `(N,)` int64, or None.
-        classes: the classes' names, by index; None without labels.
+        labels: class indices `(N,)` int64; or attributes, 0 or 1, `(N, K)` int64; or None.
+        classes: the names of the classes, or of the attributes, by index; None without labels.
         split: one of the source's `splits`.
         license: of the data, as an SPDX identifier where it has one.
         targets: for translation, the other domain's images: uint8 `(M, C', H, W)`; None elsewhere.
@@ -94,12 +94,14 @@ class Images:
         if (labels is None) != (self.classes is None):
             raise BadData(f"{self.name}: labels and classes go together; give both or neither.")
         if labels is not None and self.classes is not None:
-            if labels.dtype != np.int64 or labels.shape != (len(values),):
+            n, k = len(values), len(self.classes)
+            if labels.dtype != np.int64 or labels.shape not in ((n,), (n, k)):
                 found = f"{labels.dtype} {labels.shape}"
-                raise BadData(f"{self.name}: labels must be int64 ({len(values)},), not {found}.")
-            if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.classes)):
+                raise BadData(f"{self.name}: labels must be int64 ({n},), or ({n}, {k}) for attributes, not {found}.")
+            if labels.size and not (labels.min() >= 0 and labels.max() < (k if labels.ndim == 1 else 2)):
                 span = f"{labels.min()} to {labels.max()}"
-                raise BadData(f"{self.name}: labels run from {span}, but there are {len(self.classes)} classes.")
+                what = f"there are {k} classes" if labels.ndim == 1 else "attributes are 0 or 1"
+                raise BadData(f"{self.name}: labels run from {span}, but {what}.")
         if self.targets is not None:
             self._check_targets(self.targets)
 
@@ -140,6 +142,8 @@ class Images:
     def batch(self, indices: _Indices, partners: _Indices | None = None) -> Batch:
         """Gathers the samples at `indices` into tensors of their own; uint8 stays uint8 (see `to_float`).
 
+        Attributes become vectors `(n, K)` of floats.
+
         Args:
             indices: of the images and labels, and of the targets where they are pairs.
             partners: of unpaired targets; where None, `indices` again, counted round.
@@ -147,6 +151,7 @@ class Images:
         at = np.asarray(indices, dtype=np.int64)
         images = torch.from_numpy(np.asarray(self.values[at]))
         labels = None if self.labels is None else torch.from_numpy(self.labels[at])
+        labels = labels.float() if labels is not None and labels.ndim == 2 else labels
         if self.targets is None:
             return Batch(images, labels)
         if not self.paired:

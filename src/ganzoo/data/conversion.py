@@ -8,12 +8,12 @@ import logging
 import math
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,8 @@ _FEW: Final = 50  # pictures, below which all are for training
 _SHARE: Final = 0.1  # of the pictures, kept for testing; and of the others, kept for validation
 
 Pixels = npt.NDArray[np.uint8]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Pictures(Data):
@@ -90,6 +92,17 @@ class Pictures(Data):
             _log.warning(text, " and ".join(map(str, counts)), _FEW)
         self._told = True
         return 0.0
+
+    def pieces(self, train: T, test: T | None, split: str) -> list[tuple[T, str, float | None]]:
+        """What a split lies in, of data with or without a test split of their own.
+
+        Returns:
+            Of each of these the part that is meant, and the share of it for testing: see `part`.
+        """
+        if test is None:
+            return [(train, split, None)]
+        whole: list[tuple[T, str, float | None]] = [(train, "all", 0.0), (test, "all", 0.0)]
+        return whole if split == "all" else whole[1:] if split == "test" else [(train, split, 0.0)]
 
     def part(self, name: Path | str, keys: list[str], split: str, share: float) -> slice:
         """The places of a split; pictures stand in the order of their positions, so each split is one piece.
@@ -370,16 +383,24 @@ def _sums(root: Path, found: dict[str, os.stat_result], unread: dict[str, str]) 
 
 def _decode(path: Path, sha: str, square: Square) -> Pixels | str:
     """The pixels, or why there are none."""
-    try:
+
+    def pixels() -> Pixels:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != sha:
-            return "it changed while the folder was read"
+            raise Unreadable("it changed while the folder was read")
         with decoding(content, square.background, square.max_pixels) as picture:
             return square.pixels(picture)
-    except Unreadable as error:
-        return str(error)
-    except Exception as error:
-        return " ".join(str(error).replace(f"{path}", path.name).split())[:200] or type(error).__name__
+
+    made = attempt(pixels)
+    return made.replace(f"{path}", path.name) if isinstance(made, str) else made
+
+
+def attempt(make: Callable[[], R]) -> R | str:
+    """What is made, or in a line why it cannot be."""
+    try:
+        return make()
+    except Exception as error:  # a hostile file makes decoders raise nearly anything
+        return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _bad(root: Path, name: str, reason: str) -> BadData:
@@ -388,10 +409,14 @@ def _bad(root: Path, name: str, reason: str) -> BadData:
 
 def _decoded(root: Path, sums: dict[str, str], square: Square) -> Iterator[tuple[str, Pixels | str]]:
     """Pixels, or why there are none, in the order of the names."""
-    items = list(sums.items())
+    yield from zip(
+        sums, in_threads(lambda name: _decode(root / name, sums[name], square), list(sums), square), strict=True
+    )
+
+
+def in_threads(work: Callable[[T], R], items: Sequence[T], square: Square) -> Iterator[R]:
+    """What becomes of each item, in their order, made by several threads; few are ahead of what was taken."""
     at_once = max(8, min(256, _AHEAD // math.prod(square.shape)))
     with bounded(square.max_pixels), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(items), at_once):
-            part = items[start : start + at_once]
-            results = pool.map(lambda item: _decode(root / item[0], item[1], square), part)
-            yield from zip((name for name, _ in part), results, strict=True)
+            yield from pool.map(work, items[start : start + at_once])

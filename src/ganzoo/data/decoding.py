@@ -54,7 +54,7 @@ def decoding(content: bytes, background: int = 255, max_pixels: int | None = Non
         try:
             picture = stack.enter_context(_headed(content))
             stack.enter_context(_room.taken(_reduced(picture, limit), limit))
-            plain = _eight_bits(ImageOps.exif_transpose(picture), background)
+            plain = eight_bits(ImageOps.exif_transpose(picture), background)
         except Unreadable:
             raise
         except UnidentifiedImageError:
@@ -140,8 +140,12 @@ def suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
 
 
-def _eight_bits(picture: Image.Image, background: int) -> Image.Image:
-    """Any of Pillow's modes as `L` or `RGB`."""
+def eight_bits(picture: Image.Image, background: int) -> Image.Image:
+    """Any of Pillow's modes as `L` or `RGB`, as `decoding` gives it.
+
+    Raises:
+        Unreadable: for values that cannot be told to be a picture's.
+    """
     mode = picture.mode
     if mode.startswith("I;16"):
         return Image.fromarray(_levels(np.asarray(picture), 65535))

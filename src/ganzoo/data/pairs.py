@@ -51,13 +51,6 @@ class _Domains(Pictures):
         self.train, self.test = (root, targets), None if test_root is None else (test_root, test_targets)
         self.images = replace(self.square, channels=source_channels or self.square.channels)
 
-    def split(self, split: str) -> list[tuple[tuple[str, str | None], str, float | None]]:
-        """The folders that a split lies in, with the part of them that it is, and the share of them for testing."""
-        if self.test is None:
-            return [(self.train, split, None)]
-        own, test = (self.train, split, 0.0), (self.test, "all", 0.0)
-        return [test] if split == "test" else [own, test] if split == "all" else [own]
-
     def parts(self, domains: list[_Domain], split: str, share: float | None) -> list[Pixels]:
         """A split of each domain."""
         share = self.share(*(len(each.keys) for each in domains)) if share is None else share
@@ -122,7 +115,7 @@ class Pairs(_Domains):
             NoSplit: if no pair falls into the split.
         """
         parts = []
-        for (root, targets), piece, share in self.split(split):
+        for (root, targets), piece, share in self.pieces(self.train, self.test, split):
             folder = Path(root).expanduser()
             pairs = self._beside(folder) if targets is None else self._apart(folder, Path(targets).expanduser())
             parts.append(self.parts(pairs, piece, share))
@@ -205,7 +198,7 @@ class Unpaired(_Domains):
             NoSplit: if no picture of a folder falls into the split.
         """
         parts = []
-        for folders, piece, share in self.split(split):
+        for folders, piece, share in self.pieces(self.train, self.test, split):
             paths = [Path(folder or "").expanduser() for folder in folders]
             made = [converted(f, s, self.bad) for f, s in zip(paths, (self.images, self.square), strict=True)]
             domains = [_Domain(f, each.notes, each.values) for f, each in zip(paths, made, strict=True)]
