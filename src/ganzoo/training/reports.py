@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +21,18 @@ from ganzoo.game.game import Game
 class JsonLines(Logger):
     """Appends each line of the log to `log.jsonl`; numbers that are not finite become null, which JSON has.
 
+    Lines that a full disk refused are kept and written with the next.
+
     Args:
         folder: of the run.
-        after: on resuming, lines of later steps than this are dropped, because they will be written again.
+        after: on resuming, lines of later steps than this are dropped with the first line that is written, because they
+            will be written again.
     """
 
     def __init__(self, folder: Path, after: int | None = None) -> None:
         super().__init__()
-        self.path = folder / "log.jsonl"
-        if after is not None:
-            self._cut(after)
-
-    @rank_zero_only
-    def _cut(self, after: int) -> None:
-        if self.path.exists():
-            kept = [line for line in self.path.read_text().splitlines() if _step(line) <= after]
-            with atomic(self.path) as part:
-                part.write_text("".join(line + "\n" for line in kept))
+        self.path, self.after = folder / "log.jsonl", after
+        self._waiting = ""
 
     @property
     def name(self) -> str:
@@ -51,9 +48,28 @@ class JsonLines(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Appends a line."""
         finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+        self._waiting += json.dumps({"step": step, **finite}) + "\n"
+        try:
+            self._append()
+        except OSError as error:
+            warnings.warn(f"{self.path}: {error.strerror}; its lines are kept for later", stacklevel=2)
+
+    def _append(self) -> None:
+        if self.after is not None and self.path.exists():
+            kept = [line for line in self.path.read_text().splitlines() if _step(line) <= self.after]
+            with atomic(self.path) as part:
+                part.write_text("".join(line + "\n" for line in kept))
+        self.after = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, **finite}) + "\n")
+        size = self.path.stat().st_size if self.path.exists() else 0
+        try:
+            with self.path.open("a") as file:
+                file.write(self._waiting)
+        except OSError:
+            if self.path.exists():
+                os.truncate(self.path, size)  # no half line stays
+            raise
+        self._waiting = ""
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import lightning as L
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from safetensors import SafetensorError
 
-from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
-from ganzoo.types import BadModelFolder, GanzooError, TrainingStopped
+from ganzoo.training import record
+from ganzoo.training.checkpoints import LAST, PREVIOUS, AtomicIO, Found, keep
+from ganzoo.types import GanzooError, TrainingStopped
 
-LAST = "last.ckpt"
 FOLDER = "last"
-
-
-class AtomicIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, written beside their place, flushed to the disk and renamed.
-
-    Lightning stages them in the folder for temporary files, from where a rename is no longer atomic when that lies on
-    another filesystem.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Writes the checkpoint whole or not at all."""
-        with files.atomic(Path(path)) as part:
-            torch.save(checkpoint, part)
-
-    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        """Reads tensors and plain values, and nothing that could run.
-
-        Raises:
-            BadModelFolder: for a file that is missing, cut, or no checkpoint of a game.
-        """
-        try:
-            checkpoint = super().load_checkpoint(path, map_location, weights_only=True)
-        except OSError as error:
-            raise BadModelFolder(f"{path}: {error.strerror or 'missing'}") from None
-        except Exception as error:  # torch.load raises whatever the bytes lead it to
-            reason = str(error).strip().split("\n")[0][:160]
-            raise BadModelFolder(f"{path}: not readable as a checkpoint, cut or damaged: {reason}") from None
-        if not isinstance(checkpoint, dict) or "ganzoo" not in checkpoint or "state_dict" not in checkpoint:
-            raise BadModelFolder(f"{path}: not a checkpoint that ganzoo wrote")
-        return checkpoint
+_SIGNALS: Final = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)
+)
+_ONE = 1.0  # seconds within which two signals under torchrun are one: it passes on what the terminal sent to all
 
 
 def held_out(data: Any) -> Images | None:
@@ -61,37 +39,98 @@ def held_out(data: Any) -> Images | None:
     return found if found is not None and len(found) else None
 
 
+def begin(
+    folder: Path, recipe: Mapping[str, Any] | None, changes: Mapping[str, Any] | None, found: Found | None
+) -> None:
+    """Makes a run's folder ready, when nothing can refuse the run any more; on one rank.
+
+    Args:
+        folder: of the run.
+        recipe: to be written where the run begins; None for a run without one.
+        changes: to be noted where it goes on.
+        found: the checkpoint from which it goes on; None where it begins.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = (LAST, PREVIOUS, FOLDER, "best", "log.jsonl", record.RECIPE, record.CHANGES)
+    folders.sweep(*(folder / name for name in names))
+    if found is None:
+        (folder / record.CHANGES).unlink(missing_ok=True)
+        if recipe is not None:
+            record.write_recipe(folder, recipe)
+        return
+    if found.path.name == PREVIOUS:
+        keep(found.path, folder / LAST)  # in the place of the damaged one
+    if changes:
+        record.append_changes(folder, found.step, changes)
+
+
+def saved_step(folder: Path) -> int | None:
+    """The generator updates of the model in a folder; None where there is no sound model."""
+    try:
+        steps = folders.ModelFolder(folder).config.get("steps")
+    except GanzooError:
+        return None
+    return steps if isinstance(steps, int) else None
+
+
+def write_last(game: Game, data: Any, folder: Path, facts: Mapping[str, Any], step: int) -> None:
+    """Writes a run's model folder `last`; on several ranks all call it."""
+    facts = {**facts, "images_seen": game.images_seen, "steps": step}
+    folders.write_model(game, folder / FOLDER, facts, real=held_out(data))
+
+
 class Saver(L.Callback):
     """Writes `last.ckpt` and the model folder `last` every so many generator updates, at the end, and on ctrl-C.
 
     The first ctrl-C lets the batch finish, so that the run that goes on is the run that was not interrupted; a second
-    one ends it at once. SIGTERM, with which schedulers announce the end, does the same.
+    one ends it at once. SIGTERM, SIGHUP and SIGUSR1, with which schedulers and terminals announce the end, do the same.
+    Where the disk is full, a warning is given and the next save tries again; only the last one must succeed.
 
     Args:
         folder: of the run.
         every: generator updates between two saves.
         facts: what `config.json` says of the run's data and license.
+        recipe: the run's, written where it begins.
+        changes: of the run, noted where it goes on.
+        found: the checkpoint from which it goes on.
     """
 
-    def __init__(self, folder: Path, every: int, facts: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        every: int,
+        facts: Mapping[str, Any],
+        recipe: Mapping[str, Any] | None = None,
+        changes: Mapping[str, Any] | None = None,
+        found: Found | None = None,
+    ) -> None:
         self.folder, self.every, self.facts = folder, every, facts
+        self.recipe, self.changes, self.found = recipe, changes, found
         self.interrupted = False
         self._saved = 0
+        self._failure: str | None = None
+        self._signalled = 0.0
         self._handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes over ctrl-C and SIGTERM, where this is the main thread; Lightning has taken SIGTERM by now."""
+        """Begins the folder, and takes over the signals, where this is the main thread: Lightning has taken some."""
+        assert isinstance(pl_module, Game)
         self._saved = trainer.global_step
         if trainer.is_global_zero:
-            folders.sweep(self.folder / LAST, self.folder / FOLDER)
+            begin(self.folder, self.recipe, self.changes, self.found)
+        behind = trainer.global_step > 0 and saved_step(self.folder / FOLDER) != trainer.global_step
+        if trainer.strategy.broadcast(behind):
+            self._write_folder(trainer, pl_module)
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._interrupt)
+            for number in _SIGNALS:
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup's run goes on
+                    self._handlers[number] = signal.signal(number, self._interrupt)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.interrupted:
+        now = time.monotonic()
+        if self.interrupted and not ("TORCHELASTIC_RUN_ID" in os.environ and now - self._signalled < _ONE):
             raise KeyboardInterrupt
-        self.interrupted = True
+        self.interrupted, self._signalled = True, now
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Saves when it is time, and stops where a signal came on any rank."""
@@ -105,12 +144,25 @@ class Saver(L.Callback):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Saves what the last cadence missed, and gives the signals back."""
+        """Saves what the last cadence missed, and gives the signals back.
+
+        Raises:
+            TrainingStopped: if that fails.
+        """
         assert isinstance(pl_module, Game)
         pl_module.write_log()
-        if trainer.global_step != self._saved or not (self.folder / LAST).exists():
+        missing = self._failure is not None or not (self.folder / LAST).exists()
+        if trainer.strategy.broadcast(trainer.global_step != self._saved or missing):
             self._save(trainer, pl_module)
         self._release()
+        if trainer.strategy.broadcast(self._failure) is not None:
+            raise TrainingStopped(f"the last save failed ({self._failure}); make room, and go on from the last checkpoint")
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Adds what the run was trained on and how, which is held against what it goes on with."""
+        checkpoint["facts"] = record.plain(self.facts)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Gives the signals back."""
@@ -129,7 +181,23 @@ class Saver(L.Callback):
             )
         game.settle()
         trainer.save_checkpoint(self.folder / LAST)
-        facts = {**self.facts, "images_seen": game.images_seen, "steps": trainer.global_step}
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        folders.write_model(game, self.folder / FOLDER, facts, real=held_out(data))
         self._saved = trainer.global_step
+        self._failure = None
+        failure = getattr(trainer.strategy.checkpoint_io, "failure", None)
+        if failure is not None:
+            self._warn(trainer, failure)
+        self._write_folder(trainer, game)
+
+    def _write_folder(self, trainer: L.Trainer, game: Game) -> None:
+        try:
+            write_last(game, trainer.datamodule, self.folder, self.facts, trainer.global_step)  # type: ignore[attr-defined]
+        except (OSError, SafetensorError) as error:
+            self._warn(trainer, error)
+
+    def _warn(self, trainer: L.Trainer, error: Exception) -> None:
+        self._failure = " ".join(str(getattr(error, "strerror", None) or error).split())[:160]
+        warnings.warn(
+            f"step {trainer.global_step} was not saved in {self.folder} ({self._failure}); training goes on, and the next "
+            "save tries again",
+            stacklevel=2,
+        )

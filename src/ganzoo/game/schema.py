@@ -1,0 +1,156 @@
+"""A signature as a schema: which arguments a class or a function takes, and values held against their types.
+
+What a person wrote in a recipe, on a command line or in Python is checked here before anything is made of it, so that a
+wrong value is one line that names the key, the value and what is expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ganzoo.types import BadArgument
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_PYTHONS = ("is_instance_of", "is-instance", "callable_type", "iterable_type", "dataclass_type", "arguments_type")
+
+
+@functools.cache
+def parameters(of: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The named parameters of a class or function, with their annotations resolved."""
+    try:
+        signature = inspect.signature(of, eval_str=True)
+    except NameError:  # a name that only type checkers import
+        signature = inspect.signature(of)
+    return {name: parameter for name, parameter in signature.parameters.items() if parameter.kind not in _VARIADIC}
+
+
+def defaults(of: Callable[..., Any]) -> dict[str, Any]:
+    """The arguments that may be left out, with their values, as plain JSON values where they are some."""
+    found = {name: p.default for name, p in parameters(of).items() if p.default is not inspect.Parameter.empty}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+
+
+def required(of: Callable[..., Any]) -> list[str]:
+    """The arguments that may not be left out."""
+    return [name for name, p in parameters(of).items() if p.default is inspect.Parameter.empty]
+
+
+@functools.cache
+def _adapter(of: Callable[..., Any], name: str) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+
+    annotation = parameters(of)[name].annotation
+    if annotation is inspect.Parameter.empty or isinstance(annotation, str):
+        return TypeAdapter(Any)
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except Exception:  # a model or dataclass of pydantic's own, which brings its configuration
+        return TypeAdapter(annotation)
+
+
+def check(of: Callable[..., Any], name: str, value: Any, key: str) -> Any:
+    """A plain value, as the signature types it: a list becomes a tuple where it says so.
+
+    Args:
+        of: the class or function.
+        name: of the argument.
+        value: of plain JSON.
+        key: under which a person gave it, for the error.
+
+    Raises:
+        BadArgument: for a value of another type or range.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(of, name).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise BadArgument(f"{key} is {short(value)}; {expected(error.errors())}") from None
+    except (TypeError, ValueError):  # no plain value: YAML has dates, and a caller in Python objects
+        raise BadArgument(f"{key} is {short(value)}, which is no plain value") from None
+
+
+def expected(errors: list[Any]) -> str:
+    """What a value should have been, from pydantic's errors: one an alternative of a union."""
+    wanted = list(dict.fromkeys(text for error in errors if (text := _kind(error))))
+    return f"{' or '.join(wanted) or 'another value'} is expected"
+
+
+def _kind(error: Any) -> str:
+    context = error.get("ctx", {})
+    bounds = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    kind = error["type"]
+    if kind in bounds:
+        return f"{words[bounds[kind]]} {context[bounds[kind]]:g}"
+    if kind in ("too_long", "too_short"):
+        return f"a list of {context['max_length' if kind == 'too_long' else 'min_length']}"
+    if kind == "literal_error":
+        return str(context.get("expected", "")).replace("'", "")
+    kinds = {
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "string_type": "text",
+        "tuple_type": "a list",
+        "list_type": "a list",
+        "dict_type": "a table",
+        "none_required": "null",
+        "missing": "a list of more",
+        "time_delta_type": "a time",
+        "time_delta_parsing": "a time",
+    }
+    if kind in _PYTHONS:
+        return ""
+    return kinds.get(kind, f"{error['msg'][0].lower()}{error['msg'][1:]}")
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """A clause with the known names nearest to a name, whatever their case; all of them where they are few."""
+    table = {_letters(each): each for each in known}
+    same = [_letters(name)] if _letters(name) in table else None
+    close = same or difflib.get_close_matches(_letters(name), table, n=3, cutoff=0.6)
+    if close:
+        return f"; did you mean {' or '.join(table[each] for each in close)}?"
+    return f"; there are {', '.join(sorted(table.values()))}" if 0 < len(table) <= 16 else ""
+
+
+def _letters(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def short(value: Any) -> str:
+    """A value on one line of at most 160 characters."""
+    line = " ".join(str("null" if value is None else str(value).lower() if isinstance(value, bool) else value).split())
+    return line if len(line) <= 160 else line[:157] + "..."
+
+
+def complete(of: Callable[..., Any], given: Mapping[str, Any], key: str, title: str | None = None) -> dict[str, Any]:
+    """Plain values for every argument: those given, checked, and the defaults of the others.
+
+    Args:
+        of: the class or function.
+        given: by argument.
+        key: of the section, for errors.
+        title: of a class that was chosen, for errors; None for a fixed section of a recipe.
+
+    Raises:
+        BadArgument: for an unknown argument, a value of another type, or one that is missing.
+    """
+    known = parameters(of)
+    for name, value in given.items():
+        if name not in known:
+            what = f"there is no key {key}.{name}" if title is None else f"{key}.{name}: {title} has no argument {name!r}"
+            raise BadArgument(f"{what}{near(str(name), known)}")
+        check(of, name, value, f"{key}.{name}")
+    missing = next((name for name in required(of) if name not in given), None)
+    if missing is not None:
+        at = f"{key}.{missing}" if title is None else f"{key}.init_args.{missing}"
+        raise BadArgument(f"{title or key} needs {missing}: give --{at}")
+    return {**defaults(of), **given}

@@ -1,0 +1,141 @@
+"""The options of Lightning's Trainer: which a run may set, which are ganzoo's own, and why others are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+
+from ganzoo.game import schema
+from ganzoo.game.strategy import NAME, launched, parallel
+from ganzoo.training import precision
+from ganzoo.training.record import plain
+from ganzoo.types import BadArgument
+
+DEFAULTS: Final[dict[str, Any]] = {
+    "max_steps": 10_000,
+    "precision": "32-true",
+    "use_distributed_sampler": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "logger": False,
+    "num_sanity_val_steps": 0,
+}
+
+# What Lightning's Trainer has and a game has not, with what to set instead
+_REFUSED: Final = {
+    **dict.fromkeys(("max_epochs", "min_epochs"), "training has no epochs; set trainer.max_steps"),
+    "min_steps": "ctrl-C and a full disk could not end the run before; set trainer.max_steps",
+    "accumulate_grad_batches": "each player accumulates by itself; set engine.accumulate",
+    **dict.fromkeys(
+        ("gradient_clip_val", "gradient_clip_algorithm"), "each player's gradient is clipped by itself; set engine.clip"
+    ),
+    "overfit_batches": "the data give batches without end; give data of so few samples",
+    "fast_dev_run": "it leaves saving and logging out; use --dry-run, or trainer.max_steps",
+    "barebones": "it leaves saving and logging out; time a run with --dry-run",
+    "use_distributed_sampler": "the data give each rank its part already",
+    "inference_mode": "nothing is validated in training; scores come from run.score",
+    "reload_dataloaders_every_n_epochs": "training has no epochs, and data give batches without end",
+}
+_STRATEGIES: Final = ("auto", "single_device", NAME, "ddp_find_unused_parameters_true")
+
+# Of Lightning's callbacks, those that a game can have; the others with what to do instead
+_CALLBACKS: Final = (
+    *("Timer", "ModelCheckpoint", "OnExceptionCheckpoint", "RichProgressBar", "TQDMProgressBar", "ModelSummary"),
+    *("RichModelSummary", "LearningRateMonitor", "DeviceStatsMonitor"),
+)
+_INSTEAD: Final = {
+    "EarlyStopping": "a game's losses do not say when it is done; run.score keeps the best model, and Timer ends a run",
+    **dict.fromkeys(
+        ("StochasticWeightAveraging", "WeightAveraging", "EMAWeightAveraging"),
+        "the generator's moving average is engine.average",
+    ),
+    "GradientAccumulationScheduler": "set engine.accumulate",
+}
+_OTHERWISE: Final = "it was made for one optimizer and epochs, and a game has several players and no epochs"
+
+
+def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a run's Trainer.
+
+    Args:
+        given: by name; plain values, and objects where the Trainer takes some.
+
+    Raises:
+        BadArgument: naming an option that there is not, a value of another type, or what a game cannot have.
+    """
+    known = schema.parameters(L.Trainer.__init__)
+    for name, value in given.items():
+        if name not in known or name == "self":
+            raise BadArgument(f"there is no key trainer.{name}{schema.near(name, [*known][1:])}")
+        if _is_plain(value) and name != "precision":
+            schema.check(L.Trainer.__init__, name, value, f"trainer.{name}")
+        usual = (DEFAULTS.get(name), known[name].default)
+        if name in _REFUSED and value not in usual:
+            raise BadArgument(f"trainer.{name} is {schema.short(value)}; {_REFUSED[name]}")
+    options = {**DEFAULTS, **given}
+    _check_steps(options)
+    _check_strategy(options.get("strategy", "auto"))
+    check_callbacks(_listed(options.get("callbacks")))
+    options["precision"] = precision.resolve(options["precision"], options.get("accelerator", "auto"))
+    return options
+
+
+def for_trainer(options: Mapping[str, Any], folder: Any) -> dict[str, Any]:
+    """What Lightning's Trainer is made with: several processes get the strategy for games, and callbacks their flags."""
+    made = dict(options)
+    devices, accelerator = made.get("devices", "auto"), made.get("accelerator", "auto")
+    if devices == "auto" and (started := launched()) is not None:
+        made["devices"], made["num_nodes"] = devices, _ = started
+    if made.get("strategy", "auto") == "auto" and parallel(devices, accelerator, made.get("num_nodes", 1)):
+        made["strategy"] = NAME
+    made["callbacks"] = callbacks = _listed(made.get("callbacks"))
+    for flag, kind in (("checkpointing", Checkpoint), ("progress_bar", ProgressBar)):
+        made[f"enable_{flag}"] = made[f"enable_{flag}"] or any(isinstance(each, kind) for each in callbacks)
+    made["default_root_dir"] = made.get("default_root_dir") or folder
+    made["logger"] = False  # the run's own and those given are put in afterwards
+    return made
+
+
+def check_callbacks(callbacks: Iterable[Any]) -> None:
+    """Refuses callbacks of Lightning's that a game cannot have.
+
+    Raises:
+        BadArgument: naming one, and what to do instead.
+    """
+    for each in callbacks:
+        if not isinstance(each, L.Callback):
+            raise BadArgument(f"trainer.callbacks has {schema.short(each)}, which is no callback")
+        name = type(each).__name__
+        if type(each).__module__.startswith("lightning.") and name not in _CALLBACKS:
+            raise BadArgument(f"trainer.callbacks has {name}: {_INSTEAD.get(name, _OTHERWISE)}")
+        monitored = getattr(each, "monitor", None)
+        if isinstance(each, Checkpoint) and monitored:
+            raise BadArgument(
+                f"trainer.callbacks has {name} with monitor {monitored}; losses are no scores: run.score keeps the best "
+                "model"
+            )
+
+
+def _check_steps(options: Mapping[str, Any]) -> None:
+    steps = options["max_steps"]
+    if steps == 0 or steps < -1:
+        raise BadArgument(f"trainer.max_steps is {steps}; at least 1 is expected, or -1 to train until ctrl-C")
+
+
+def _check_strategy(strategy: Any) -> None:
+    if isinstance(strategy, str) and strategy not in _STRATEGIES:
+        raise BadArgument(
+            f"trainer.strategy is {strategy}; {NAME} is expected, which reduces one player's gradients at a time, or auto"
+        )
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else [*value] if isinstance(value, (list, tuple)) else [value]
+
+
+def _is_plain(value: Any) -> bool:
+    return bool(plain(value) == value)

@@ -1,0 +1,359 @@
+"""A run: a game is trained on data into a folder, which holds all that is needed to go on.
+
+    recipe.yaml     the run, resolved and complete; written once
+    changes.jsonl   what was changed when the run went on, one line each time
+    last.ckpt       everything to go on from, and previous.ckpt, the one before, in case the last is damaged
+    last            the model folder of the same step; best, where a score is measured while training
+    log.jsonl       losses and the like; scores.png, reals.png and previews/ show the run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from ganzoo import folder as folders
+from ganzoo.data.batch import Data, Images
+from ganzoo.game.game import Game
+from ganzoo.training import checkpoints, saving
+from ganzoo.training.checkpoints import LAST, PREVIOUS, AtomicIO, Found
+from ganzoo.training.options import checked, for_trainer
+from ganzoo.training.previews import Previews
+from ganzoo.training.pushing import best_of
+from ganzoo.training.reports import Bar, JsonLines
+from ganzoo.training.saving import FOLDER, Saver
+from ganzoo.training.scores import BEST, Scores
+from ganzoo.types import BadArgument, BadData, TrainingStopped, check_strict
+
+
+@dataclass
+class Run:
+    """Where a run writes, and what it shows.
+
+    Args:
+        folder: of the run; `runs/<name>` where None.
+        name: of the model; the recipe's where None.
+        license: of the trained weights, an SPDX identifier; None until somebody chooses one.
+        preview_every: generator updates between two pictures of samples.
+        save_every: generator updates between two saves.
+        logger: besides log.jsonl, which is always written.
+        storage: float16 stores what inference needs in 16 bits; the players stay as they are.
+        score: a protocol to measure while training, such as `fd2k_digits_cnn`; the best model by it is kept in `best`.
+        score_every: images between two measurements.
+        protocols: scores to measure when training ends, such as `fd10k_mobilenet_v2`.
+        push: where on the Hub the best model goes when training ends: `org/name[@tag]`; needs a license.
+    """
+
+    folder: str | None = None
+    name: str | None = None
+    license: str | None = None
+    preview_every: int = 500
+    save_every: int = 1000
+    logger: Literal["wandb", "tensorboard"] | None = None
+    storage: Literal["float32", "float16"] = "float32"
+    score: str | None = None
+    score_every: int = 100_000
+    protocols: list[str] = field(default_factory=list)
+    push: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if self.push is not None and not self.license:
+            raise BadArgument(f"run.push is {self.push!r} and run.license is not given; say under which license")
+        for name in ("preview_every", "save_every", "score_every"):
+            if getattr(self, name) < 1:
+                raise BadArgument(f"run.{name} is {getattr(self, name)}; at least 1 is expected")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run has come to.
+
+    Args:
+        folder: of the run.
+        model: the model folder in it that is worth keeping.
+        steps: generator updates in all.
+        images_seen: real images in all.
+        main: whether this process is the first rank, to which prints and what follows belong.
+    """
+
+    folder: Path
+    model: Path
+    steps: int
+    images_seen: int
+    main: bool = True
+
+
+class Interrupted(KeyboardInterrupt):
+    """A person or the system stopped a run, which was saved and can go on.
+
+    Attributes:
+        folder: of the run.
+        step: generator updates until then.
+        main: whether this process is the first rank.
+    """
+
+    def __init__(self, folder: Path, step: int, main: bool) -> None:
+        super().__init__(f"interrupted at step {step}, saved; ganzoo.train({str(folder)!r}, resume=True) goes on")
+        self.folder, self.step, self.main = folder, step, main
+
+
+def train(
+    game: Game,
+    data: Data,
+    folder: Path,
+    *,
+    run: Run,
+    recipe: dict[str, Any],
+    changes: Mapping[str, Any] | None = None,
+    origin: str | None = None,
+    weights: Game | None = None,
+    resume: bool = False,
+    **trainer: Any,
+) -> Trained:
+    """Trains a game, saves it, and shows how it goes. Every rank calls it.
+
+    Args:
+        game: to train; its `engine` says how.
+        data: to train on.
+        folder: of the run.
+        run: what is shown, saved and measured.
+        recipe: the whole run as `recipe.yaml` keeps it.
+        changes: what differs from the run as it was, where it goes on; by whole keys.
+        origin: the name of the recipe it was made of, for `config.json`.
+        weights: a model with all its players to start from; None for the game's own weights.
+        resume: whether to go on with the run in the folder.
+        **trainer: of Lightning's Trainer.
+
+    Raises:
+        BadArgument: before anything is written, for what cannot be trained, or a folder with a run, or without one.
+        TrainingStopped: if training cannot go on; the last save stays.
+        Interrupted: on ctrl-C and the system's signals, after saving.
+    """
+    options = checked(trainer)
+    recipe["trainer"]["precision"] = options["precision"]
+    images = data.open("train")
+    check_data(game, images)
+    found = _opened(folder, resume)
+    if found is None and weights is not None:
+        start_from(game, weights, str(recipe.get("init_from")))
+    facts = _facts(recipe, run, data, images, found.facts if found else {}, origin)
+    if found is not None:
+        _check_content(found, images)
+        if 0 <= options["max_steps"] <= found.step:
+            return _finished(game, data, folder, found, facts, changes)
+    saver = Saver(folder, run.save_every, facts, recipe, changes, found)
+    scores = [] if run.score is None else [Scores(folder, run.score, run.score_every, facts)]
+    made = _trainer(options, folder, [Previews(folder, run.preview_every), *scores, saver], run, found)
+    _fit(made, game, data, folder, found)
+    trained = Trained(
+        folder, folder / (BEST if scores else FOLDER), made.global_step, game.images_seen, made.is_global_zero
+    )
+    if saver.interrupted:
+        raise Interrupted(folder, trained.steps, trained.main)
+    return trained
+
+
+def check_data(game: Game, images: Images) -> None:
+    """Holds the training split against what the model learns from.
+
+    Raises:
+        BadArgument: for other shapes or another number of classes.
+        BadData: for data without the labels or targets that the family needs.
+    """
+    title = type(game).__name__
+    made, given = tuple(game.shape), tuple(images.shape)
+    if (game.directions or game.domains > 1) and images.targets is None:
+        sources = "Pairs, Unpaired, EmojiPairs or DigitEdges"
+        raise BadData(f"{title} learns two domains, and {images.name} has one; give data with two: {sources}")
+    if game.only_translates and images.targets is not None:
+        pairs = [("images", given, tuple(game.source_shape)), ("targets", images.targets.shape[1:], made)]
+        for what, found, wanted in pairs:
+            if found != wanted:
+                advice = "give both the same size and channels"
+                raise BadArgument(f"the data's {what} are {found} and {title} expects {wanted}; {advice}")
+    elif given != made:
+        raise BadArgument(f"the data are {given} and the model makes {made}; give both the same size and channels")
+    if game.labelled and images.classes is None:
+        raise BadData(f"{title} learns from labels, and {images.name} has none; give data with classes")
+    if game.labelled and images.classes is not None and len(images.classes) != game.classes:
+        raise BadArgument(
+            f"{images.name} has {len(images.classes)} classes and the model {game.classes}; set "
+            f"model.init_args.classes to {len(images.classes)}"
+        )
+
+
+def start_from(game: Game, source: Game, name: str) -> None:
+    """Starts every player of a fresh game, and its averages, from another model: fine-tuning.
+
+    Args:
+        game: which is changed in place.
+        source: of the same family, with all its players.
+        name: of the source, for errors.
+
+    Raises:
+        BadArgument: naming the tensor that is missing or of another shape; nothing is changed then.
+    """
+    if type(source) is not type(game):
+        raise BadArgument(
+            f"init_from: {name} is a {type(source).__name__}, and the recipe trains a {type(game).__name__}"
+        )
+    wanted = {f"{n}.{k}": v for n in game.networks() for k, v in getattr(game, n).state_dict().items()}
+    given = {f"{n}.{k}": v for n in source.networks() for k, v in getattr(source, n).state_dict().items()}
+    for key in dict.fromkeys([*wanted, *given]):
+        if key not in given or key not in wanted:
+            raise BadArgument(f"init_from: {key} is only in {'the recipe' if key in wanted else name}'s networks")
+        if wanted[key].shape != given[key].shape:
+            raise BadArgument(
+                f"init_from: {key} has shape {tuple(given[key].shape)} in {name} and {tuple(wanted[key].shape)} in "
+                "the recipe; give the recipe the model's sizes"
+            )
+    for network in game.networks():
+        getattr(game, network).load_state_dict(getattr(source, network).state_dict())
+    game.start_averages()
+    for network in game._averages:
+        game.average_module(network).load_state_dict(source.average_module(network).state_dict())
+
+
+def _opened(folder: Path, resume: bool) -> Found | None:
+    """The checkpoint to go on from; None for a run that begins.
+
+    Raises:
+        BadArgument: for a folder that holds a run already, or none to go on with.
+    """
+    if not resume:
+        if any((folder / name).exists() for name in (LAST, PREVIOUS)):
+            raise BadArgument(f"{folder} already holds a run; go on with --resume, or give another --run.folder")
+        return None
+    folders.settle(folder / FOLDER)
+    found = checkpoints.newest(folder)
+    if found is None:
+        raise BadArgument(f"{folder} holds no {LAST} to go on from; leave --resume out")
+    return found
+
+
+def _check_content(found: Found, images: Images) -> None:
+    """Refuses to go on with a run on other data than it began with."""
+    recorded = found.facts.get("data", {}).get("digest")
+    if recorded is not None and recorded != images.digest:
+        raise BadArgument(
+            f"the data {images.name} are not those that the run began with (sha256 {images.digest[:12]}... where it had "
+            f"{recorded[:12]}...); give their folder, or begin another run with --init_from"
+        )
+
+
+def _facts(
+    recipe: Mapping[str, Any], run: Run, data: Data, images: Images, before: Mapping[str, Any], origin: str | None
+) -> dict[str, Any]:
+    """What `config.json` says of the run."""
+    return {
+        "name": run.name,
+        "licence": run.license,
+        "storage": run.storage,
+        "data": {
+            "source": str(recipe["data"]["class_path"]).rpartition(".")[2],
+            "arguments": recipe["data"]["init_args"],
+            "split": "train",
+            "name": images.name,
+            "licence": images.licence,
+            "samples": len(images),
+            "digest": images.digest,
+        },
+        "training": {
+            "recipe": before.get("training", {}).get("recipe", origin),
+            "init_from": recipe.get("init_from"),
+            "engine": {key: value for key, value in recipe["engine"].items() if key != "seed"}
+            | {"seed": recipe["seed_everything"]},
+            "batch_size": data.batch_size,
+            "precision": recipe["trainer"]["precision"],
+            "max_steps": recipe["trainer"]["max_steps"],
+        },
+    }
+
+
+def _finished(
+    game: Game, data: Data, folder: Path, found: Found, facts: dict[str, Any], changes: Mapping[str, Any] | None
+) -> Trained:
+    """Writes what a kill kept from being written after the last step; there is nothing to train any more."""
+    main = rank_zero_only.rank == 0
+    game.start_averages()
+    state = found.table["state_dict"]
+    wanted = {key: tuple(value.shape) for key, value in game.state_dict().items()}
+    check_strict({key: tuple(value.shape) for key, value in state.items()}, wanted, found.path)
+    game.load_state_dict(state)
+    game.images_seen = int(found.table["ganzoo"]["images_seen"])
+    if main:
+        saving.begin(folder, None, changes, found)
+        if saving.saved_step(folder / FOLDER) != found.step:
+            saving.write_last(game, data, folder, facts, found.step)
+    return Trained(folder, best_of(folder), found.step, game.images_seen, main)
+
+
+def _trainer(
+    options: Mapping[str, Any], folder: Path, callbacks: list[L.Callback], run: Run, found: Found | None
+) -> L.Trainer:
+    """Lightning's Trainer with what a run adds to it.
+
+    Raises:
+        BadArgument: for options that do not go together, or hardware that is not there.
+    """
+    made = for_trainer(options, folder)
+    loggers = [*_loggers(run, folder), *(made.pop("loggers", None) or [])]
+    bar = [] if made["enable_progress_bar"] else [Bar()]
+    try:
+        trainer = L.Trainer(**made)
+    except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
+        raise BadArgument(f"trainer: {_first_sentence(error)}") from None
+    trainer.callbacks += [*callbacks, *bar]  # type: ignore[attr-defined]
+    trainer.loggers = [JsonLines(folder, -1 if found is None else found.step), *loggers]
+    trainer.strategy.checkpoint_io = AtomicIO()
+    return trainer
+
+
+def _loggers(run: Run, folder: Path) -> list[Any]:
+    """The logger that a run asks for besides its own.
+
+    Raises:
+        BadArgument: if it is not installed.
+    """
+    from lightning.pytorch import loggers
+
+    try:
+        if run.logger == "wandb":
+            return [loggers.WandbLogger(project="ganzoo", name=run.name, save_dir=folder)]
+        if run.logger == "tensorboard":
+            return [loggers.TensorBoardLogger(folder, name="tensorboard", version="")]
+    except ModuleNotFoundError:
+        advice = f"pip install 'ganzoo[{run.logger}]'"
+        raise BadArgument(f"run.logger is {run.logger}, which is not installed; {advice}") from None
+    return []
+
+
+def _fit(trainer: L.Trainer, game: Game, data: Data, folder: Path, found: Found | None) -> None:
+    """Lightning's fit, whose ends are told in ganzoo's words."""
+    last = folder / LAST
+    try:
+        trainer.fit(game, data, ckpt_path=None if found is None else found.path, weights_only=True)
+    except TrainingStopped as stopped:
+        raise TrainingStopped(f"{stopped} ({last if last.exists() else 'there is none yet'})") from None
+    except MisconfigurationException as error:
+        raise BadArgument(f"trainer: {_first_sentence(error)}") from None
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's answer to a second ctrl-C
+            raise KeyboardInterrupt from None
+        raise
+    if torch.distributed.is_initialized():  # what follows is one process's work
+        torch.distributed.destroy_process_group()
+
+
+def _first_sentence(error: Exception) -> str:
+    """The first sentence of another library's error, on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.split(". ")[0].rstrip(".")[:200]

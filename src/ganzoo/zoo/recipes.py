@@ -1,0 +1,483 @@
+"""Recipes: what a run is made of, as a YAML file of LightningCLI's form, read, checked, completed, and made.
+
+A recipe names a family and a data source by their classes, Lightning's callbacks and their like, and nothing else. Names
+are looked up among the classes that are loaded: no name is ever imported, so a recipe may come from a stranger. A class
+of one's own is found when its module was imported, which the command line does for those that GANZOO_IMPORT names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from ganzoo.types import BadArgument
+
+if TYPE_CHECKING:
+    from ganzoo.data.batch import Data
+    from ganzoo.game.engine import Engine
+    from ganzoo.game.game import Game
+    from ganzoo.training.run import Run
+
+SECTIONS: Final = ("seed_everything", "init_from", "model", "data", "trainer", "engine", "run")
+_CLASSES: Final = ("model", "data")  # the sections that name a class
+_OWN: Final = "set GANZOO_IMPORT to the name of your own module to use its classes"
+_MEANT: Final = {  # what people write elsewhere
+    "seed": "seed_everything",
+    "epochs": "trainer.max_steps",
+    "steps": "trainer.max_steps",
+    "gpus": "trainer.devices",
+    "out": "run.folder",
+    "output": "run.folder",
+}
+
+
+class Word(str):
+    """A value from the command line: a number, a list or the like where the key takes one, and text where it takes text."""
+
+    __slots__ = ()
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-4 is a number, as in YAML 1.2."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def find(text: str) -> Path:
+    """A recipe by its path, or by its name among those that ganzoo brings.
+
+    Raises:
+        BadArgument: if there is none; the text names the nearest.
+    """
+    from ganzoo.files import resource_folder
+
+    path = Path(text)
+    if path.is_file():
+        return path
+    root = resource_folder("recipes")
+    brought = {} if root is None else {str(p.relative_to(root).with_suffix("")): p for p in root.glob("*/*.yaml")}
+    name = text.removeprefix("recipes/").removesuffix(".yaml")
+    if name in brought:
+        return brought[name]
+    close = difflib.get_close_matches(name, brought, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(sorted(brought))}"
+    raise BadArgument(f"there is no recipe {text}; {hint}")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The table that a file holds, if it is a recipe at all.
+
+    Raises:
+        BadArgument: if it is no text, no YAML, or no table of keys.
+    """
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
+    except UnicodeDecodeError:
+        raise BadArgument(f"{path}: not a text file; a recipe is YAML") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f"line {mark.line + 1}: "
+        problem = getattr(error, "problem", None) or str(error).split("\n")[0]
+        raise BadArgument(f"{path}: not YAML: {where}{problem}") from None
+    except RecursionError:
+        raise BadArgument(f"{path}: nested too deeply to be a recipe") from None
+    if not isinstance(value, dict) or not (isinstance(value.get("model"), (dict, str)) or value.get("init_from")):
+        raise BadArgument(f"{path}: not a recipe; it has no key `model`, which says what to train")
+    run = value.get("run")
+    if isinstance(run, dict) and "licence" in run:  # the word of ganzoo 0.1
+        run["license"] = run.pop("licence")
+    return value
+
+
+def name_of(path: Path) -> str:
+    """What a run of a recipe is called: `<family>-<file>` in a folder of recipes, and by its file alone elsewhere."""
+    family = f"{path.parent.name}-" if path.absolute().parents[1].name == "recipes" else ""
+    return f"{family}{path.stem}".replace("_", "-")
+
+
+def parse(words: Iterable[str]) -> dict[str, Any]:
+    """Keys and values from the words of a command line: `--KEY VALUE` and `--KEY=VALUE`.
+
+    Raises:
+        BadArgument: for a word that is neither, or a key without a value.
+    """
+    given: dict[str, Any] = {}
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        if not word.startswith("--") or word == "--":
+            raise BadArgument(f"there is no place for {word[:160]}; keys are set by --KEY VALUE")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            if not waiting or waiting[0].startswith("--"):
+                raise BadArgument(f"--{key} has no value; keys are set by --KEY VALUE")
+            value = waiting.pop(0)
+        given[key] = Word(value)
+    return given
+
+
+def overlay(table: dict[str, Any], given: Mapping[str, Any]) -> set[str]:
+    """Sets keys of a recipe anew; a class's arguments may be named without `init_args`.
+
+    Args:
+        table: the recipe, which is changed in place.
+        given: values by keys.
+
+    Returns:
+        The whole keys that were set.
+
+    Raises:
+        BadArgument: for a key of no section.
+    """
+    from ganzoo.training import record
+
+    whole: set[str] = set()
+    for key, value in given.items():
+        section, dot, rest = key.partition(".")
+        if section == "config":
+            extra = _extra(str(value))
+            whole |= overlay(table, record.flat(extra))
+            continue
+        if section not in SECTIONS:
+            raise BadArgument(f"there is no key {key}{_meant(key, table)}")
+        loaded = _load(value)
+        if not dot and section not in SECTIONS[:2]:
+            inner = loaded if isinstance(loaded, dict) else {"class_path": str(value)}
+            whole |= overlay(table, record.flat({section: inner}))
+            continue
+        if section in _CLASSES and rest.partition(".")[0] not in ("class_path", "init_args"):
+            key = f"{section}.init_args.{rest}"
+        if section in _CLASSES and rest == "class_path":
+            _keep_known(table, section, str(value))
+        record.put(table, key, value)
+        whole.add(key)
+    return whole
+
+
+def _extra(path: str) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise BadArgument(f"config: File does not exist: {path!r}")
+    return read(Path(path))
+
+
+def _keep_known(table: dict[str, Any], section: str, name: str) -> None:
+    """Where another class is chosen, keeps those of the old one's arguments that it has too."""
+    from ganzoo.game import schema
+
+    inner = table.get(section)
+    if not isinstance(inner, dict) or not isinstance(inner.get("init_args"), dict) or inner.get("class_path") == name:
+        return
+    known = schema.parameters(_class_of(section, name))
+    inner["init_args"] = {key: value for key, value in inner["init_args"].items() if key in known}
+
+
+def _meant(key: str, table: Mapping[str, Any]) -> str:
+    """A clause with the keys that somebody may have meant by one that there is not."""
+    from ganzoo.game import schema
+
+    if key in _MEANT:
+        return f"; did you mean --{_MEANT[key]}?"
+    leaf = key.replace("-", "_")
+    places = [f"--{place}" for place, names in _known(table).items() for name in (f"{place}.{leaf}",) if leaf in names]
+    if places:
+        return f"; did you mean {' or '.join(f'{place}.{leaf}' for place in places)}?"
+    return schema.near(key.partition(".")[0], SECTIONS)
+
+
+def _known(table: Mapping[str, Any]) -> dict[str, Iterable[str]]:
+    """The keys of every section of a recipe."""
+    from lightning import Trainer
+
+    from ganzoo.game import schema
+    from ganzoo.game.engine import Engine
+    from ganzoo.training.run import Run
+
+    found: dict[str, Iterable[str]] = {}
+    for section in _CLASSES:
+        inner = table.get(section)
+        name = inner.get("class_path") if isinstance(inner, dict) else inner
+        try:
+            found[f"{section}.init_args"] = schema.parameters(_class_of(section, str(name)))
+        except BadArgument:
+            found[f"{section}.init_args"] = ()
+    return found | {name: schema.parameters(of) for name, of in (("trainer", Trainer), ("engine", Engine), ("run", Run))}
+
+
+def resolve(table: Mapping[str, Any], name: str = "run", start: bool = True) -> dict[str, Any]:
+    """A recipe with every key that it leaves out: plain values, checked.
+
+    Args:
+        table: the recipe.
+        name: of the run, where the recipe gives none.
+        start: whether `init_from` still matters: its model's arguments then stand in for those that are left out.
+
+    Raises:
+        BadArgument: naming the key, its value and what is expected.
+    """
+    from lightning import Trainer
+
+    from ganzoo.data.batch import Data
+    from ganzoo.game import registry, schema
+    from ganzoo.game.engine import Engine
+    from ganzoo.training.options import DEFAULTS
+    from ganzoo.training.run import Run
+    from ganzoo.zoo import loading
+
+    for key in table:
+        if key not in SECTIONS:
+            raise BadArgument(f"there is no key {key}{_meant(str(key), table)}")
+    seed = _load(table.get("seed_everything", 0))
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise BadArgument(f"seed_everything is {schema.short(seed)}; a whole number from 0 on is expected")
+    source = _load(table.get("init_from"))
+    model, data = (_section(table, section) for section in _CLASSES)
+    if source is not None and start:
+        title, arguments = loading.recipe_of(str(source))
+        model.setdefault("class_path", title)
+        if _class_of("model", model["class_path"]) is _class_of("model", title):
+            model["init_args"] = {**arguments, **model["init_args"]}
+    family = _class_of("model", model.get("class_path"))
+    entry = next(registry.family(n) for n in registry.list_families() if registry.family(n).cls is family)
+    arguments = _settled(family, model["init_args"])
+    complete = schema.complete(family, arguments, "model", entry.title)
+    try:
+        registry.check_arguments(entry, arguments)
+    except BadArgument as error:
+        raise BadArgument(str(error).replace(f"{entry.name}: ", "model.", 1)) from None
+    given = data.get("class_path")
+    if given is None:
+        raise BadArgument(f"data is missing{schema.near('', _names('data'))}")
+    kind = _class_of("data", given)
+    if kind is Data:
+        raise BadArgument(f"data is the base class{schema.near('', _names('data'))}")
+    engine, run = (_settled(of, _section(table, key, False)) for of, key in ((Engine, "engine"), (Run, "run")))
+    if engine.get("seed", 0) not in (0, seed):
+        raise BadArgument(f"engine.seed is {engine['seed']}; set a run's seed by seed_everything")
+    trainer = _settled(Trainer, _section(table, "trainer", False))
+    unknown = next((key for key in trainer if key not in schema.parameters(Trainer)), None)
+    if unknown is not None:
+        raise BadArgument(f"there is no key trainer.{unknown}{schema.near(unknown, schema.parameters(Trainer))}")
+    run = schema.complete(Run, run, "run")
+    run["protocols"] = run["protocols"] if isinstance(run["protocols"], list) else []
+    run["name"] = run["name"] or name
+    run["folder"] = run["folder"] or f"runs/{run['name']}"
+    return {
+        "seed_everything": seed,
+        "init_from": source,
+        "model": {"class_path": entry.title, "init_args": complete},
+        "data": {
+            "class_path": kind.__name__,
+            "init_args": schema.complete(kind, _settled(kind, data["init_args"]), "data", kind.__name__),
+        },
+        "trainer": {**schema.defaults(Trainer), **DEFAULTS, **trainer},
+        "engine": {**schema.complete(Engine, engine, "engine"), "seed": seed},
+        "run": run,
+    }
+
+
+def _section(table: Mapping[str, Any], section: str, named: bool = True) -> dict[str, Any]:
+    """A section as a table of its own; the name of a class alone is a section too."""
+    from ganzoo.game import schema
+
+    inner = _load(table.get(section))
+    if named and isinstance(inner, str):
+        inner = {"class_path": inner}
+    if inner is None:
+        inner = {}
+    arguments = inner.get("init_args", {}) if isinstance(inner, dict) else None
+    if not isinstance(inner, dict) or not isinstance({} if arguments is None else arguments, dict):
+        what = "a class_path with its init_args" if named else "a table of keys"
+        raise BadArgument(f"{section} is {schema.short(inner)}; {what} is expected")
+    if not named:
+        return {str(key): value for key, value in inner.items()}
+    other = next((key for key in inner if key not in ("class_path", "init_args")), None)
+    if other is not None:
+        raise BadArgument(f"there is no key {section}.{other}; did you mean {section}.init_args.{other}?")
+    return {**{key: _load(value) for key, value in inner.items()}, "init_args": dict(arguments or {})}
+
+
+def _settled(of: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values whose words are what their arguments take."""
+    from ganzoo.game import schema
+
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        found[name] = parsed = _load(value)
+        if isinstance(value, Word) and not isinstance(parsed, str) and name in schema.parameters(of):
+            try:
+                schema.check(of, name, parsed, name)
+            except BadArgument:
+                found[name] = str(value) if _fits(of, name, str(value)) else parsed
+    return found
+
+
+def _fits(of: Any, name: str, value: Any) -> bool:
+    from ganzoo.game import schema
+
+    try:
+        schema.check(of, name, value, name)
+    except BadArgument:
+        return False
+    return True
+
+
+def _load(value: Any) -> Any:
+    """A word as YAML reads it; anything else as it is."""
+    if not isinstance(value, Word):
+        return value
+    try:
+        return yaml.load(value, _Loader)  # noqa: S506  # a SafeLoader
+    except (yaml.YAMLError, RecursionError):
+        return str(value)
+
+
+# --------------------------------------------------------------------------------------------- classes by their names
+
+
+def _names(section: str) -> list[str]:
+    """The names that a section of a recipe can give."""
+    from ganzoo import data
+    from ganzoo.game import registry
+
+    if section == "data":
+        return data.sources()
+    return [registry.family(name).title for name in registry.list_families()]
+
+
+def _class_of(section: str, name: Any) -> type:
+    """The family's or data source's class of a name, or of a module's path and a name.
+
+    Raises:
+        BadArgument: if there is none; the text names the nearest.
+    """
+    from ganzoo import data
+    from ganzoo.data.batch import Data
+    from ganzoo.game import registry, schema
+
+    if not isinstance(name, str):
+        raise BadArgument(f"{section} is {schema.short(name)}; a class_path with its init_args is expected")
+    if section == "model":
+        known: Iterable[type] = [registry.family(each).cls for each in registry.list_families()]
+    else:
+        known = [Data, *(data.source(each) for each in data.sources()), *_loaded(Data)]
+    return _one_of(known, name, section, {"model": "family", "data": "data source"}[section], _names(section))
+
+
+def _one_of(known: Iterable[type], name: str, key: str, what: str, names: Iterable[str]) -> type:
+    from ganzoo.game import schema
+
+    for cls in known:
+        module, dot, own = name.rpartition(".")
+        if own == cls.__name__ and (not dot or module == cls.__module__ or _public(module, cls)):
+            return cls
+    if "." in name:
+        raise BadArgument(f"{key} is {schema.short(name)}, which is no {what} of ganzoo; {_OWN}")
+    raise BadArgument(f"{key}: there is no {what} {schema.short(repr(name))}{schema.near(name, names)}")
+
+
+def _public(module: str, cls: type) -> bool:
+    """Whether a package that is loaded gives a class under its own name, as lightning.pytorch.callbacks does."""
+    import sys
+
+    return cls.__module__.startswith(f"{module}.") and getattr(sys.modules.get(module), cls.__name__, None) is cls
+
+
+def _loaded(base: type) -> list[type]:
+    """The classes that derive from one, as far as they are loaded."""
+    return [each for cls in base.__subclasses__() for each in (cls, *_loaded(cls))]
+
+
+def _kinds() -> dict[str, tuple[str, tuple[type, ...]]]:
+    """What the Trainer takes as objects: what they are called, and the classes that they derive from."""
+    from lightning.fabric.plugins.environments import ClusterEnvironment
+    from lightning.pytorch import accelerators, callbacks, loggers, plugins, profilers, strategies
+
+    pluggable = (plugins.Precision, plugins.CheckpointIO, plugins.LayerSync, ClusterEnvironment)
+    return {
+        "callbacks": ("callback", (callbacks.Callback,)),
+        "logger": ("logger", (loggers.Logger,)),
+        "profiler": ("profiler", (profilers.Profiler,)),
+        "strategy": ("strategy", (strategies.Strategy,)),
+        "accelerator": ("accelerator", (accelerators.Accelerator,)),
+        "plugins": ("plugin", pluggable),
+    }
+
+
+def _object(key: str, value: Any) -> Any:
+    """What a key of the Trainer names, made: one object, or several in a list; other values as they are."""
+    from ganzoo.game import schema
+
+    if isinstance(value, list):
+        return [_object(key, each) for each in value]
+    if isinstance(value, str) and key in ("callbacks", "plugins"):
+        value = {"class_path": value}
+    if not isinstance(value, dict) or "class_path" not in value:
+        return value
+    what, bases = _kinds()[key]
+    known = [cls for base in bases for cls in _loaded(base)]
+    name = str(value["class_path"])
+    cls = _one_of(known, name, f"trainer.{key}", what, [each.__name__ for each in known])
+    given = value.get("init_args") or {}
+    if not isinstance(given, dict):
+        raise BadArgument(f"trainer.{key}: the init_args of {cls.__name__} are {schema.short(given)}; a table is expected")
+    arguments = schema.complete(cls, given, f"trainer.{key}", cls.__name__)
+    try:
+        return cls(**{argument: schema.typed(cls, argument, arguments[argument]) for argument in given})
+    except Exception as error:  # another library's own checks
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BadArgument(f"trainer.{key}: {cls.__name__}: {reason}") from None
+
+
+# ------------------------------------------------------------------------------------------------------------- making
+
+
+def make_game(table: Mapping[str, Any]) -> Game:
+    """The game of a resolved recipe, with fresh weights."""
+    from ganzoo.game import registry
+
+    cls = _class_of("model", table["model"]["class_path"])
+    arguments = registry.check_arguments(registry.family_of(cls), table["model"]["init_args"])
+    game: Game = cls(**arguments)
+    return game
+
+
+def make_data(table: Mapping[str, Any]) -> Data:
+    """The data source of a resolved recipe."""
+    data: Data = _made(_class_of("data", table["data"]["class_path"]), table["data"]["init_args"], "data")
+    return data
+
+
+def make_engine(table: Mapping[str, Any]) -> Engine:
+    """The engine's options of a resolved recipe."""
+    from ganzoo.game.engine import Engine
+
+    engine: Engine = _made(Engine, table["engine"], "engine")
+    return engine
+
+
+def make_run(table: Mapping[str, Any]) -> Run:
+    """What a resolved recipe says of the run itself."""
+    from ganzoo.training.run import Run
+
+    run: Run = _made(Run, table["run"], "run")
+    return run
+
+
+def make_trainer(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The Trainer's options of a resolved recipe, with the objects that they name."""
+    kinds = _kinds()
+    return {key: _object(key, value) if key in kinds else value for key, value in table["trainer"].items()}
+
+
+def _made(cls: Any, arguments: Mapping[str, Any], key: str) -> Any:
+    from ganzoo.game import schema
+
+    return cls(**{name: schema.check(cls, name, value, f"{key}.{name}") for name, value in arguments.items()})
