@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ganzoo.zoo.hub import pull as pull
     from ganzoo.zoo.loading import create as create
     from ganzoo.zoo.loading import load as load
+    from ganzoo.zoo.runs import train as train
     from ganzoo.zoo.sharing import push as push
     from ganzoo.zoo.sharing import verify as verify
 
@@ -44,6 +45,7 @@ _HOME = {
     "push": "ganzoo.zoo.sharing",
     "save_grid": "ganzoo.media.medium",
     "to_pil": "ganzoo.media.images",
+    "train": "ganzoo.zoo.runs",
     "verify": "ganzoo.zoo.sharing",
 }
 

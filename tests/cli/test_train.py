@@ -14,8 +14,8 @@ from toys import TRANSLATION, installed
 
 import ganzoo
 from ganzoo import cli
-from ganzoo.cli.train import find_recipe
 from ganzoo.types import BadArgument
+from ganzoo.zoo.recipes import find
 
 RECIPE: dict[str, Any] = {
     "model": {"class_path": "DCGAN", "init_args": {"size": 8, "channels": 1, "latent": 4, "width": 4}},
@@ -57,7 +57,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"model__init_args__width": 0}, "model.width is 0; at least 1 is expected"),
     ({"model__init_args__widht": 4}, "model.widht: DCGAN has no argument 'widht'; did you mean width?"),
     ({"model__init_args__lr": "fast"}, "model.lr is fast; a number is expected"),
-    ({"model__init_args__lr": -1}, "model.lr is -1.0; at least 0 is expected"),
+    ({"model__init_args__lr": -1}, "model.lr is -1; at least 0 is expected"),
     ({"model__init_args__betas": 3}, "model.betas is 3; a list is expected"),
     ({"model__init_args__betas": [0.5]}, "model.betas is [0.5]; a list of 2 is expected"),
     ({"model__init_args__size": 9},
@@ -131,9 +131,9 @@ def test_a_recipe_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "dcgan/digit"]) == 2
     assert "there is no recipe dcgan/digit; did you mean dcgan/digits" in capsys.readouterr().err
     with pytest.raises(BadArgument, match=r"there is no recipe quux; there are .*dcgan/digits, "):
-        find_recipe("quux")
+        find("quux")
     for name in ("dcgan/digits", "recipes/dcgan/digits.yaml", "dcgan/digits.yaml"):
-        assert find_recipe(name).parts[-2:] == ("dcgan", "digits.yaml")
+        assert find(name).parts[-2:] == ("dcgan", "digits.yaml")
 
 
 # ------------------------------------------------------------------------------------- nothing foreign is ever imported

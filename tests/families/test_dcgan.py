@@ -12,7 +12,7 @@ from helpers import digest, fit, tensors, tiny
 from toys import Watch
 
 from ganzoo.game.game import Game
-from ganzoo.training.saving import AtomicIO
+from ganzoo.training.checkpoints import AtomicIO
 from ganzoo.types import BadData, Batch
 
 

@@ -24,7 +24,6 @@ from toys import TRANSLATION, installed
 import ganzoo
 from ganzoo import folder as checkpoint
 from ganzoo.cli import main
-from ganzoo.cli.train import Session
 from ganzoo.data import mnist
 from ganzoo.folder import write_model
 from ganzoo.game import registry
@@ -33,6 +32,7 @@ from ganzoo.game.game import Game
 from ganzoo.media.levels import to_uint8
 from ganzoo.types import BadArgument, BadData
 from ganzoo.zoo import loading
+from ganzoo.zoo.runs import plan_of
 
 FAMILIES = registry.list_families()
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -388,14 +388,14 @@ def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(loading, "recipe_of", lambda _: (model["class_path"], model["init_args"]))
         monkeypatch.setattr(loading, "initialise", lambda game, model: None)
     try:
-        session = Session(path, given)
+        plan = plan_of(path, given)
     except BadData as missing:
         pytest.skip(f"the data are not on this machine: {missing}")
-    assert registry.family_of(type(session.game)).name == path.parent.name
-    assert session.cli.trainer.max_steps > 0
-    assert (session.run.license is None) == (theirs is not None), "whose pictures, whose license"
-    images = session.data.open("train")
-    assert tuple(images.shape) == tuple(session.game.source_shape)
+    assert registry.family_of(type(plan.game)).name == path.parent.name
+    assert plan.table["trainer"]["max_steps"] > 0
+    assert (plan.run.license is None) == (theirs is not None), "whose pictures, whose license"
+    images = plan.data.open("train")
+    assert tuple(images.shape) == tuple(plan.game.source_shape)
 
 
 def _pictures(folder: Path, count: int) -> Path:

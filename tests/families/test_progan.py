@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 import ganzoo
 from ganzoo.folder import write_model
 from ganzoo.nn.growing import enlarge
-from ganzoo.training.saving import AtomicIO
+from ganzoo.training.checkpoints import AtomicIO
 from ganzoo.types import BadArgument, Batch
 
 GROWING = {"size": 16, "widths": [6, 5, 4], "stabilise": 8, "transition": 16}  # 4 px, a fade, 8 px, a fade, 16 px

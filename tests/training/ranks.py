@@ -15,7 +15,7 @@ from helpers import Decoupled, Gradients, data_for, digest, fit, noise_by_sample
 from lightning.pytorch.callbacks import Callback
 
 from ganzoo.game.registry import list_families
-from ganzoo.training.saving import AtomicIO
+from ganzoo.training.checkpoints import AtomicIO
 from ganzoo.types import Batch
 
 TWO: dict[str, Any] = {"devices": 2, "strategy": "ddp_game"}

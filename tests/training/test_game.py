@@ -22,8 +22,9 @@ from ganzoo.game.engine import Engine
 from ganzoo.game.game import Game
 from ganzoo.game.registry import list_families
 from ganzoo.nn.attention import SelfAttention
+from ganzoo.training.checkpoints import AtomicIO
 from ganzoo.training.reports import JsonLines
-from ganzoo.training.saving import AtomicIO, Saver
+from ganzoo.training.saving import Saver
 from ganzoo.types import BadArgument, BadModelFolder, Batch, TrainingStopped
 
 every_family = pytest.mark.parametrize("name", list_families())

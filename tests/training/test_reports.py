@@ -9,8 +9,8 @@ import pytest
 from helpers import data_for, fit, trainer
 from toys import Toy
 
+from ganzoo.training.checkpoints import AtomicIO
 from ganzoo.training.reports import Bar, JsonLines
-from ganzoo.training.saving import AtomicIO
 
 
 def steps(folder: Path) -> list[int]:

@@ -369,7 +369,16 @@ class Data(L.LightningDataModule):
         BadArgument: if `batch_size` is below 1, or `workers` or `jitter` is negative.
     """
 
+    arguments: dict[str, Any]  # of the constructor, resolved, as plain JSON values where they are some
     divides: ClassVar[bool] = False  # whether `read` itself keeps validation samples from training
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Data:
+        """Records the constructor's arguments before it runs."""
+        data = super().__new__(cls)
+        bound = inspect.signature(cls).bind_partial(*args, **kwargs)
+        bound.apply_defaults()
+        data.arguments = {k: list(v) if isinstance(v, tuple) else v for k, v in bound.arguments.items()}
+        return data
 
     def __init_subclass__(cls) -> None:
         """Spells out what `**options` stands for in the signature that help and messages show."""

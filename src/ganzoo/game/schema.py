@@ -10,6 +10,7 @@ import difflib
 import functools
 import inspect
 import json
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -70,14 +71,19 @@ def check(of: Callable[..., Any], name: str, value: Any, key: str) -> Any:
     try:
         return _adapter(of, name).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        raise BadArgument(f"{key} is {short(value)}; {expected(error.errors())}") from None
+        wanted = expected(error.errors(), parameters(of)[name].annotation)
+        raise BadArgument(f"{key} is {short(value)}; {wanted}") from None
     except (TypeError, ValueError):  # no plain value: YAML has dates, and a caller in Python objects
         raise BadArgument(f"{key} is {short(value)}, which is no plain value") from None
 
 
-def expected(errors: list[Any]) -> str:
-    """What a value should have been, from pydantic's errors: one an alternative of a union."""
+def expected(errors: list[Any], annotation: Any) -> str:
+    """What a value should have been, from pydantic's errors, one an alternative of a union, and the annotation."""
+    parts = typing.get_args(annotation)
+    if errors[0]["type"] == "missing":  # of a tuple's places
+        return f"a list of {len(parts)} is expected"
     wanted = list(dict.fromkeys(text for error in errors if (text := _kind(error))))
+    wanted += ["null"] if type(None) in parts else []
     return f"{' or '.join(wanted) or 'another value'} is expected"
 
 
@@ -101,8 +107,6 @@ def _kind(error: Any) -> str:
         "tuple_type": "a list",
         "list_type": "a list",
         "dict_type": "a table",
-        "none_required": "null",
-        "missing": "a list of more",
         "time_delta_type": "a time",
         "time_delta_parsing": "a time",
     }
@@ -143,14 +147,17 @@ def complete(of: Callable[..., Any], given: Mapping[str, Any], key: str, title: 
     Raises:
         BadArgument: for an unknown argument, a value of another type, or one that is missing.
     """
-    known = parameters(of)
+    known, found = parameters(of), defaults(of)
     for name, value in given.items():
         if name not in known:
-            what = f"there is no key {key}.{name}" if title is None else f"{key}.{name}: {title} has no argument {name!r}"
+            what = (
+                f"there is no key {key}.{name}" if title is None else f"{key}.{name}: {title} has no argument {name!r}"
+            )
             raise BadArgument(f"{what}{near(str(name), known)}")
-        check(of, name, value, f"{key}.{name}")
+        typed = check(of, name, value, f"{key}.{name}")
+        found[name] = list(typed) if isinstance(typed, tuple) else typed
     missing = next((name for name in required(of) if name not in given), None)
     if missing is not None:
         at = f"{key}.{missing}" if title is None else f"{key}.init_args.{missing}"
         raise BadArgument(f"{title or key} needs {missing}: give --{at}")
-    return {**defaults(of), **given}
+    return found

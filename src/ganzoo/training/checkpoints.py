@@ -1,7 +1,7 @@
 """The checkpoints of a run: the last one and, in case it is damaged, the one before; each holds its content's hash.
 
-A checkpoint is a zip archive that torch wrote. The hash of everything before it stands in the archive's comment, so that
-`torch.load` and any zip program read the file as they would without.
+A checkpoint is a zip archive that torch wrote. The hash of everything before it stands in the archive's comment, so
+that `torch.load` and any zip program read the file as they would without.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def read(path: Path, map_location: Any = "cpu", mmap: bool = False) -> dict[str,
 
 
 def _sound(path: Path) -> bool:
-    """Whether a checkpoint is as it was written; of one without a hash, by an older ganzoo, whether it ends properly."""
+    """Whether a checkpoint is as it was written; of one without a hash, by ganzoo 0.1, whether it ends properly."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _COMMENT - _END_LENGTH))

@@ -54,6 +54,7 @@ _INSTEAD: Final = {
         "the generator's moving average is engine.average",
     ),
     "GradientAccumulationScheduler": "set engine.accumulate",
+    "LambdaCallback": "no recipe can name a function; set GANZOO_IMPORT to your own module, and name a callback of it",
 }
 _OTHERWISE: Final = "it was made for one optimizer and epochs, and a game has several players and no epochs"
 
@@ -78,14 +79,19 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
             raise BadArgument(f"trainer.{name} is {schema.short(value)}; {_REFUSED[name]}")
     options = {**DEFAULTS, **given}
     _check_steps(options)
+    if options["logger"] is True:
+        raise BadArgument("trainer.logger is true; give run.logger wandb or tensorboard, or a logger")
     _check_strategy(options.get("strategy", "auto"))
     check_callbacks(_listed(options.get("callbacks")))
     options["precision"] = precision.resolve(options["precision"], options.get("accelerator", "auto"))
     return options
 
 
-def for_trainer(options: Mapping[str, Any], folder: Any) -> dict[str, Any]:
-    """What Lightning's Trainer is made with: several processes get the strategy for games, and callbacks their flags."""
+def for_trainer(options: Mapping[str, Any], folder: Any) -> tuple[dict[str, Any], list[Any]]:
+    """What Lightning's Trainer is made with, and the loggers that are put into it afterwards.
+
+    Several processes get the strategy for games, and callbacks the flags that Lightning wants with them.
+    """
     made = dict(options)
     devices, accelerator = made.get("devices", "auto"), made.get("accelerator", "auto")
     if devices == "auto" and (started := launched()) is not None:
@@ -96,8 +102,8 @@ def for_trainer(options: Mapping[str, Any], folder: Any) -> dict[str, Any]:
     for flag, kind in (("checkpointing", Checkpoint), ("progress_bar", ProgressBar)):
         made[f"enable_{flag}"] = made[f"enable_{flag}"] or any(isinstance(each, kind) for each in callbacks)
     made["default_root_dir"] = made.get("default_root_dir") or folder
-    made["logger"] = False  # the run's own and those given are put in afterwards
-    return made
+    loggers = [] if isinstance(made["logger"], bool) else _listed(made["logger"])
+    return {**made, "logger": False}, loggers
 
 
 def check_callbacks(callbacks: Iterable[Any]) -> None:
@@ -109,15 +115,24 @@ def check_callbacks(callbacks: Iterable[Any]) -> None:
     for each in callbacks:
         if not isinstance(each, L.Callback):
             raise BadArgument(f"trainer.callbacks has {schema.short(each)}, which is no callback")
+        check_callback(type(each))
         name = type(each).__name__
-        if type(each).__module__.startswith("lightning.") and name not in _CALLBACKS:
-            raise BadArgument(f"trainer.callbacks has {name}: {_INSTEAD.get(name, _OTHERWISE)}")
         monitored = getattr(each, "monitor", None)
         if isinstance(each, Checkpoint) and monitored:
             raise BadArgument(
-                f"trainer.callbacks has {name} with monitor {monitored}; losses are no scores: run.score keeps the best "
-                "model"
+                f"trainer.callbacks has {name} with monitor {monitored}; losses are no scores: run.score keeps the "
+                "best model"
             )
+
+
+def check_callback(cls: type) -> None:
+    """Refuses a class of callbacks that a game cannot have.
+
+    Raises:
+        BadArgument: saying what to do instead.
+    """
+    if cls.__module__.startswith("lightning.") and cls.__name__ not in _CALLBACKS:
+        raise BadArgument(f"trainer.callbacks has {cls.__name__}: {_INSTEAD.get(cls.__name__, _OTHERWISE)}")
 
 
 def _check_steps(options: Mapping[str, Any]) -> None:
@@ -129,7 +144,8 @@ def _check_steps(options: Mapping[str, Any]) -> None:
 def _check_strategy(strategy: Any) -> None:
     if isinstance(strategy, str) and strategy not in _STRATEGIES:
         raise BadArgument(
-            f"trainer.strategy is {strategy}; {NAME} is expected, which reduces one player's gradients at a time, or auto"
+            f"trainer.strategy is {strategy}; auto is expected, or {NAME}, which reduces one player's gradients at a "
+            "time"
         )
 
 

@@ -10,7 +10,7 @@ import torch
 from ganzoo.types import BadArgument
 
 AUTO: Final = "auto"
-_NAMES: Final = {None: "32-true", 32: "32-true", 16: "16-mixed", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+_NAMES: Final = {"None": "32-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 _KNOWN: Final = ("32-true", "bf16-mixed", "16-mixed")
 _CPU_FLAGS: Final = frozenset({"amx_bf16", "avx512_bf16", "bf16"})  # Intel's and AMD's; the last is Arm's
 
@@ -27,7 +27,7 @@ def resolve(asked: Any, accelerator: Any) -> str:
     """
     if asked == AUTO:
         return "bf16-mixed" if computes_bf16(accelerator) else "32-true"
-    name = _NAMES.get(asked, asked)
+    name = _NAMES.get(str(asked), asked)
     if name not in _KNOWN:
         why = "weights, moving averages and optimizers are float32 here, which is what -mixed keeps"
         raise BadArgument(f"trainer.precision is {asked}; {', '.join(_KNOWN)} or {AUTO} is expected: {why}")
@@ -41,8 +41,8 @@ def cost_of(precision: str, accelerator: Any) -> str | None:
     if _on_cuda(accelerator):
         return "trainer.precision is bf16-mixed, which this GPU emulates: 32-true or 16-mixed is faster here"
     return (
-        "trainer.precision is bf16-mixed, in which this processor does not compute: a step takes up to 15 times as long "
-        "as with --trainer.precision 32-true"
+        "trainer.precision is bf16-mixed, in which this processor does not compute: a step takes up to 15 times as "
+        "long as with --trainer.precision 32-true"
     )
 
 

@@ -18,6 +18,8 @@ from ganzoo.types import BadArgument, BadModelFolder
 
 RECIPE, CHANGES = "recipe.yaml", "changes.jsonl"
 
+_MADE: Final = "<made in Python: "
+
 # What may change from one start of a run to the next: how long, on what, what is shown and what is measured at the end
 FREE: Final = frozenset(
     {
@@ -35,7 +37,7 @@ FREE: Final = frozenset(
 
 
 def plain(value: Any) -> Any:
-    """A value as YAML and JSON have it; an object that is no value by the name of its class."""
+    """A value as YAML and JSON have it; of an object that is no such value, that it was made, and its class."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, Mapping):
@@ -44,7 +46,12 @@ def plain(value: Any) -> Any:
         return [plain(entry) for entry in value]
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
-    return str(value) if isinstance(value, (Path, datetime.timedelta)) else name_of(type(value))
+    return str(value) if isinstance(value, (Path, datetime.timedelta)) else f"{_MADE}{name_of(type(value))}>"
+
+
+def is_made(value: Any) -> bool:
+    """Whether a plain value stands for an object that was made in Python, and that no recipe can make."""
+    return isinstance(value, str) and value.startswith(_MADE)
 
 
 def name_of(cls: type) -> str:
@@ -92,8 +99,8 @@ def changed(recorded: dict[str, Any], wanted: Mapping[str, Any], folder: Path) -
     for key, value in differing.items():
         if key not in FREE:
             raise BadArgument(
-                f"{key} is {value}, and {old.get(key)} in the run in {folder}, which goes on as it began; leave it out, "
-                "or begin another run with --init_from"
+                f"{key} is {value}, and {old.get(key)} in the run in {folder}, which goes on as it began; leave it "
+                "out, or begin another run with --init_from"
             )
     return differing
 

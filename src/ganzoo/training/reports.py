@@ -86,14 +86,20 @@ def _step(line: str) -> int:
 class Bar(L.Callback):
     """A progress bar with every player's loss and images a second; a line now and then where there is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "", folder: str = "") -> None:
+        self.title, self.folder = name, folder
         self._progress: Progress | None = None
         self._shown: dict[str, float] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Opens the bar."""
+        """Says what is trained, and opens the bar."""
         if not trainer.is_global_zero:
             return
+        assert isinstance(pl_module, Game)
+        how = "going on" if trainer.global_step else "training"
+        count = sum(p.numel() for name in pl_module.networks() for p in getattr(pl_module, name).parameters())
+        if self.title:
+            print(f"{how}: {self.title}, {count:,} parameters, in {self.folder}", flush=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -1,10 +1,10 @@
 """A run: a game is trained on data into a folder, which holds all that is needed to go on.
 
-    recipe.yaml     the run, resolved and complete; written once
-    changes.jsonl   what was changed when the run went on, one line each time
-    last.ckpt       everything to go on from, and previous.ckpt, the one before, in case the last is damaged
-    last            the model folder of the same step; best, where a score is measured while training
-    log.jsonl       losses and the like; scores.png, reals.png and previews/ show the run
+- `recipe.yaml`: the run, resolved and complete; written once.
+- `changes.jsonl`: what was changed where the run went on, a line each time.
+- `last.ckpt`: everything to go on from; `previous.ckpt`, the one before, in case the last is damaged.
+- `last`: the model folder of the same step; `best`, where a score is measured while training.
+- `log.jsonl`: losses and the like. `scores.png`, `reals.png` and `previews` show the run.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ganzoo import folder as folders
 from ganzoo.data.batch import Data, Images
@@ -114,21 +114,19 @@ def train(
     recipe: dict[str, Any],
     changes: Mapping[str, Any] | None = None,
     origin: str | None = None,
-    weights: Game | None = None,
     resume: bool = False,
     **trainer: Any,
 ) -> Trained:
     """Trains a game, saves it, and shows how it goes. Every rank calls it.
 
     Args:
-        game: to train; its `engine` says how.
+        game: to train, from the weights that it has; its `engine` says how.
         data: to train on.
         folder: of the run.
         run: what is shown, saved and measured.
         recipe: the whole run as `recipe.yaml` keeps it.
         changes: what differs from the run as it was, where it goes on; by whole keys.
         origin: the name of the recipe it was made of, for `config.json`.
-        weights: a model with all its players to start from; None for the game's own weights.
         resume: whether to go on with the run in the folder.
         **trainer: of Lightning's Trainer.
 
@@ -142,8 +140,6 @@ def train(
     images = data.open("train")
     check_data(game, images)
     found = _opened(folder, resume)
-    if found is None and weights is not None:
-        start_from(game, weights, str(recipe.get("init_from")))
     facts = _facts(recipe, run, data, images, found.facts if found else {}, origin)
     if found is not None:
         _check_content(found, images)
@@ -151,7 +147,10 @@ def train(
             return _finished(game, data, folder, found, facts, changes)
     saver = Saver(folder, run.save_every, facts, recipe, changes, found)
     scores = [] if run.score is None else [Scores(folder, run.score, run.score_every, facts)]
-    made = _trainer(options, folder, [Previews(folder, run.preview_every), *scores, saver], run, found)
+    made = new_trainer(options, folder)
+    bar = [] if made.progress_bar_callback is not None else [Bar(run.name or folder.name, str(folder))]
+    made.callbacks += [Previews(folder, run.preview_every), *scores, saver, *bar]  # type: ignore[attr-defined]
+    made.loggers = [JsonLines(folder, -1 if found is None else found.step), *_loggers(run, folder), *made.loggers]
     _fit(made, game, data, folder, found)
     trained = Trained(
         folder, folder / (BEST if scores else FOLDER), made.global_step, game.images_seen, made.is_global_zero
@@ -190,38 +189,6 @@ def check_data(game: Game, images: Images) -> None:
         )
 
 
-def start_from(game: Game, source: Game, name: str) -> None:
-    """Starts every player of a fresh game, and its averages, from another model: fine-tuning.
-
-    Args:
-        game: which is changed in place.
-        source: of the same family, with all its players.
-        name: of the source, for errors.
-
-    Raises:
-        BadArgument: naming the tensor that is missing or of another shape; nothing is changed then.
-    """
-    if type(source) is not type(game):
-        raise BadArgument(
-            f"init_from: {name} is a {type(source).__name__}, and the recipe trains a {type(game).__name__}"
-        )
-    wanted = {f"{n}.{k}": v for n in game.networks() for k, v in getattr(game, n).state_dict().items()}
-    given = {f"{n}.{k}": v for n in source.networks() for k, v in getattr(source, n).state_dict().items()}
-    for key in dict.fromkeys([*wanted, *given]):
-        if key not in given or key not in wanted:
-            raise BadArgument(f"init_from: {key} is only in {'the recipe' if key in wanted else name}'s networks")
-        if wanted[key].shape != given[key].shape:
-            raise BadArgument(
-                f"init_from: {key} has shape {tuple(given[key].shape)} in {name} and {tuple(wanted[key].shape)} in "
-                "the recipe; give the recipe the model's sizes"
-            )
-    for network in game.networks():
-        getattr(game, network).load_state_dict(getattr(source, network).state_dict())
-    game.start_averages()
-    for network in game._averages:
-        game.average_module(network).load_state_dict(source.average_module(network).state_dict())
-
-
 def _opened(folder: Path, resume: bool) -> Found | None:
     """The checkpoint to go on from; None for a run that begins.
 
@@ -244,8 +211,8 @@ def _check_content(found: Found, images: Images) -> None:
     recorded = found.facts.get("data", {}).get("digest")
     if recorded is not None and recorded != images.digest:
         raise BadArgument(
-            f"the data {images.name} are not those that the run began with (sha256 {images.digest[:12]}... where it had "
-            f"{recorded[:12]}...); give their folder, or begin another run with --init_from"
+            f"the data {images.name} are not those that the run began with (sha256 {images.digest[:12]}... where it "
+            f"had {recorded[:12]}...); give their folder, or begin another run with --init_from"
         )
 
 
@@ -255,14 +222,14 @@ def _facts(
     """What `config.json` says of the run."""
     return {
         "name": run.name,
-        "licence": run.license,
+        "license": run.license,
         "storage": run.storage,
         "data": {
             "source": str(recipe["data"]["class_path"]).rpartition(".")[2],
             "arguments": recipe["data"]["init_args"],
             "split": "train",
             "name": images.name,
-            "licence": images.licence,
+            "license": images.license,
             "samples": len(images),
             "digest": images.digest,
         },
@@ -282,7 +249,7 @@ def _finished(
     game: Game, data: Data, folder: Path, found: Found, facts: dict[str, Any], changes: Mapping[str, Any] | None
 ) -> Trained:
     """Writes what a kill kept from being written after the last step; there is nothing to train any more."""
-    main = rank_zero_only.rank == 0
+    main = getattr(rank_zero_only, "rank", 0) == 0
     game.start_averages()
     state = found.table["state_dict"]
     wanted = {key: tuple(value.shape) for key, value in game.state_dict().items()}
@@ -296,23 +263,18 @@ def _finished(
     return Trained(folder, best_of(folder), found.step, game.images_seen, main)
 
 
-def _trainer(
-    options: Mapping[str, Any], folder: Path, callbacks: list[L.Callback], run: Run, found: Found | None
-) -> L.Trainer:
-    """Lightning's Trainer with what a run adds to it.
+def new_trainer(options: Mapping[str, Any], folder: Path) -> L.Trainer:
+    """Lightning's Trainer for a run.
 
     Raises:
         BadArgument: for options that do not go together, or hardware that is not there.
     """
-    made = for_trainer(options, folder)
-    loggers = [*_loggers(run, folder), *(made.pop("loggers", None) or [])]
-    bar = [] if made["enable_progress_bar"] else [Bar()]
+    made, loggers = for_trainer(options, folder)
     try:
         trainer = L.Trainer(**made)
     except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
         raise BadArgument(f"trainer: {_first_sentence(error)}") from None
-    trainer.callbacks += [*callbacks, *bar]  # type: ignore[attr-defined]
-    trainer.loggers = [JsonLines(folder, -1 if found is None else found.step), *loggers]
+    trainer.loggers = loggers
     trainer.strategy.checkpoint_io = AtomicIO()
     return trainer
 

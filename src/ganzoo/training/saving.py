@@ -20,7 +20,7 @@ from ganzoo import folder as folders
 from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
 from ganzoo.training import record
-from ganzoo.training.checkpoints import LAST, PREVIOUS, AtomicIO, Found, keep
+from ganzoo.training.checkpoints import LAST, PREVIOUS, Found, keep
 from ganzoo.types import GanzooError, TrainingStopped
 
 FOLDER = "last"
@@ -156,11 +156,9 @@ class Saver(L.Callback):
             self._save(trainer, pl_module)
         self._release()
         if trainer.strategy.broadcast(self._failure) is not None:
-            raise TrainingStopped(f"the last save failed ({self._failure}); make room, and go on from the last checkpoint")
+            raise TrainingStopped(f"the last save failed ({self._failure}); make room, and go on from the one before")
 
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Adds what the run was trained on and how, which is held against what it goes on with."""
         checkpoint["facts"] = record.plain(self.facts)
 
@@ -197,7 +195,7 @@ class Saver(L.Callback):
     def _warn(self, trainer: L.Trainer, error: Exception) -> None:
         self._failure = " ".join(str(getattr(error, "strerror", None) or error).split())[:160]
         warnings.warn(
-            f"step {trainer.global_step} was not saved in {self.folder} ({self._failure}); training goes on, and the next "
-            "save tries again",
+            f"step {trainer.global_step} was not saved in {self.folder} ({self._failure}); training goes on, and the "
+            "next save tries again",
             stacklevel=2,
         )

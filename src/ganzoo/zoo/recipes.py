@@ -1,15 +1,15 @@
 """Recipes: what a run is made of, as a YAML file of LightningCLI's form, read, checked, completed, and made.
 
-A recipe names a family and a data source by their classes, Lightning's callbacks and their like, and nothing else. Names
-are looked up among the classes that are loaded: no name is ever imported, so a recipe may come from a stranger. A class
-of one's own is found when its module was imported, which the command line does for those that GANZOO_IMPORT names.
+A recipe names a family and a data source by their classes, Lightning's callbacks and their like, and nothing else.
+Names are looked up among the classes that are loaded: no name is ever imported, so a recipe may come from a stranger. A
+class of one's own is found when its module was imported, which the command line does for those of GANZOO_IMPORT.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +37,7 @@ _MEANT: Final = {  # what people write elsewhere
 
 
 class Word(str):
-    """A value from the command line: a number, a list or the like where the key takes one, and text where it takes text."""
+    """A value from the command line: a number, a list or the like where the key takes one, and text elsewhere."""
 
     __slots__ = ()
 
@@ -79,7 +79,7 @@ def read(path: Path) -> dict[str, Any]:
         BadArgument: if it is no text, no YAML, or no table of keys.
     """
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
+        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
     except UnicodeDecodeError:
         raise BadArgument(f"{path}: not a text file; a recipe is YAML") from None
     except yaml.YAMLError as error:
@@ -157,6 +157,8 @@ def overlay(table: dict[str, Any], given: Mapping[str, Any]) -> set[str]:
             key = f"{section}.init_args.{rest}"
         if section in _CLASSES and rest == "class_path":
             _keep_known(table, section, str(value))
+        if section == "seed_everything" and isinstance(table.get("engine"), dict):
+            table["engine"].pop("seed", None)  # a resolved recipe says it there too
         record.put(table, key, value)
         whole.add(key)
     return whole
@@ -175,7 +177,7 @@ def _keep_known(table: dict[str, Any], section: str, name: str) -> None:
     inner = table.get(section)
     if not isinstance(inner, dict) or not isinstance(inner.get("init_args"), dict) or inner.get("class_path") == name:
         return
-    known = schema.parameters(_class_of(section, name))
+    known = schema.parameters(class_of(section, name))
     inner["init_args"] = {key: value for key, value in inner["init_args"].items() if key in known}
 
 
@@ -205,31 +207,34 @@ def _known(table: Mapping[str, Any]) -> dict[str, Iterable[str]]:
         inner = table.get(section)
         name = inner.get("class_path") if isinstance(inner, dict) else inner
         try:
-            found[f"{section}.init_args"] = schema.parameters(_class_of(section, str(name)))
+            found[f"{section}.init_args"] = schema.parameters(class_of(section, str(name)))
         except BadArgument:
             found[f"{section}.init_args"] = ()
-    return found | {name: schema.parameters(of) for name, of in (("trainer", Trainer), ("engine", Engine), ("run", Run))}
+    return found | {
+        name: schema.parameters(of) for name, of in (("trainer", Trainer), ("engine", Engine), ("run", Run))
+    }
 
 
-def resolve(table: Mapping[str, Any], name: str = "run", start: bool = True) -> dict[str, Any]:
+def resolve(
+    table: Mapping[str, Any], name: str = "run", start: bool = True, made: Collection[str] = ()
+) -> dict[str, Any]:
     """A recipe with every key that it leaves out: plain values, checked.
 
     Args:
         table: the recipe.
         name: of the run, where the recipe gives none.
         start: whether `init_from` still matters: its model's arguments then stand in for those that are left out.
+        made: the sections of `model` and `data` whose objects are made already, which stand as they are.
 
     Raises:
         BadArgument: naming the key, its value and what is expected.
     """
     from lightning import Trainer
 
-    from ganzoo.data.batch import Data
-    from ganzoo.game import registry, schema
+    from ganzoo.game import schema
     from ganzoo.game.engine import Engine
     from ganzoo.training.options import DEFAULTS
     from ganzoo.training.run import Run
-    from ganzoo.zoo import loading
 
     for key in table:
         if key not in SECTIONS:
@@ -238,26 +243,10 @@ def resolve(table: Mapping[str, Any], name: str = "run", start: bool = True) -> 
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise BadArgument(f"seed_everything is {schema.short(seed)}; a whole number from 0 on is expected")
     source = _load(table.get("init_from"))
-    model, data = (_section(table, section) for section in _CLASSES)
     if source is not None and start:
-        title, arguments = loading.recipe_of(str(source))
-        model.setdefault("class_path", title)
-        if _class_of("model", model["class_path"]) is _class_of("model", title):
-            model["init_args"] = {**arguments, **model["init_args"]}
-    family = _class_of("model", model.get("class_path"))
-    entry = next(registry.family(n) for n in registry.list_families() if registry.family(n).cls is family)
-    arguments = _settled(family, model["init_args"])
-    complete = schema.complete(family, arguments, "model", entry.title)
-    try:
-        registry.check_arguments(entry, arguments)
-    except BadArgument as error:
-        raise BadArgument(str(error).replace(f"{entry.name}: ", "model.", 1)) from None
-    given = data.get("class_path")
-    if given is None:
-        raise BadArgument(f"data is missing{schema.near('', _names('data'))}")
-    kind = _class_of("data", given)
-    if kind is Data:
-        raise BadArgument(f"data is the base class{schema.near('', _names('data'))}")
+        table = {**table, "model": _of_source(table, str(source))}
+    model = table["model"] if "model" in made else _resolved_model(table)
+    data = table["data"] if "data" in made else _resolved_data(table)
     engine, run = (_settled(of, _section(table, key, False)) for of, key in ((Engine, "engine"), (Run, "run")))
     if engine.get("seed", 0) not in (0, seed):
         raise BadArgument(f"engine.seed is {engine['seed']}; set a run's seed by seed_everything")
@@ -272,20 +261,65 @@ def resolve(table: Mapping[str, Any], name: str = "run", start: bool = True) -> 
     return {
         "seed_everything": seed,
         "init_from": source,
-        "model": {"class_path": entry.title, "init_args": complete},
-        "data": {
-            "class_path": kind.__name__,
-            "init_args": schema.complete(kind, _settled(kind, data["init_args"]), "data", kind.__name__),
-        },
+        "model": model,
+        "data": data,
         "trainer": {**schema.defaults(Trainer), **DEFAULTS, **trainer},
         "engine": {**schema.complete(Engine, engine, "engine"), "seed": seed},
         "run": run,
     }
 
 
+def _of_source(table: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The model's section over the arguments of the model to start from."""
+    from ganzoo.zoo import loading
+
+    title, arguments = loading.recipe_of(source)
+    model = _section(table, "model")
+    model.setdefault("class_path", title)
+    if class_of("model", model["class_path"]) is class_of("model", title):
+        model["init_args"] = {**arguments, **model["init_args"]}
+    return model
+
+
+def _resolved_model(table: Mapping[str, Any]) -> dict[str, Any]:
+    from ganzoo.game import registry, schema
+
+    model = _section(table, "model")
+    entry = registry.family_of(class_of("model", model.get("class_path")))
+    arguments = _settled(entry.cls, model["init_args"])
+    complete = schema.complete(entry.cls, arguments, "model", entry.title)
+    try:
+        registry.check_arguments(entry, arguments)
+    except BadArgument as error:
+        raise BadArgument(str(error).replace(f"{entry.name}: ", "model.", 1)) from None
+    return {"class_path": entry.title, "init_args": complete}
+
+
+def _resolved_data(table: Mapping[str, Any]) -> dict[str, Any]:
+    from ganzoo.data.batch import Data
+    from ganzoo.game import schema
+
+    data = _section(table, "data")
+    if data.get("class_path") is None:
+        raise BadArgument(f"data is missing{schema.near('', _names('data'))}")
+    cls = class_of("data", data["class_path"])
+    if cls is Data:
+        raise BadArgument(f"data is the base class{schema.near('', _names('data'))}")
+    complete = schema.complete(cls, _settled(cls, data["init_args"]), "data", cls.__name__)
+    return {"class_path": data_name(cls), "init_args": complete}
+
+
+def data_name(cls: type) -> str:
+    """How a recipe names a data source: by its class, with the module where it is not ganzoo's."""
+    from ganzoo.training.record import name_of as whole_name
+
+    return cls.__name__ if cls.__name__ in _names("data") else whole_name(cls)
+
+
 def _section(table: Mapping[str, Any], section: str, named: bool = True) -> dict[str, Any]:
     """A section as a table of its own; the name of a class alone is a section too."""
     from ganzoo.game import schema
+    from ganzoo.training.record import is_made
 
     inner = _load(table.get(section))
     if named and isinstance(inner, str):
@@ -298,6 +332,8 @@ def _section(table: Mapping[str, Any], section: str, named: bool = True) -> dict
         raise BadArgument(f"{section} is {schema.short(inner)}; {what} is expected")
     if not named:
         return {str(key): value for key, value in inner.items()}
+    if is_made(inner.get("class_path")) or any(is_made(value) for value in (arguments or {}).values()):
+        raise BadArgument(f"{section}: it was made in Python: give it again")
     other = next((key for key in inner if key not in ("class_path", "init_args")), None)
     if other is not None:
         raise BadArgument(f"there is no key {section}.{other}; did you mean {section}.init_args.{other}?")
@@ -334,7 +370,7 @@ def _load(value: Any) -> Any:
     if not isinstance(value, Word):
         return value
     try:
-        return yaml.load(value, _Loader)  # noqa: S506  # a SafeLoader
+        return yaml.load(value, _Loader)  # a SafeLoader
     except (yaml.YAMLError, RecursionError):
         return str(value)
 
@@ -352,7 +388,7 @@ def _names(section: str) -> list[str]:
     return [registry.family(name).title for name in registry.list_families()]
 
 
-def _class_of(section: str, name: Any) -> type:
+def class_of(section: str, name: Any) -> type:
     """The family's or data source's class of a name, or of a module's path and a name.
 
     Raises:
@@ -392,12 +428,13 @@ def _public(module: str, cls: type) -> bool:
 
 def _loaded(base: type) -> list[type]:
     """The classes that derive from one, as far as they are loaded."""
-    return [each for cls in base.__subclasses__() for each in (cls, *_loaded(cls))]
+    direct: list[type] = base.__subclasses__()
+    return [each for cls in direct for each in (cls, *_loaded(cls))]
 
 
 def _kinds() -> dict[str, tuple[str, tuple[type, ...]]]:
     """What the Trainer takes as objects: what they are called, and the classes that they derive from."""
-    from lightning.fabric.plugins.environments import ClusterEnvironment
+    from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
     from lightning.pytorch import accelerators, callbacks, loggers, plugins, profilers, strategies
 
     pluggable = (plugins.Precision, plugins.CheckpointIO, plugins.LayerSync, ClusterEnvironment)
@@ -414,23 +451,31 @@ def _kinds() -> dict[str, tuple[str, tuple[type, ...]]]:
 def _object(key: str, value: Any) -> Any:
     """What a key of the Trainer names, made: one object, or several in a list; other values as they are."""
     from ganzoo.game import schema
+    from ganzoo.training.options import check_callback
+    from ganzoo.training.record import is_made
 
     if isinstance(value, list):
-        return [_object(key, each) for each in value]
+        return [_object(key, each) for each in value if not is_made(each)]
     if isinstance(value, str) and key in ("callbacks", "plugins"):
         value = {"class_path": value}
     if not isinstance(value, dict) or "class_path" not in value:
         return value
     what, bases = _kinds()[key]
-    known = [cls for base in bases for cls in _loaded(base)]
+    known: list[type] = [each for base in bases for each in _loaded(base)]
     name = str(value["class_path"])
     cls = _one_of(known, name, f"trainer.{key}", what, [each.__name__ for each in known])
+    if key == "callbacks":
+        check_callback(cls)
     given = value.get("init_args") or {}
     if not isinstance(given, dict):
-        raise BadArgument(f"trainer.{key}: the init_args of {cls.__name__} are {schema.short(given)}; a table is expected")
+        raise BadArgument(
+            f"trainer.{key}: the init_args of {cls.__name__} are {schema.short(given)}; a table is expected"
+        )
     arguments = schema.complete(cls, given, f"trainer.{key}", cls.__name__)
     try:
-        return cls(**{argument: schema.typed(cls, argument, arguments[argument]) for argument in given})
+        return cls(
+            **{argument: schema.check(cls, argument, arguments[argument], f"trainer.{key}") for argument in given}
+        )
     except Exception as error:  # another library's own checks
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise BadArgument(f"trainer.{key}: {cls.__name__}: {reason}") from None
@@ -443,7 +488,7 @@ def make_game(table: Mapping[str, Any]) -> Game:
     """The game of a resolved recipe, with fresh weights."""
     from ganzoo.game import registry
 
-    cls = _class_of("model", table["model"]["class_path"])
+    cls = class_of("model", table["model"]["class_path"])
     arguments = registry.check_arguments(registry.family_of(cls), table["model"]["init_args"])
     game: Game = cls(**arguments)
     return game
@@ -451,7 +496,7 @@ def make_game(table: Mapping[str, Any]) -> Game:
 
 def make_data(table: Mapping[str, Any]) -> Data:
     """The data source of a resolved recipe."""
-    data: Data = _made(_class_of("data", table["data"]["class_path"]), table["data"]["init_args"], "data")
+    data: Data = _made(class_of("data", table["data"]["class_path"]), table["data"]["init_args"], "data")
     return data
 
 
@@ -473,8 +518,11 @@ def make_run(table: Mapping[str, Any]) -> Run:
 
 def make_trainer(table: Mapping[str, Any]) -> dict[str, Any]:
     """The Trainer's options of a resolved recipe, with the objects that they name."""
+    from ganzoo.training.record import is_made
+
     kinds = _kinds()
-    return {key: _object(key, value) if key in kinds else value for key, value in table["trainer"].items()}
+    given = {key: value for key, value in table["trainer"].items() if not is_made(value)}
+    return {key: _object(key, value) if key in kinds else value for key, value in given.items()}
 
 
 def _made(cls: Any, arguments: Mapping[str, Any], key: str) -> Any:
