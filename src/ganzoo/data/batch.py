@@ -488,3 +488,7 @@ class Data(L.LightningDataModule):
         """Converts images from uint8 to float32 in [-1, 1], on the device: a quarter of the bytes travel."""
         targets = None if batch.targets is None else to_float(batch.targets)
         return Batch(to_float(batch.images), batch.labels, targets)
+
+
+# Of `__init__`, where Python would give that of `__new__`
+Data.__signature__ = inspect.Signature([*inspect.signature(Data.__init__).parameters.values()][1:])  # type: ignore[attr-defined]

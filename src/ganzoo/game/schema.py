@@ -12,6 +12,7 @@ import inspect
 import json
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ganzoo.types import BadArgument
@@ -23,11 +24,16 @@ _PYTHONS = ("is_instance_of", "is-instance", "callable_type", "iterable_type", "
 @functools.cache
 def parameters(of: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The named parameters of a class or function, with their annotations resolved."""
-    try:
-        signature = inspect.signature(of, eval_str=True)
-    except NameError:  # a name that only type checkers import
-        signature = inspect.signature(of)
-    return {name: parameter for name, parameter in signature.parameters.items() if parameter.kind not in _VARIADIC}
+    hints: dict[str, Any] = {}
+    for cls in reversed(inspect.getmro(of)) if inspect.isclass(of) else ():
+        with suppress(
+            NameError, TypeError
+        ):  # a name that only type checkers import, or a class without code of its own
+            hints |= typing.get_type_hints(vars(cls).get("__init__"), include_extras=True)
+    given = {name: p for name, p in inspect.signature(of).parameters.items() if p.kind not in _VARIADIC}
+    return {
+        name: parameter.replace(annotation=hints.get(name, parameter.annotation)) for name, parameter in given.items()
+    }
 
 
 def defaults(of: Callable[..., Any]) -> dict[str, Any]:
