@@ -22,6 +22,7 @@ from ganzoo.folder import write_model
 from ganzoo.game.engine import Engine
 from ganzoo.layouts import listing
 from ganzoo.types import BadArgument, BadModelFolder, GanzooError, UnknownName
+from ganzoo.zoo import catalogue
 from ganzoo.zoo.converting import convert
 from ganzoo.zoo.evaluating import score
 from ganzoo.zoo.loading import initialise
@@ -34,7 +35,62 @@ SHIPPED = checkpoint.shipped_folders()
 
 def test_a_loaded_model_is_handed_through() -> None:
     game = tiny("dcgan")
-    assert ganzoo.load(game) is game
+    assert ganzoo.load(game) is game and ganzoo.load(game, players=True) is game
+
+
+def precision(game: Any) -> torch.dtype:
+    return game.generator.main[0].weight.dtype
+
+
+def test_what_is_asked_for_of_a_loaded_model_is_done_or_refused(tmp_path: Path) -> None:
+    write_model(tiny("dcgan"), tmp_path / "m", {})
+    game: Any = ganzoo.load(tmp_path / "m", dtype=torch.float64)
+    assert ganzoo.load(game) is game and precision(game) == torch.float64, "what is not asked for"
+    assert ganzoo.load(game, dtype=torch.bfloat16, device="cpu") is game
+    assert precision(game) == torch.bfloat16 and game.sample(1).dtype == torch.float32
+    for asked, said in (
+        ({"players": True}, "DCGAN was loaded without its players; load it by name with players=True"),
+        ({"revision": "v1"}, "revision is 'v1' of a model that is loaded already"),
+        ({"device": "tpu9"}, "device is tpu9; "),
+        ({"dtype": torch.int8}, "dtype is torch.int8; a type of floating-point numbers is expected"),
+    ):
+        with pytest.raises(BadArgument, match=said):
+            ganzoo.load(game, **asked)
+        assert game.sample(1).shape == (1, 1, 8, 8), "and the model is what it was"
+    with pytest.raises(BadArgument, match=r"dtype is torch\.int8"):
+        ganzoo.load(tmp_path / "m", dtype=torch.int8)
+
+
+def test_a_number_is_an_accelerator(tmp_path: Path) -> None:
+    write_model(tiny("dcgan"), tmp_path / "m", {})
+    if torch.accelerator.is_available():
+        assert ganzoo.load(tmp_path / "m", device=0).device == torch.device(0)
+    else:
+        for model in (tmp_path / "m", tiny("dcgan")):
+            with pytest.raises(BadArgument, match="device is 0; cpu, cuda or mps is expected, where there is one"):
+                ganzoo.load(model, device=0)
+    with pytest.raises(BadArgument, match="device is 99; "):
+        ganzoo.load(tmp_path / "m", device=99)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="moving there does not fail")
+def test_a_move_that_fails_leaves_the_model_as_it_was() -> None:
+    game: Any = tiny("dcgan")
+    images = game.sample(2)
+    for move in (lambda: game.to("cuda"), lambda: game.cuda(), lambda: game.to("cuda", torch.float16)):
+        with pytest.raises((RuntimeError, AssertionError)):
+            move()
+        assert game.device.type == "cpu" and torch.equal(game.sample(2), images)
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "other.ckpt", "weights.safetensors", "net.pth"])
+def test_a_file_says_what_to_load(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(b"")
+    says = f"load the run's folder, {Path()}" if name.endswith("ckpt") else f"ganzoo convert {name} --to"
+    for model in (name, Path(name)):
+        with pytest.raises(BadModelFolder, match=says):
+            ganzoo.load(model)
 
 
 def test_a_runs_folder_holds_its_models(tmp_path: Path) -> None:
@@ -86,6 +142,24 @@ def test_create_takes_the_name_with_hyphens_and_tuples() -> None:
     game = ganzoo.create("wgan-gp", size=8, channels=1, width=2, betas=(0.1, 0.9))
     assert type(game).__name__ == "WGANGP" and game.arguments["betas"] == [0.1, 0.9]
     assert not torch.equal(game.sample(1), ganzoo.create("wgan-gp", size=8, channels=1, width=2).sample(1))
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("DCGAN", "dcgan"),
+        ("wgan-gp", "wgan_gp"),
+        ("WGANGP", "wgan_gp"),
+        ("pix-2-pix", "pix2pix"),
+        ("UnrolledGAN", "unrolled"),
+        ("cgan-PD", "cgan_pd"),
+        ("CGANPD", "cgan_pd"),
+    ],
+)
+def test_a_family_is_found_by_its_file_or_class(said: str, name: str) -> None:
+    assert catalogue.family_name(said) == name
+    assert type(ganzoo.create(said)).__module__ == f"ganzoo.families.{name}"
+    assert ganzoo.list_models(family=said) == ganzoo.list_models(family=name) != []
 
 
 def test_a_model_whose_weights_nobody_published_says_which_recipe_trains_it() -> None:

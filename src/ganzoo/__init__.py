@@ -16,6 +16,7 @@ TYPE_CHECKING = False  # typing's, whose import would be most of the time that i
 if TYPE_CHECKING:
     from typing import Any
 
+    from ganzoo.folder import save as save
     from ganzoo.game.registry import list_families as list_families
     from ganzoo.media.images import to_pil as to_pil
     from ganzoo.media.medium import save_grid as save_grid
@@ -43,6 +44,7 @@ _HOME = {
     "load": "ganzoo.zoo.loading",
     "pull": "ganzoo.zoo.hub",
     "push": "ganzoo.zoo.sharing",
+    "save": "ganzoo.folder",
     "save_grid": "ganzoo.media.medium",
     "to_pil": "ganzoo.media.images",
     "train": "ganzoo.zoo.runs",

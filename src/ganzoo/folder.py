@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import files
 from ganzoo.game import registry
-from ganzoo.types import BadArgument, BadModelFolder, Card, GanzooError, UnknownName, check_strict
+from ganzoo.types import BadArgument, BadModelFolder, Card, GanzooError, UnknownName, check_strict, quoted
 
 if TYPE_CHECKING:
     import torch
@@ -201,7 +201,7 @@ class ModelFolder:
             )
         foreign = next((name for name in manifest["files"] if not belongs(name)), None)
         if foreign is not None:
-            raise BadModelFolder(f"{path / MANIFEST}: lists {foreign[:80]!r}, which is no file of a model folder")
+            raise BadModelFolder(f"{path / MANIFEST}: lists {quoted(foreign)}, which is no file of a model folder")
         self._listed: dict[str, dict[str, Any]] = manifest["files"]
         self._pinned = pinned or {}
         self._checked: set[str] = set()
@@ -235,7 +235,7 @@ class ModelFolder:
         size = path.stat().st_size
         if size != entry.get("size"):
             raise BadModelFolder(
-                f"{path}: {size} bytes where {MANIFEST} says {entry.get('size')}; truncated or replaced"
+                f"{path}: {size} bytes where {MANIFEST} says {quoted(entry.get('size'))}; truncated or replaced"
             )
         digest = self.digest(path)
         if digest != entry.get("sha256"):
@@ -255,21 +255,47 @@ class ModelFolder:
         """Checks and parses a JSON file of the folder."""
         return _parse(self.check(name))
 
-    def tensors(self, name: str) -> dict[str, Tensor]:
+    def tensors(self, name: str, wanted: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Checks a safetensors file and reads it onto the CPU.
 
-        The header is held against the file before safetensors maps it.
+        Args:
+            name: of the file.
+            wanted: tensors, which may be on no memory, with whose names, shapes and kinds of numbers the file's must
+                agree; whatever is there where None.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        import torch
+        from safetensors import SafetensorError, safe_open
 
         path = self.check(name)
-        shapes(path)
+        length, size = _header_length(path), path.stat().st_size
+        limit = _HEADER_LIMIT if wanted is None else 2**16 + 2**10 * len(wanted)
+        if size < 8 or not 2 <= length <= min(limit, size - 8):
+            raise BadModelFolder(f"{path}: not a safetensors file of this model; its header would be {length} bytes")
         try:
-            return load_file(str(path))
+            with safe_open(str(path), framework="pt") as file:
+                if wanted is not None:
+                    found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+                    check_strict(found, {key: tuple(value.shape) for key, value in wanted.items()}, path)
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                # What is empty would share its place in the file with its neighbor, and torch.save refuses that
+                tensors = {key: value if value.numel() else value.clone() for key, value in tensors.items()}
         except (SafetensorError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise BadModelFolder(f"{path}: not readable as safetensors: {reason}") from None
+        for key, value in tensors.items():
+            own = value if wanted is None else wanted[key]
+            if not (value.dtype == own.dtype or (value.is_floating_point() and own.is_floating_point())):
+                raise BadModelFolder(f"{path}: tensor {key} is {value.dtype} where the family has {own.dtype}")
+            # The sum of what holds something that is not finite is not finite, and costs a pass without a copy
+            if value.is_floating_point() and not torch.isfinite(value.sum(dtype=torch.float32)):
+                raise BadModelFolder(f"{path}: tensor {key} holds values that are not finite")
+        return tensors
+
+
+def _header_length(path: Path) -> int:
+    """Of a safetensors file's header, as its first eight bytes say."""
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(8), "little")
 
 
 def _parse(path: Path) -> Any:
@@ -313,37 +339,6 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor of a safetensors file, from its header alone.
-
-    Raises:
-        BadModelFolder: if the header is no safetensors header or does not fit the file.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or not 2 <= length <= min(_HEADER_LIMIT, size - 8):
-            raise BadModelFolder(f"{path}: not a safetensors file; its header would be {length} of {size} bytes")
-        try:
-            header = json.loads(file.read(length))
-        except (ValueError, RecursionError):
-            raise BadModelFolder(f"{path}: not a safetensors file; its header is not JSON") from None
-    if not isinstance(header, dict):
-        raise BadModelFolder(f"{path}: not a safetensors file; its header is no table")
-    header.pop("__metadata__", None)
-    table: dict[str, tuple[int, ...]] = {}
-    for key, entry in header.items():
-        shape = entry.get("shape") if isinstance(entry, dict) else None
-        if (
-            not isinstance(shape, list)
-            or len(shape) > 16
-            or not all(type(extent) is int and 0 <= extent < 2**48 for extent in shape)
-        ):
-            raise BadModelFolder(f"{path}: tensor {key[:80]!r} has no proper shape in the header")
-        table[key] = tuple(shape)
-    return table
-
-
 # ------------------------------------------------------------------------------------------------- writing a model
 
 
@@ -351,10 +346,11 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
     """The table of `config.json`: the family, its resolved arguments, and facts about the run."""
     from statistics import median
 
-    family = registry.family_of(type(game))
+    family, module = registry.family_of(type(game)), type(game).__module__
     return {
         "format": FORMAT,
         "family": family.name,
+        **({} if module.startswith("ganzoo.") else {"module": module}),
         "title": family.title,
         "task": family.task_of(game.classes),
         "paper": {"title": family.paper, "year": family.year, "url": family.url},
@@ -363,11 +359,55 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
         "value_range": [-1, 1] if len(game.shape) == 3 else None,
         "latent": game.latent,
         "classes": game.classes,
-        "averaged": game.half_life is not None,
+        "averaged": bool(game._averages),
         "parameters": {n: sum(p.numel() for p in getattr(game, n).parameters()) for n in game.networks()},
         **({"images_per_second": round(median(game.speeds), 1)} if game.speeds else {}),  # while training
         **facts,
     }
+
+
+def save(model: Game, folder: str | Path) -> Path:
+    """Saves a model as a folder that `load` reads, as training does; all of its players where they are there.
+
+    Args:
+        model: a loaded, fresh or trained model.
+        folder: where to; a model that stands there is exchanged as a whole.
+
+    Returns:
+        The folder.
+
+    Raises:
+        BadArgument: if other things than a model stand there.
+    """
+    import torch
+
+    path = Path(folder)
+    check_free(path)
+    known = {} if model.card is None else model.card.facts
+    facts = {key: value for key, value in known.items() if key not in ("averaged", "results")}
+    if model.images_seen:  # since it was made or loaded: what was known of its weights is known no more
+        facts = {key: value for key, value in facts.items() if key in ("license", "terms")}
+        facts |= {} if model.card is None else {"training": {"init_from": model.card.name}}
+        facts |= {"images_seen": model.images_seen, "steps": model.global_step}
+    own = model.inference_tensors()
+    if not all(torch.equal(narrowed(own, facts)[name].to(value.dtype), value) for name, value in own.items()):
+        facts["storage"] = "float32"  # the weights have moved on since they were stored in 16 bits
+    scored = (model.provenance or {}).get("sha256", {}).get(MODEL)
+    # Without the data: a folder of somebody else's may name any folder of this machine as its data
+    write_model(model, path, facts, known.get("results"), scored=scored)
+    return path
+
+
+def check_free(folder: Path) -> None:
+    """Whether a model may be written there.
+
+    Raises:
+        BadArgument: if a file stands there, or a folder with other things than a model.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise BadArgument(f"{folder}: holds other things than a model; name a new folder")
+    if folder.exists() and not folder.is_dir():
+        raise BadArgument(f"{folder}: a file stands there; name a new folder")
 
 
 def write_model(
@@ -376,6 +416,8 @@ def write_model(
     facts: dict[str, Any],
     results: list[dict[str, Any]] | None = None,
     real: Images | None = None,
+    count: int = 64,
+    scored: str | None = None,
 ) -> None:
     """Writes a model folder; on several ranks all call it and rank 0 writes.
 
@@ -386,6 +428,8 @@ def write_model(
             `storage` being `float16`, what inference needs is stored in 16 bits, and the pictures are drawn with that.
         results: the table of `results.json`; none yet where None.
         real: the opened test split, for the pictures that need one.
+        count: samples in the picture; 0 for no pictures.
+        scored: sha256 of the weights that the results are of; those of other weights are not written.
     """
     game.settle()
     with game.synchronised():
@@ -397,10 +441,13 @@ def write_model(
             if whole(game):
                 write_tensors(fresh / PLAYERS, game.player_tensors())
             files.write_json(fresh / CONFIG, describe(game, facts))
-            files.write_json(fresh / RESULTS, results or [])
-            with _holding(game, kept):
-                draw_pictures(game, fresh, real)
-                draw_further(game, fresh, real)
+            files.write_json(
+                fresh / RESULTS, results if results and scored in (None, files.sha256(fresh / MODEL)) else []
+            )
+            if count:
+                with _holding(game, kept):
+                    draw_pictures(game, fresh, real, count)
+                    draw_further(game, fresh, real)
 
 
 def narrowed(tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
@@ -412,7 +459,7 @@ def narrowed(tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Ten
 
 @contextmanager
 def _holding(game: Game, tensors: dict[str, Tensor]) -> Iterator[None]:
-    """Puts stored tensors in the place of those that inference uses, for a while."""
+    """Puts narrowed tensors in the place of those that inference uses, for a while."""
     own = {name: value.clone() for name, value in game.inference_tensors().items()}
     try:
         _put(game, tensors)
@@ -482,78 +529,99 @@ def _warn(game: Game, what: str, error: Exception) -> None:
 # ------------------------------------------------------------------------------------------------- reading a model
 
 
-def build(folder: ModelFolder, players: bool, dtype: torch.dtype | None) -> Game:
-    """Makes the family on no memory, holds the file's tensors against it, and puts them in."""
-    import torch
+def build(folder: ModelFolder, players: bool, dtype: torch.dtype | None = None) -> Game:
+    """Makes the family on no memory, holds the files' tensors against it, and puts them in.
 
-    from ganzoo.game.engine import Absent, MovingAverage
+    Args:
+        folder: the model folder.
+        players: whether to load every player with its live weights.
+        dtype: of the weights; float32 where None.
 
-    config = folder.config
-    try:
-        entry = registry.family(config["family"])
-        arguments = registry.check_arguments(entry, config["arguments"])
-    except (UnknownName, BadArgument) as error:
-        raise BadModelFolder(f"{folder.path / CONFIG}: {error}") from None
-    try:
-        with torch.device("meta"):
-            game: Game = entry.cls(**arguments)
-    except GanzooError as error:
-        raise BadModelFolder(f"{folder.path / CONFIG}: {error}") from None
-    except (RuntimeError, ValueError, OverflowError, IndexError, ZeroDivisionError, TypeError, AssertionError) as error:
-        reason = str(error).split("\n")[0]
-        raise BadModelFolder(f"{folder.path / CONFIG}: the arguments make no {entry.name}: {reason}") from None
-
+    Raises:
+        BadModelFolder: for anything in the folder that makes no model.
+    """
+    game = _empty(folder)
     if players and not folder.has(PLAYERS):
         raise BadModelFolder(f"{folder.path}: holds no {PLAYERS}, from which training could go on")
-    inference = {name: getattr(game, name) for name in game.inference}
-    _fill(inference, folder, MODEL, dtype)
-    if players:
-        live = {name: getattr(game, name) for name in game.networks()}
-        if config.get("averaged"):
-            for name in game.averages:
-                game._averages[name] = MovingAverage(live[name])
-        _fill(live, folder, PLAYERS, dtype)
-    else:
-        for name in game.networks():
-            if name not in game.inference:
-                setattr(game, name, Absent(name))
+    inference = folder.tensors(MODEL, game.inference_tensors())
+    live = folder.tensors(PLAYERS, game.player_tensors()) if players else None
+    assemble(game, inference, live, bool(folder.config.get("averaged")), dtype)
     left = [name for name, tensor in game.state_dict().items() if tensor.is_meta]
     if left:
         raise BadModelFolder(f"{folder.path}: {left[0]} is in no file of the folder")
     return game
 
 
-def _fill(modules: dict[str, torch.nn.Module], folder: ModelFolder, name: str, dtype: torch.dtype | None) -> None:
-    """Puts a file's tensors into modules, strictly."""
-    path = folder.check(name)
-    wanted = {f"{m}.{key}": tuple(v.shape) for m, module in modules.items() for key, v in module.state_dict().items()}
-    check_strict(shapes(path), wanted, path)
-    tensors = folder.tensors(name)
-    put(modules, tensors, path, dtype)
+def _empty(folder: ModelFolder) -> Game:
+    """The family that a configuration names, with its arguments, on no memory."""
+    import torch
+
+    path, named = folder.path / CONFIG, folder.config["family"]
+    try:
+        entry = registry.family(named)
+        arguments = registry.check_arguments(entry, folder.config["arguments"])
+    except (UnknownName, BadArgument) as error:
+        raise BadModelFolder(f"{path}: {error}{_hint(folder)}") from None
+    try:
+        with torch.device("meta"):
+            game: Game = entry.cls(**arguments)
+            return game
+    except GanzooError as error:
+        raise BadModelFolder(f"{path}: {error}") from None
+    except (RuntimeError, ValueError, OverflowError, IndexError, ZeroDivisionError, TypeError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        raise BadModelFolder(f"{path}: the arguments make no {entry.name}: {reason}") from None
 
 
-def put(
-    modules: dict[str, torch.nn.Module], tensors: dict[str, torch.Tensor], path: Path, dtype: torch.dtype | None = None
+def _hint(folder: ModelFolder) -> str:
+    """Where a family of somebody's own was defined: said, and never imported, for the folder may be a stranger's."""
+    module = folder.config.get("module")
+    if folder.config["family"] in registry.list_families() or not isinstance(module, str):
+        return ""
+    if not re.fullmatch(r"[A-Za-z_][\w.]{0,99}", module, re.ASCII):
+        return ""
+    return (
+        f"; it was saved with the module {module}: if that is yours, import it first (GANZOO_IMPORT={module} on the "
+        "command line)"
+    )
+
+
+def assemble(
+    game: Game,
+    inference: dict[str, Tensor],
+    players: dict[str, Tensor] | None,
+    averaged: bool,
+    dtype: torch.dtype | None = None,
 ) -> None:
-    """Puts tensors, whose names and shapes are known to fit, into modules, which then hold these very tensors.
+    """Gives a family on no memory its tensors, whose names and shapes are known to fit.
 
     Args:
-        modules: by name.
-        tensors: "<module>.<name in its state dict>", at least all of the modules' own.
-        path: where they are from, for error messages.
-        dtype: of floating-point tensors; float32 where None.
-
-    Raises:
-        BadModelFolder: for a tensor of another kind of numbers than the module's.
+        game: the family; networks that are not given any tensors say so when they are used.
+        inference: what inference needs.
+        players: every network, live.
+        averaged: whether what inference needs is a moving average of the players.
+        dtype: of the weights; float32 where None.
     """
+    from ganzoo.game.engine import Absent, MovingAverage
+
+    _put_in({name: getattr(game, name) for name in game.inference}, inference, dtype)
+    if players is None:
+        for name in game.networks():
+            if name not in game.inference:
+                setattr(game, name, Absent(name))
+        return
+    live = {name: getattr(game, name) for name in game.networks()}
+    for name in game.averages if averaged else ():
+        game._averages[name] = MovingAverage(live[name])
+    _put_in(live, players, dtype)
+
+
+def _put_in(modules: dict[str, torch.nn.Module], tensors: dict[str, Tensor], dtype: torch.dtype | None) -> None:
+    """Puts tensors into modules, which then hold these very tensors."""
     import torch
 
     for m, module in modules.items():
         state = {key: tensors[f"{m}.{key}"] for key in module.state_dict()}
-        for key, own in module.state_dict().items():
-            given = state[key].dtype
-            if not (given == own.dtype or (given.is_floating_point and own.is_floating_point())):
-                raise BadModelFolder(f"{path}: tensor {m}.{key} is {given} where the family has {own.dtype}")
         floats = {key: v.to(dtype or torch.float32) if v.is_floating_point() else v for key, v in state.items()}
         module.load_state_dict(floats, strict=True, assign=True)
 

@@ -13,7 +13,25 @@ VERSION = "0.2.0"
 
 
 class GanzooError(Exception):
-    """The base of every error that ganzoo raises on purpose; its text is one line that says what to do."""
+    """The base of every error that ganzoo raises on purpose; its text is one line that says what to do.
+
+    What a stranger's file or server had to say in it cannot steer the terminal.
+    """
+
+    def __str__(self) -> str:
+        """The text, printable."""
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    """A text of strangers' as it may be printed: in one line, control characters escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def quoted(value: object) -> str:
+    """A value as it stands in an error's text, which stays short where the value is a book."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 class UnknownName(GanzooError):
@@ -95,7 +113,7 @@ def check_strict(found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int,
         if key not in found:
             raise BadModelFolder(f"{where}: tensor {key} is missing")
         if found[key] != shape:
-            raise BadModelFolder(f"{where}: tensor {key} has shape {found[key]} where the family has {shape}")
+            raise BadModelFolder(f"{where}: tensor {key} has shape {quoted(found[key])} where the family has {shape}")
     for key in found:
         if key not in wanted:
             raise BadModelFolder(f"{where}: tensor {key[:80]} does not belong to the family")

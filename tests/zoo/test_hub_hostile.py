@@ -18,7 +18,7 @@ from hub_tools import manifest, write_files
 
 import ganzoo
 from ganzoo import folder as checkpoint
-from ganzoo.types import BadModelFolder, GanzooError, check_strict
+from ganzoo.types import BadModelFolder, GanzooError
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,9 @@ def change_header(rng: random.Random, header: dict[str, Any]) -> None:
 def storm(folder: Path, files: dict[str, bytes], rounds: int, seed: int) -> tuple[int, int]:
     """Reads mutated files as `load` does, and gives how many were refused, and how many were still sound."""
     rng = random.Random(seed)
-    good = checkpoint.shapes(write_files(folder, files) / checkpoint.MODEL)
+    write_files(folder, {**files, checkpoint.MANIFEST: manifest(files)})
+    good = checkpoint.ModelFolder(folder).tensors(checkpoint.MODEL)
+    good = {key: value.clone() for key, value in good.items()}  # the file is about to change under them
     refused = sound = 0
     others = {name: content for name, content in files.items() if name != checkpoint.MODEL}
     for _ in range(rounds):
@@ -189,13 +191,12 @@ def storm(folder: Path, files: dict[str, bytes], rounds: int, seed: int) -> tupl
         write_files(folder, {**changed, checkpoint.MANIFEST: manifest({**others, **changed})})
         try:
             model = checkpoint.ModelFolder(folder)
-            check_strict(checkpoint.shapes(model.check(checkpoint.MODEL)), good, folder)
-            tensors = model.tensors(checkpoint.MODEL)
+            tensors = model.tensors(checkpoint.MODEL, good)
         except BadModelFolder as error:
             assert "\n" not in str(error) and len(str(error)) < 1000, error
             refused += 1
         else:
-            assert {key: tuple(tensor.shape) for key, tensor in tensors.items()} == good
+            assert {k: v.shape for k, v in tensors.items()} == {k: v.shape for k, v in good.items()}
             sound += 1
     return refused, sound
 

@@ -439,6 +439,15 @@ class Game(L.LightningModule, ABC):
 
     # ---------------------------------------------------------------- Lightning's hooks
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Game:
+        """Moves the tensors; where that fails, such as on a machine without the device, the model stays usable."""
+        try:
+            return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        except Exception:
+            own = next(self.parameters())
+            self._device, self._dtype = own.device, own.dtype  # Lightning notes the new ones before it moves there
+            raise
+
     def setup(self, stage: str) -> None:
         """Lays the networks out in memory and begins the moving averages, before a checkpoint is restored."""
         if stage != "fit":

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ganzoo.types import BadArgument, UnknownName
+from ganzoo.types import BadArgument, UnknownName, quoted
 
 _PACKAGE = "ganzoo.families"
 _LARGEST = 2**24  # no argument of any family is larger; a configuration that says otherwise is hostile or wrong
@@ -92,6 +92,11 @@ def list_families() -> list[str]:
     return sorted(found | set(_registered))
 
 
+def titles() -> dict[str, str]:
+    """The classes' names of the families that were imported, by the families'."""
+    return {name: entry.title for name, entry in _registered.items()}
+
+
 def family(name: str) -> Family:
     """Looks a family up by its name, importing its file when that has not happened yet.
 
@@ -101,7 +106,7 @@ def family(name: str) -> Family:
     if name not in _registered:
         if name not in list_families():
             hint = nearest(name, list_families(), f"there are {', '.join(list_families())}")
-            raise UnknownName(f"there is no family {shorten(name)}{hint}")
+            raise UnknownName(f"there is no family {quoted(name)}{hint}")
         importlib.import_module(f"{_PACKAGE}.{name}")
     return _registered[name]
 
@@ -116,12 +121,6 @@ def family_of(cls: type) -> Family:
         if entry.cls is cls:
             return entry
     raise UnknownName(f"{cls.__name__} is not registered; put @register above the class")
-
-
-def shorten(value: object) -> str:
-    """A value as it stands in an error's text, which is one line even where the value is a book."""
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str = "`ganzoo list` shows what there is") -> str:
@@ -160,12 +159,12 @@ def check_arguments(entry: Family, arguments: dict[str, Any]) -> dict[str, Any]:
     for name, value in arguments.items():
         if name not in adapters:
             hint = nearest(name, adapters, f"it has {', '.join(adapters)}")
-            raise BadArgument(f"{entry.name} has no argument {shorten(name)}{hint}")
+            raise BadArgument(f"{entry.name} has no argument {quoted(name)}{hint}")
         _check_size(entry.name, name, value)
         try:
             checked[name] = adapters[name].validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
-            raise BadArgument(f"{entry.name}: {name} is {shorten(value)}; {_expected(error.errors()[0])}") from None
+            raise BadArgument(f"{entry.name}: {name} is {quoted(value)}; {_expected(error.errors()[0])}") from None
     return checked
 
 
@@ -198,7 +197,7 @@ def _expected(error: Any) -> str:
 
 def _check_size(family: str, name: str, value: Any) -> None:
     if isinstance(value, (int, float)) and not abs(value) <= _LARGEST:  # also catches NaN
-        raise BadArgument(f"{family}: {name} is {shorten(value)}; numbers up to {_LARGEST} make sense")
+        raise BadArgument(f"{family}: {name} is {quoted(value)}; numbers up to {_LARGEST} make sense")
     if isinstance(value, list):
         if len(value) > 1024:
             raise BadArgument(f"{family}: {name} has {len(value)} entries; lists up to 1024 make sense")

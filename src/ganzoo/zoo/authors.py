@@ -12,7 +12,6 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ from ganzoo.zoo.converting import convert_entry
 from ganzoo.zoo.errors import network_error, speaking
 
 log = logging.getLogger("ganzoo")
-
-Convert = Callable[[Path, Entry, Path], object]  # an authors' file, what the catalogue says of it, the folder to write
 
 _LARGEST = 64 * 2**30  # bytes; no file of weights is larger
 _ATTEMPTS = 3  # to fetch a file

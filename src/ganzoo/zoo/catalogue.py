@@ -19,6 +19,7 @@ from typing import Any
 
 from ganzoo import files
 from ganzoo import folder as folders
+from ganzoo.game import registry
 from ganzoo.game.registry import nearest
 from ganzoo.types import BadArgument, UnknownName
 
@@ -218,7 +219,7 @@ def list_models(
     Returns:
         A dict a model with at least `name`, `family`, `status`, `task`, `resolution` and `license`.
     """
-    wanted = {"family": family, "task": task, "status": status}
+    wanted = {"family": family and family_name(family), "task": task, "status": status}
     rows = (entry.summary() for entry in entries(pattern))
     return [row for row in rows if all(value is None or row[key] == value for key, value in wanted.items())]
 
@@ -246,6 +247,20 @@ def find(name: str) -> Entry:
     if entry.replaced_by:
         warnings.warn(f"{entry.name} was replaced by {entry.replaced_by}", stacklevel=2)
     return entry
+
+
+def family_name(text: str) -> str:
+    """A family's name by its file's or its class's, in any case, with - or _, as in `wgan-gp` or `WGANGP`.
+
+    What is no family's name is given back as it is, for the registry to refuse.
+    """
+    titles = {name: facts["title"] for name, facts in tables()["families"].items()} | registry.titles()
+    known = {_bare(each): name for name in registry.list_families() for each in (name, titles.get(name, name))}
+    return known.get(_bare(text), text)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[-_]", "", name.lower())
 
 
 def reported() -> list[dict[str, Any]]:

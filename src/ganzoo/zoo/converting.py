@@ -12,10 +12,9 @@ from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.game import registry
 from ganzoo.types import BadArgument
+from ganzoo.zoo import catalogue
 
 if TYPE_CHECKING:
-    import torch
-
     from ganzoo.game.game import Game
     from ganzoo.layouts import Contents, Converted
     from ganzoo.zoo.catalogue import Entry
@@ -60,13 +59,11 @@ def convert(
     from ganzoo.zoo import cards
 
     target = Path(to)
-    if target.is_dir() and any(target.iterdir()) and not (target / folders.MANIFEST).is_file():
-        raise BadArgument(f"{target}: holds other things than a model; name a new folder")
-    if target.exists() and not target.is_dir():
-        raise BadArgument(f"{target}: a file stands there; name a new folder")
+    folders.check_free(target)
     contents = open_file(Path(file))
-    layout = recognise(contents, None if family is None else registry.family(family.replace("-", "_")).name)
+    layout = recognise(contents, None if family is None else registry.family(catalogue.family_name(family)).name)
     made = layout.convert(contents)
+    source = {"layout": layout.name, "file": Path(file).name, "generator": generator}
     second = None
     if discriminator is not None:
         if layout.discriminator is None:
@@ -76,56 +73,43 @@ def convert(
             )
         second = open_file(Path(discriminator))
         made = layout.discriminator(second, made)
+        source["discriminator"] = Path(discriminator).name
     game = _check_converted(made, contents, second)
     inference = made.inference
     if generator == "live":
         if made.players is None:
             raise BadArgument(f"{file}: holds no live generator beside the averaged one; leave generator out")
         inference = {key: made.players[key] for key in made.inference}
-    with folders.writing(target) as fresh:
-        folders.write_tensors(fresh / folders.MODEL, inference)
-        if made.players is not None:
-            folders.write_tensors(fresh / folders.PLAYERS, made.players)
-        source = {"layout": layout.name, "file": Path(file).name, "generator": generator}
-        if discriminator is not None:
-            source["discriminator"] = Path(discriminator).name
-        config = folders.describe(game, {**made.facts, "converted": source, **(facts or {})})
-        averaged = config["averaged"] and generator == "ema"
-        files.write_json(fresh / folders.CONFIG, {**config, "averaged": averaged})
-        files.write_json(fresh / folders.RESULTS, [])
-        if pictures:
-            _draw(game, inference, fresh, Path(file))
-            text = cards.render_card(fresh, address=str(target))
-            (fresh / folders.CARD).write_text(text, encoding="utf-8")
+    averaged = game.average_half_life is not None and generator == "ema"
+    folders.assemble(game, inference, made.players, averaged)
+    count = _affordable(game, Path(file)) if pictures else 0
+    folders.write_model(game, target, {**made.facts, "converted": source, **(facts or {})}, count=count)
+    if pictures:
+        with files.atomic(target / folders.CARD) as part:
+            part.write_text(cards.render_card(target, address=str(target)), encoding="utf-8")
     return target
 
 
-def _draw(game: Game, tensors: dict[str, torch.Tensor], folder: Path, file: Path) -> None:
-    """Draws what the converted model makes, as many pictures as take a few seconds; none of a large model.
+def _affordable(game: Game, file: Path) -> int:
+    """How many samples take a few seconds to draw: none of a large model, or of one that fails to draw.
 
     A model is converted whether or not its pictures can be drawn.
     """
     import torch
 
-    from ganzoo.game.engine import Absent
-
     try:
-        folders.put({name: getattr(game, name) for name in game.inference}, tensors, file)
-        for name in game.networks():
-            if name not in game.inference:
-                setattr(game, name, Absent(name))
         game.eval().to(torch.device("cpu"))
-        count = _SAMPLES
-        if not game.only_translates:
-            started = time.perf_counter()
-            game.sample(1, seed=0)
-            affordable = int(_SECONDS / (time.perf_counter() - started))
-            count = min(_SAMPLES, _PIXELS // math.prod(game.shape[1:]), affordable)
-        if count >= folders.GOLDEN_SEEDS:
-            folders.draw_pictures(game, folder, count=count)
+        if game.only_translates:
+            return _SAMPLES
+        started = time.perf_counter()
+        game.sample(1, seed=0)
+        affordable = int(_SECONDS / (time.perf_counter() - started))
+        count = min(_SAMPLES, _PIXELS // math.prod(game.shape[1:]), affordable)
+        return count if count >= folders.GOLDEN_SEEDS else 0
     except Exception as error:  # of the family's own code, or for want of memory
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         warnings.warn(f"{file}: converted, but no samples could be drawn: {reason}", stacklevel=3)
+        return 0
 
 
 def _check_converted(made: Converted, contents: Contents, second: Contents | None) -> Game:

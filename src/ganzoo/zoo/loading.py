@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import folder as folders
-from ganzoo.folder import build, card_of
+from ganzoo.folder import build, card_of, whole
 from ganzoo.game import registry
 from ganzoo.types import BadArgument, BadModelFolder, UnknownName
+from ganzoo.zoo import catalogue
 
 if TYPE_CHECKING:
     import torch
@@ -16,20 +17,24 @@ if TYPE_CHECKING:
     from ganzoo.game.game import Game
 
     Model = str | Path | Game
+    Device = str | int | torch.device
+
+
+_FILES = (".pkl", ".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 
 
 def create(family: str, **arguments: Any) -> Game:
     """A family with fresh random weights.
 
     Args:
-        family: its name, such as `wgan_gp`.
+        family: its file's name or its class's, in any case, with - or _: `wgan_gp`, `WGAN-GP`.
         **arguments: of the family's constructor.
 
     Raises:
         UnknownName: if there is no such family.
         BadArgument: for an argument that the family does not have, or of the wrong type.
     """
-    entry = registry.family(family.replace("-", "_"))
+    entry = registry.family(catalogue.family_name(family))
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()}
     return entry.cls(**registry.check_arguments(entry, plain))
 
@@ -37,7 +42,7 @@ def create(family: str, **arguments: Any) -> Game:
 def load(
     model: Model,
     *,
-    device: str | torch.device | None = None,
+    device: Device | None = None,
     dtype: torch.dtype | None = None,
     players: bool = False,
     revision: str | None = None,
@@ -47,7 +52,7 @@ def load(
 
     Args:
         model: a name, `hf://org/repo[@revision]`, a folder, or a loaded model.
-        device: where to; the CPU by default.
+        device: where to, such as `cuda` or the number of an accelerator; the CPU by default.
         dtype: of the weights; float32 by default.
         players: whether to load every player with its live weights, for training on.
         revision: of a repository on the Hub: a branch, a tag or a commit.
@@ -58,24 +63,40 @@ def load(
 
     Raises:
         UnknownName: if there is no model of this name; the text names the nearest.
-        BadArgument: if there is no such device.
+        BadArgument: if there is no such device, or a loaded model cannot become what is asked for.
         BadModelFolder: if a file is missing, damaged or does not fit the family; nothing is half-loaded.
     """
     import torch
 
     from ganzoo.game.game import Game
 
+    if dtype is not None and not dtype.is_floating_point:
+        raise BadArgument(f"dtype is {dtype}; a type of floating-point numbers is expected, such as torch.float16")
     if isinstance(model, Game):
-        return model
+        return _adapted(model, device, dtype, players, revision)
     folder, provenance = locate(model, revision, offline, players)
     game = build(folder, players, dtype)
     game.provenance = {**provenance, "sha256": folder.hashes()}
     game.card = card_of(folder, game)
-    game.eval()
+    # Lightning took the meta device, on which the family was made, for the module's own
+    return _moved(game.eval(), "cpu" if device is None else device, dtype or torch.float32)
+
+
+def _adapted(game: Game, device: Device | None, dtype: torch.dtype | None, players: bool, revision: str | None) -> Game:
+    """A loaded model as it is asked for; what it cannot be is refused, and what is not asked for stays."""
+    if players and not whole(game):
+        raise BadArgument(f"{type(game).__name__} was loaded without its players; load it by name with players=True")
+    if revision is not None:
+        raise BadArgument(f"revision is {revision!r} of a model that is loaded already; load it by name")
+    return game if device is None and dtype is None else _moved(game, game.device if device is None else device, dtype)
+
+
+def _moved(game: Game, device: Device, dtype: torch.dtype | None) -> Game:
+    import torch
+
     try:
-        # Lightning took the meta device, on which the family was made, for the module's own
-        return game.to(torch.device(device or "cpu"), dtype or torch.float32)
-    except (RuntimeError, AssertionError) as error:  # torch's, for a device that is none or not there
+        return game.to(device=torch.device(device), dtype=dtype)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:  # for a device that is none or not there
         reason = str(error).split("\n")[0]
         raise BadArgument(f"device is {device}; cpu, cuda or mps is expected, where there is one ({reason})") from None
 
@@ -89,12 +110,14 @@ def locate(
     if text in shipped:
         return folders.ModelFolder(shipped[text]), {"from": "shipped", "name": text}
     path = Path(text)
-    local = path.is_dir() or (path.is_file() and path.suffix in (".pkl", ".pt", ".pth", ".bin"))
+    local = path.is_dir() or (path.is_file() and path.suffix in _FILES)
     if not text.startswith("hf://") and (isinstance(model, Path) or local or "/" in text or "\\" in text):
         for candidate in (path, path / "best", path / "last"):  # a run's folder holds its models
             folders.settle(candidate)
             if (candidate / folders.MANIFEST).is_file():
                 return folders.ModelFolder(candidate), {"from": "folder", "path": str(candidate)}
+        if path.suffix == ".ckpt" and path.is_file():
+            raise BadModelFolder(f"{path}: a checkpoint to train on from; load the run's folder, {path.parent}")
         if path.is_file():
             raise BadModelFolder(f"{path}: a file; `ganzoo convert {path} --to FOLDER` makes a model of a checkpoint")
         if not path.is_dir():

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo import files
 from ganzoo import folder as folders
-from ganzoo.folder import build, whole
+from ganzoo.folder import build
 from ganzoo.types import BadModelFolder
 from ganzoo.zoo.loading import locate
 
@@ -107,8 +106,7 @@ def push(
 
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as temporary:
         if isinstance(model, Game):
-            game, path = model, Path(temporary) / "model"
-            _write(game, path)
+            game, path = model, folders.save(model, Path(temporary) / "model")
         else:
             folder, _ = locate(model, None, None, players=True)
             game, path = build(folder, folder.has(folders.PLAYERS), None), folder.path
@@ -124,29 +122,6 @@ def push(
         )
 
 
-def _write(game: Game, path: Path) -> None:
-    """Writes a loaded model as a folder, with its scores where its weights are still those that were scored."""
-    import torch
-
-    facts = {} if game.card is None else {key: v for key, v in game.card.facts.items() if key != "results"}
-    own = game.inference_tensors()
-    kept = folders.narrowed(own, facts)
-    if not all(torch.equal(kept[name].to(value.dtype), value) for name, value in own.items()):
-        kept, facts["storage"] = own, "float32"  # the weights have moved on since they were stored in 16 bits
-    with folders.writing(path) as fresh:
-        folders.write_tensors(fresh / folders.MODEL, kept)
-        if whole(game):
-            folders.write_tensors(fresh / folders.PLAYERS, game.player_tensors())
-        config = {**folders.describe(game, {}), **facts, "averaged": bool(game._averages)}
-        files.write_json(fresh / folders.CONFIG, config)
-        before = (game.provenance or {}).get("sha256", {}).get(folders.MODEL)
-        scored = game.card is not None and files.sha256(fresh / folders.MODEL) == before
-        files.write_json(fresh / folders.RESULTS, game.card.facts["results"] if scored and game.card else [])
-        folders.draw_pictures(game, fresh)
-        # Without the data: a folder of somebody else's may name any folder of this machine as its data
-        folders.draw_further(game, fresh, None)
-
-
 def _compare(game: Game, folder: Path) -> None:
     """Loads a folder and holds its tensors against a model's.
 
@@ -157,10 +132,7 @@ def _compare(game: Game, folder: Path) -> None:
 
     model = folders.ModelFolder(folder)
     again = build(model, model.has(folders.PLAYERS), None)
-    pairs = [(again.inference_tensors(), game.inference_tensors())]
-    if model.has(folders.PLAYERS):
-        pairs.append((again.player_tensors(), game.player_tensors()))
-    for loaded, kept in pairs:
-        for key, tensor in kept.items():
-            if not torch.equal(loaded[key].float(), tensor.detach().float().cpu()):
-                raise BadModelFolder(f"{folder.name}: {key} is not what it was after being written and read back")
+    loaded, kept = again.state_dict(), game.state_dict()
+    for key, tensor in kept.items():
+        if not torch.equal(loaded[key].float(), tensor.float().cpu()):
+            raise BadModelFolder(f"{folder.name}: {key} is not what it was after being written and read back")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import os
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import tiny
+from helpers import fit, tiny
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -25,7 +26,7 @@ from ganzoo import folder as checkpoint
 from ganzoo.folder import write_model
 from ganzoo.game import registry
 from ganzoo.game.engine import Engine
-from ganzoo.types import BadModelFolder, GanzooError
+from ganzoo.types import BadArgument, BadModelFolder, GanzooError
 
 NEEDED = (checkpoint.MODEL, checkpoint.PLAYERS, checkpoint.CONFIG)
 
@@ -128,7 +129,7 @@ def test_the_card_may_be_edited_and_strangers_are_let_be(folder: Path) -> None:
         (lambda m: m["files"]["model.safetensors"].update(sha256="0" * 64), "content differs from manifest.json"),
         (lambda m: m["files"]["model.safetensors"].update(sha256=None), "content differs from manifest.json"),
         (lambda m: m["files"]["model.safetensors"].update(size=1), "bytes where manifest.json says 1"),
-        (lambda m: m["files"]["model.safetensors"].update(size="big"), "says big"),
+        (lambda m: m["files"]["model.safetensors"].update(size="big"), "says 'big'"),
         (lambda m: m["files"].update({"model.safetensors": None}), "not listed"),
         (lambda m: m["files"].update({"../../secret": {"sha256": "0", "size": 1}}), "is no file of a model folder"),
         (lambda m: m["files"].update({"/etc/passwd": {"sha256": "0", "size": 1}}), "is no file of a model folder"),
@@ -173,12 +174,26 @@ FIRST = "generator.main.0.weight"
         (lambda t: t.update({FIRST: t[FIRST].to(torch.complex64)}), f"tensor {FIRST} is torch.complex64 where"),
         (lambda t: t.update({"generator.main.1.num_batches_tracked": torch.tensor(0.5)}), "is torch.float32 where"),
         (lambda t: t.clear(), "is missing"),
+        (lambda t: t[FIRST].view(-1)[3:4].fill_(torch.nan), f"tensor {FIRST} holds values that are not finite"),
+        (lambda t: t[FIRST].view(-1)[:1].fill_(-torch.inf), f"tensor {FIRST} holds values that are not finite"),
+        (lambda t: t.update({FIRST: torch.full_like(t[FIRST], torch.nan).half()}), "values that are not finite"),
+        (lambda t: t.update({"\x1b[2J\x9b31m\u202e": torch.zeros(1)}), r"tensor \x1b[2J\x9b31m\u202e does not belong"),
     ],
 )
 @pytest.mark.parametrize("name", [checkpoint.MODEL, checkpoint.PLAYERS])
 def test_tensors_that_do_not_fit(change: Callable[[Any], Any], said: str, name: str, folder: Path) -> None:
     rewritten(folder, name, change)
     refused(folder, str(folder / name), said)
+
+
+def test_a_header_of_400_000_tensors_is_refused_at_once(folder: Path) -> None:
+    entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"generator.{number}": entry for number in range(400_000)}).encode()
+    (folder / checkpoint.MODEL).write_bytes(len(header).to_bytes(8, "little") + header)
+    checkpoint.write_manifest(folder)
+    start = time.process_time()
+    refused(folder, str(folder / checkpoint.MODEL), f"its header would be {len(header)} bytes")
+    assert time.process_time() - start < 0.5
 
 
 def test_weights_of_another_precision_are_taken(folder: Path) -> None:
@@ -370,6 +385,80 @@ def test_the_limit_is_one(little_memory: None) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- writing
+
+
+def test_the_files_of_a_model_folder_are_known_to_one_file() -> None:
+    """`folder.py` alone says what they are called; docstrings may speak of them."""
+    for path in Path(ganzoo.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        said = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, kinds)}
+        texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        names = {t for t in texts if isinstance(t, str) and t not in said for n in NEEDED[:2] if n in t}
+        assert bool(names) == (path.name == "folder.py" and path.parent.name == "ganzoo"), path
+
+
+@pytest.mark.parametrize("players", [True, False])
+def test_what_is_saved_is_the_model(players: bool, folder: Path, tmp_path: Path) -> None:
+    game = ganzoo.load(folder, players=players)
+    assert ganzoo.save(game, tmp_path / "again") == tmp_path / "again"
+    again = ganzoo.load(tmp_path / "again", players=players)
+    assert torch.equal(game.sample(4), again.sample(4)) and again.card == game.card
+    before, after = (checkpoint.ModelFolder(path).hashes() for path in (folder, tmp_path / "again"))
+    assert {name for name in before if before[name] != after.get(name)} <= {checkpoint.CONFIG, checkpoint.PLAYERS}
+    assert (checkpoint.PLAYERS in after) == players and ganzoo.verify(tmp_path / "again")["golden"] == 0
+
+
+def test_what_has_learned_since_it_was_loaded_is_saved_as_another_model(tmp_path: Path) -> None:
+    facts = {"name": "x", "license": "mit", "data": {"name": "old"}, "steps": 999, "storage": "float16"}
+    write_model(tiny("dcgan"), tmp_path / "x", facts, [{"key": "fd", "value": 1.0}])
+    results = checkpoint.peek(ganzoo.save(ganzoo.load(tmp_path / "x"), tmp_path / "copy"))[1]
+    assert results == [{"key": "fd", "value": 1.0}], "of these very weights"
+    game = ganzoo.load(tmp_path / "x", players=True)
+    fit(game, 2)
+    ganzoo.save(game, str(tmp_path / "y"))
+    config, results = checkpoint.peek(tmp_path / "y")
+    assert (config["license"], config["training"], config["steps"]) == ("mit", {"init_from": "x"}, 2)
+    assert "data" not in config and results == [] and "storage" not in config
+
+
+def test_a_fresh_model_is_saved_and_other_things_are_not_written_over(tmp_path: Path) -> None:
+    game = tiny("unrolled")
+    assert torch.equal(ganzoo.load(ganzoo.save(game, tmp_path / "m"), players=True).sample(9), game.sample(9))
+    ganzoo.save(game, tmp_path / "m")
+    (tmp_path / "diary.txt").write_text("dear diary")
+    for target, said in ((tmp_path, "holds other things than a model"), (tmp_path / "diary.txt", "a file stands")):
+        with pytest.raises(BadArgument, match=said):
+            ganzoo.save(game, target)
+    assert (tmp_path / "diary.txt").read_text() == "dear diary"
+
+
+def test_the_key_of_0_1_for_the_license_is_read(folder: Path) -> None:
+    config = json.loads((folder / checkpoint.CONFIG).read_text())
+    config |= {"licence": "mit", "data": {"licence": "cc0-1.0"}}
+    (folder / checkpoint.CONFIG).write_text(json.dumps(config))
+    checkpoint.write_manifest(folder)
+    for found in (ganzoo.load(folder).card.facts, checkpoint.peek(folder)[0]):  # type: ignore[union-attr]
+        assert (found["license"], found["data"]) == ("mit", {"license": "cc0-1.0"}) and "licence" not in found
+
+
+def test_a_family_of_ones_own_is_looked_for_in_no_module(folder: Path) -> None:
+    config = json.loads((folder / checkpoint.CONFIG).read_text())
+    for module in ("my_gans.ebgan", "os; evil", "\x1b[2J", ["os"], None):
+        (folder / checkpoint.CONFIG).write_text(json.dumps({**config, "family": "ebgan", "module": module}))
+        checkpoint.write_manifest(folder)
+        text = refused(folder, "there is no family 'ebgan'")
+        if module == "my_gans.ebgan":
+            assert f"GANZOO_IMPORT={module} on the command line" in text and "my_gans" not in sys.modules
+        else:
+            assert str(module) not in text and "GANZOO_IMPORT" not in text
+
+
+@pytest.mark.parametrize("name", ["improved_gan", "biggan"])
+def test_a_loaded_model_is_saved_by_torch_too(name: str, tmp_path: Path) -> None:
+    write_model(tiny(name), tmp_path / "m", {})
+    for players in (True, False):
+        torch.save(ganzoo.load(tmp_path / "m", players=players).state_dict(), tmp_path / "x.pt")
 
 
 def test_nothing_is_half_written(tmp_path: Path) -> None:
