@@ -1,0 +1,57 @@
+"""Classes by their names."""
+
+import pytest
+
+from ganzoo.data.classes import class_index, class_indices
+from ganzoo.data.fashion_mnist import CLASSES
+from ganzoo.types import BadArgument
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("Ankle boot", 9),
+        ("ankle_boot", 9),
+        ("boot", 9),
+        ("BOOT", 9),
+        ("Coat", 4),
+        ("T-shirt/top", 0),
+        ("t-shirt", 0),
+        ("top", 0),
+        ("3", 3),
+        (" 7 ", 7),
+    ],
+)
+def test_a_class_by_its_name_a_word_of_it_or_its_number(name: str, index: int) -> None:
+    assert class_index(name, CLASSES) == index
+
+
+def test_a_whole_name_comes_before_a_word_of_another() -> None:
+    assert CLASSES[class_index("shirt", CLASSES)] == "Shirt", "not the T-shirt"
+    assert class_index("not smiling", ("not Smiling", "Smiling")) == 0
+    assert class_index("Smiling", ("not Smiling", "Smiling")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "text"),
+    [
+        ("boat", CLASSES, r"^label 'boat': there is no such class; did you mean .*[cC]oat.*\?$"),
+        ("", CLASSES, r"the classes are T-shirt/top, Trouser, "),
+        ("red", ("red car", "red bus", "blue car"), r"several classes have that in their names: red car, red bus$"),
+        ("boot", None, "a number is expected, as these classes have no names"),
+        ("qqq", tuple(f"mode {k}" for k in range(100)), r"mode 11, \.\.\.$"),
+    ],
+)
+def test_what_is_no_class_is_refused_in_a_line(name: str, names: tuple[str, ...] | None, text: str) -> None:
+    with pytest.raises(BadArgument, match=text) as caught:
+        class_index(name, names)
+    assert "\n" not in str(caught.value)
+
+
+def test_lists_of_classes() -> None:
+    assert class_indices("boot,coat", CLASSES) == [9, 4]
+    assert class_indices("0-3, boot ,5", CLASSES) == [0, 1, 2, 3, 9, 5]
+    assert class_indices("0-9", None) == list(range(10))
+    for text in ("3-1", "0-99999999", "boot,", "-3"):
+        with pytest.raises(BadArgument):
+            class_indices(text, CLASSES)
