@@ -315,16 +315,18 @@ class _Gather(Dataset[Batch]):
 
     def __getitem__(self, draw: Draw) -> Batch:
         batch = self.images.batch(draw.indices, None if draw.targets is None else draw.targets.indices)
-        targets = None if batch.targets is None else self._varied(batch.targets, draw.targets or draw)
-        return Batch(self._varied(batch.images, draw), batch.labels, targets)
+        targets = None if batch.targets is None else varied(batch.targets, draw.targets or draw, self.jitter)
+        return Batch(varied(batch.images, draw, self.jitter), batch.labels, targets)
 
-    def _varied(self, images: Tensor, draw: Draw) -> Tensor:
-        if draw.corners is not None:
-            images = _cut(images, self.jitter, draw.corners)
-        if draw.flips is not None:
-            values = images.numpy()  # the same memory
-            values[draw.flips] = values[draw.flips][..., ::-1]
-        return images
+
+def varied(images: Tensor, draw: Draw, jitter: int) -> Tensor:
+    """Cuts and mirrors uint8 `(B, C, H, W)` as a draw says; what it mirrors is changed in place."""
+    if draw.corners is not None:
+        images = _cut(images, jitter, draw.corners)
+    if draw.flips is not None:
+        values = images.numpy()  # the same memory
+        values[draw.flips] = values[draw.flips][..., ::-1]
+    return images
 
 
 def _cut(images: Tensor, jitter: int, corners: npt.NDArray[np.int64]) -> Tensor:
@@ -474,10 +476,15 @@ class Data(L.LightningDataModule):
             raise BadData(f"{images.name}: the training split holds no sample.")
         if (self.flip or self.jitter) and images.values.ndim != 4:
             raise BadArgument(f"{images.name}: flip and jitter are for pictures; leave them out.")
+        partners = None if images.targets is None or images.paired else len(images.targets)
+        return self.endless(_Gather(images, self.jitter), _Draws(self, len(images), partners))
+
+    def endless(self, batches: Dataset[Batch], asked: Sampler[Any]) -> DataLoader[Batch]:
+        """The loader of batches that a sampler asks for one by one, without end."""
         return DataLoader(
-            _Gather(images, self.jitter),
-            batch_size=None,  # a draw is a whole batch
-            sampler=_Draws(self, len(images), None if images.targets is None or images.paired else len(images.targets)),
+            batches,
+            batch_size=None,  # what is asked for is a whole batch
+            sampler=asked,
             num_workers=self.workers,
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),

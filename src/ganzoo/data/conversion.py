@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import math
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass
@@ -104,6 +106,12 @@ class Pictures(Data):
         whole: list[tuple[T, str, float | None]] = [(train, "all", 0.0), (test, "all", 0.0)]
         return whole if split == "all" else whole[1:] if split == "test" else [(train, split, 0.0)]
 
+    def bounds(self, split: str, share: float) -> tuple[float, float]:
+        """Between which positions a split lies, the upper one not included."""
+        test = 1 - share
+        train = test * (1 - _SHARE) if self.validation else test
+        return {"train": (0.0, train), VALIDATION: (train, test), "test": (test, 1.0), "all": (0.0, 1.0)}[split]
+
     def part(self, name: Path | str, keys: list[str], split: str, share: float) -> slice:
         """The places of a split; pictures stand in the order of their positions, so each split is one piece.
 
@@ -116,10 +124,8 @@ class Pictures(Data):
         Raises:
             NoSplit: if no picture falls into the split.
         """
-        whole, places = len(keys), np.array([position(key) for key in keys])
-        test = int(np.searchsorted(places, 1 - share))
-        train = int(np.searchsorted(places, (1 - share) * (1 - _SHARE))) if self.validation else test
-        start, stop = {"train": (0, train), VALIDATION: (train, test), "test": (test, whole), "all": (0, whole)}[split]
+        whole, places = len(keys), [position(key) for key in keys]
+        start, stop = (bisect_left(places, bound) for bound in self.bounds(split, share))
         if start == stop:
             few = f" (fewer than {_FEW} are all for training)" if self.test_share is None and whole < _FEW else ""
             raise NoSplit(
@@ -409,14 +415,13 @@ def _bad(root: Path, name: str, reason: str) -> BadData:
 
 def _decoded(root: Path, sums: dict[str, str], square: Square) -> Iterator[tuple[str, Pixels | str]]:
     """Pixels, or why there are none, in the order of the names."""
-    yield from zip(
-        sums, in_threads(lambda name: _decode(root / name, sums[name], square), list(sums), square), strict=True
-    )
+    yield from zip(sums, in_threads(lambda name: _decode(root / name, sums[name], square), sums, square), strict=True)
 
 
-def in_threads(work: Callable[[T], R], items: Sequence[T], square: Square) -> Iterator[R]:
+def in_threads(work: Callable[[T], R], items: Iterable[T], square: Square) -> Iterator[R]:
     """What becomes of each item, in their order, made by several threads; few are ahead of what was taken."""
     at_once = max(8, min(256, _AHEAD // math.prod(square.shape)))
+    waiting = iter(items)
     with bounded(square.max_pixels), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(items), at_once):
-            yield from pool.map(work, items[start : start + at_once])
+        while part := list(itertools.islice(waiting, at_once)):
+            yield from pool.map(work, part)

@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import logging
 import pickle
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ganzoo.data.batch import Images
-from ganzoo.data.conversion import Pictures, Pixels, attempt, in_threads, position
+from ganzoo.data.conversion import Pixels
 from ganzoo.data.decoding import Unreadable, eight_bits
-from ganzoo.data.store import Item, Stored, progress, stored
+from ganzoo.data.indexed import Indexed, counted, in_order, joined
+from ganzoo.data.store import Stored
 from ganzoo.files import cache_folder
 from ganzoo.types import BadArgument, BadData, UnknownName
-
-_log = logging.getLogger(__name__)
 
 # Where neither `train=True` nor `split="train"` is how training is asked for
 _ASKED: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
@@ -35,7 +31,7 @@ _ASKED: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
 }
 
 
-class TorchVision(Pictures):
+class TorchVision(Indexed):
     """A data set of torchvision, whose samples are pictures; it is downloaded where it is not on the disk.
 
     Training and test pictures are the data set's own, or, where it has one part, a share of it. What it tells of a
@@ -65,12 +61,12 @@ class TorchVision(Pictures):
         download: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(label, **options)
         self.dataset = _class(name)
         self.title = self.dataset.__name__
         self.root = cache_folder("data") / "torchvision" / self.title if root is None else Path(root).expanduser()
         self.asked = {"train": train or {}, "test": test or {}}
-        self.label, self.download = label, download
+        self.download = download
 
     def read(self, split: str) -> Images:
         """Opens a split of the converted pictures, fetching and converting them first if nobody has.
@@ -81,11 +77,13 @@ class TorchVision(Pictures):
             NoSplit: if no picture falls into the split.
         """
         train, test = self._ways()
-        parts = [
-            self._part(*self._converted(way), piece, share, train)
-            for way, piece, share in self.pieces(train, test, split)
-        ]
-        return parts[0] if len(parts) == 1 else _joined(parts)
+        parts = []
+        for way, piece, share in self.pieces(train, test, split):
+            dataset, made = self._converted(way)
+            names = [each if isinstance(each, str) else each[0] for each in _names(dataset)]
+            names = names or counted(told for _, told in self._converted(train)[1].notes)
+            parts.append(self.cut(self.title.lower(), made, piece, share, names, self.label))
+        return parts[0] if len(parts) == 1 else joined(parts, split)
 
     def _ways(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
         """How the data set is asked for its pictures for training, and for testing: the first way that it takes."""
@@ -107,36 +105,16 @@ class TorchVision(Pictures):
     def _converted(self, ways: list[dict[str, Any]]) -> tuple[Any, Stored]:
         """The data set, asked in the first way that it takes, and its pictures in the order of their positions."""
         dataset, arguments = self._asked(ways)
-        order = sorted(range(len(dataset)), key=lambda i: (position(str(i)), i))
+        order = in_order(len(dataset))
 
-        def sample(i: int) -> tuple[Pixels, Any]:
+        def read(i: int) -> tuple[Pixels, Any]:
             picture, *told = dataset[i]
             if not isinstance(picture, Image.Image):
                 raise Unreadable(f"it is no picture but a {type(picture).__name__}")
             return self.square.pixels(eight_bits(picture, self.square.background)), _label(told[0] if told else None)
 
-        def items() -> Iterator[Item]:
-            with progress("converting", len(order)) as advance:
-                made = in_threads(lambda i: attempt(lambda: sample(i)), order, self.square)
-                for i, result in zip(order, made, strict=True):
-                    advance()
-                    if not isinstance(result, str):
-                        yield [i, result[1]], result[0]
-                    elif self.bad == "error":
-                        raise self._bad(i, result)
-                    else:
-                        yield str(i), result
-
-        key = ["torchvision", self.title, arguments, _marks(self.root), astuple(self.square)]
-        made = stored(key, self.square.shape, items)
-        for i, reason in made.skipped.items():
-            if self.bad == "error" or not made.notes:
-                raise self._bad(i, reason)
-            _log.warning("%s: sample %s: skipped, %s", self.title, i, reason)
-        return dataset, made
-
-    def _bad(self, i: int | str, reason: str) -> BadData:
-        return BadData(f"{self.title}: sample {i} cannot be read ({reason}); repair it, or set bad=skip.")
+        key = ["torchvision", self.title, arguments, _marks(self.root)]
+        return dataset, self.converted(self.title, key, len(order), lambda: ((str(i), i) for i in order), read)
 
     def _asked(self, ways: list[dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
         """The data set, and the arguments that it takes."""
@@ -172,28 +150,6 @@ class TorchVision(Pictures):
                 f"{self.root}: holds no {self.title}, and it could not be downloaded ({_line(error)}); give the folder "
                 "that holds it as root."
             ) from error
-
-    def _part(self, dataset: Any, made: Stored, split: str, share: float | None, train: list[dict[str, Any]]) -> Images:
-        """A part of converted pictures; where classes have no names, those for training say how many there are."""
-        name = self.title.lower()
-        share = self.share(len(made.notes)) if share is None else share
-        part = self.part(name, [str(i) for i, _ in made.notes], split, share)
-        told = [label for _, label in made.notes]
-        names = [each if isinstance(each, str) else each[0] for each in _names(dataset)]
-        if not names:
-            seen = [label for _, label in self._converted(train)[1].notes]
-            names = [str(k) for k in range(1 + max((each for each in seen if isinstance(each, int)), default=-1))]
-        labels, classes = _labels(told, names, self.label)
-        return Images(name, made.values[part], None if labels is None else labels[part], classes, split, self.license)
-
-
-def _joined(parts: list[Images]) -> Images:
-    """Training and test pictures together."""
-    labels = [each.labels for each in parts if each.labels is not None]
-    values = np.concatenate([each.values for each in parts])
-    if len(labels) < len(parts):
-        return replace(parts[0], values=values, labels=None, classes=None)
-    return replace(parts[0], values=values, labels=np.concatenate(labels))
 
 
 def _class(name: str) -> Any:
@@ -245,22 +201,6 @@ def _refuse_code() -> None:
                 _Plain(file).load()
         except Exception as error:
             raise BadData(f"{path}: is no list of LSUN's keys ({_line(error)}); remove it.") from error
-
-
-def _labels(
-    told: list[Any], names: list[str], label: str | None
-) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...] | None]:
-    """The labels, and the classes' or attributes' names; None where a picture has none, or of some other kind."""
-    if not told or any(each is None or (isinstance(each, int) and each < 0) for each in told):
-        return None, None
-    labels = np.array(told, np.int64)
-    if labels.ndim == 1:
-        return labels, (*names, *map(str, range(len(names), int(labels.max()) + 1)))
-    if label is None:
-        return labels, tuple(names[: labels.shape[1]])
-    if label not in names:
-        raise BadArgument(f"label={label!r}: the attributes are {', '.join(names)}.")
-    return labels[:, names.index(label)], (f"not {label}", label)
 
 
 def _names(dataset: Any) -> Sequence[Any]:
