@@ -43,6 +43,23 @@ def test_a_layer_by_the_papers_steps() -> None:
     assert torch.allclose(layer(x, w, noise, 0.5), expected.clamp(-0.25, 0.25), atol=1e-6)
 
 
+def test_derivatives_of_a_layer() -> None:
+    """Of all that comes in, and of all that learns, although the layer changes its feature maps in place."""
+    layer: Any = awake().generator.synthesis.blocks[1].up.double()
+    draw = torch.Generator().manual_seed(0)
+    shapes = ((1, 4, 4, 4), (1, 6), (1, 1, 8, 8))
+    given = [torch.randn(shape, dtype=torch.float64, generator=draw).requires_grad_() for shape in shapes]
+    parameters = dict(layer.named_parameters())
+
+    def run(x: Tensor, w: Tensor, noise: Tensor, *values: Tensor) -> Tensor:
+        made = dict(zip(parameters, values, strict=True))
+        result: Tensor = torch.func.functional_call(layer, made, (x, w, noise, 0.5))
+        return result
+
+    assert torch.autograd.gradcheck(run, (*given, *parameters.values()), fast_mode=True)
+    assert torch.autograd.gradgradcheck(run, (*given, *parameters.values()), fast_mode=True)
+
+
 @pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
 def test_each_layer_has_its_own_w(architecture: str) -> None:
     """A w reaches the picture through its layer; in `resnet` and `orig` only the last is the image's alone."""

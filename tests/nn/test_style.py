@@ -74,21 +74,20 @@ def test_scaling_inputs_and_outputs_is_scaling_weights(
 ) -> None:
     torch.manual_seed(0)
     layer = style.ModulatedConv2d(5, 4, kernel, 7, demodulate=demodulate, resample=resample).double()
-    x, w, bias = (torch.randn(*s, dtype=torch.float64) for s in ((3, 5, 8, 8), (3, 7), (4, 1, 1)))
-    expected = per_sample(layer, x, w) * 1.5 + bias
-    assert torch.allclose(layer(x, w, bias, 1.5), expected)
-    assert torch.allclose(layer(x, w), per_sample(layer, x, w))
+    x, w = (torch.randn(*s, dtype=torch.float64) for s in ((3, 5, 8, 8), (3, 7)))
+    expected = per_sample(layer, x, w)
+    assert torch.allclose(layer(x, w), expected) and torch.allclose(layer(x, w, 1.5), 1.5 * expected)
 
 
 @pytest.mark.parametrize(("kernel", "demodulate", "resample"), MODULATED)
 def test_derivatives_of_a_modulated_convolution(kernel: int, demodulate: bool, resample: Resampling | None) -> None:
     torch.manual_seed(0)
     layer = style.ModulatedConv2d(2, 3, kernel, 4, demodulate=demodulate, resample=resample).double()
-    inputs = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in ((2, 2, 4, 4), (2, 4), (3, 1, 1))]
+    inputs = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in ((2, 2, 4, 4), (2, 4))]
     names = ["weight", "affine.weight"]
 
-    def run(x: Tensor, w: Tensor, bias: Tensor, *parameters: Tensor) -> Tensor:
-        made: Tensor = torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x, w, bias))
+    def run(x: Tensor, w: Tensor, *parameters: Tensor) -> Tensor:
+        made: Tensor = torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x, w, 1.5))
         return made
 
     given = (*inputs, *(layer.get_parameter(name) for name in names))

@@ -26,9 +26,9 @@ from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.game.registry import register
 from ganzoo.nn import growing
-from ganzoo.nn.growing import GAIN, Conv2d, Linear, UpConv2d, enlarge
+from ganzoo.nn.growing import GAIN, UpConv2d, enlarge
 from ganzoo.nn.resampling import input_gradients
-from ganzoo.nn.style import label_vectors, normalize_2nd_moment
+from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, label_vectors, normalize_2nd_moment
 from ganzoo.objectives import losses, penalties
 from ganzoo.types import Batch
 
@@ -43,7 +43,7 @@ class GeneratorBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.up, self.conv = UpConv2d(inputs, outputs, 3, gain=GAIN), Conv2d(outputs, outputs, 3, gain=GAIN)
+        self.up, self.conv = UpConv2d(inputs, outputs, 3, gain=GAIN), EqualizedConv2d(outputs, outputs, 3, gain=GAIN)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, 2H, 2W)`."""
@@ -61,11 +61,11 @@ class Generator(growing.Growing):
         super().__init__(len(widths))
         self.classes, self.variant = classes, variant
         side = 4 if variant == "gan_zoo" else 1
-        self.dense = Linear(latent + classes, 16 * widths[0], bias=None, gain=GAIN / 4)
+        self.dense = EqualizedLinear(latent + classes, 16 * widths[0], bias=None, gain=GAIN / 4)
         self.bias = nn.Parameter(torch.zeros(widths[0], side, side))
-        self.conv = Conv2d(widths[0], widths[0], 3, gain=GAIN)
+        self.conv = EqualizedConv2d(widths[0], widths[0], 3, gain=GAIN)
         self.blocks = nn.ModuleList(GeneratorBlock(i, o) for i, o in pairwise(widths))
-        self.to_rgb = nn.ModuleList(Conv2d(width, channels, 1) for width in widths)
+        self.to_rgb = nn.ModuleList(EqualizedConv2d(width, channels, 1) for width in widths)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps z `(N, latent)` to images of the full size, in larger pixels where the network has not grown whole."""

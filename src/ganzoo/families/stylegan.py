@@ -28,9 +28,9 @@ from ganzoo.game.game import Game
 from ganzoo.game.registry import register
 from ganzoo.game.styles import Noise, Styled
 from ganzoo.nn import growing, style
-from ganzoo.nn.growing import BLUR, GAIN, Conv2d, Linear, UpConv2d, enlarge
+from ganzoo.nn.growing import BLUR, GAIN, UpConv2d, enlarge
 from ganzoo.nn.resampling import fir, input_gradients
-from ganzoo.nn.style import check_styles, label_vectors
+from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, Generator, check_styles, label_vectors, noise_map
 from ganzoo.objectives import losses, penalties
 from ganzoo.types import Batch
 
@@ -39,38 +39,30 @@ RATES = {128: 1.5, 256: 2.0, 512: 3.0, 1024: 3.0}
 
 
 class Mapping(style.Mapping):
-    """The mapping network f (figure 1b); z and the embedded label are normalised together.
+    """The mapping network f (figure 1b); z and the embedded label, as long as z, are normalized together.
 
     Args:
-        latent: length of z, and of the embedded label.
-        style: length of w.
-        layers: how many.
-        count: layers that w is repeated for.
-        classes: of the labels; 0 for none.
-        width: of the layers between.
-        rate: the learning-rate multiplier.
-        decay: of the running mean of w.
+        latent, style, layers, count, classes, width, rate, decay: see `nn.style.Mapping`.
     """
 
     def __init__(
         self, latent: int, style: int, layers: int, *, count: int, classes: int, width: int, rate: float, decay: float
     ) -> None:
-        super().__init__(latent, style, layers, count=count, width=width, rate=rate, decay=decay)
-        sizes = [2 * latent if classes else latent, *[width] * (layers - 1), style]
-        self.layers = nn.ModuleList(Linear(i, o, rate=rate, gain=GAIN) for i, o in pairwise(sizes))
+        super().__init__(latent, style, 0, count=count, decay=decay)
+        widths = [2 * latent if classes else latent, *[width] * (layers - 1), style]
+        self.layers = nn.ModuleList(EqualizedLinear(i, o, rate=rate, gain=GAIN) for i, o in pairwise(widths))
         self.classes = classes
         self.label = nn.Parameter(torch.randn(classes, latent)) if classes else None
 
     def once(self, z: Tensor | None, labels: Tensor | None = None) -> Tensor:
-        """Maps `(N, latent)` to w `(N, style)`, in float32 whatever the precision around it, or wider."""
+        """Maps `(N, latent)` to w `(N, style)`, in the parameters' precision."""
         assert z is not None
-        with torch.autocast(z.device.type, enabled=False):
-            w = z.to(self.mean.dtype)
-            if self.label is not None:
-                w = torch.cat([w, label_vectors(labels, self.classes, len(z)).to(w) @ self.label], 1)
-            w = w / (w.square().mean(1, keepdim=True) + 1e-8).sqrt()
-            for layer in self.layers:
-                w = F.leaky_relu(layer(w), 0.2)
+        w = z.to(self.mean.dtype)
+        if self.label is not None:
+            w = torch.cat([w, label_vectors(labels, self.classes, len(z)).to(w) @ self.label], 1)
+        w = w / (w.square().mean(1, keepdim=True) + 1e-8).sqrt()
+        for layer in self.layers:
+            w = F.leaky_relu(layer(w), 0.2)
         return w
 
 
@@ -90,12 +82,12 @@ class StyledLayer(nn.Module):
     def __init__(self, inputs: int, outputs: int, latent: int, size: int, up: bool = False) -> None:
         super().__init__()
         self.constant = None if inputs else nn.Parameter(torch.ones(outputs, size, size))
-        conv = UpConv2d if up else Conv2d
+        conv = UpConv2d if up else EqualizedConv2d
         self.conv = conv(inputs, outputs, 3, bias=False, gain=GAIN) if inputs else None
         self.strength, self.bias = nn.Parameter(torch.zeros(outputs)), nn.Parameter(torch.zeros(outputs))
-        self.affine = Linear(latent, 2 * outputs)
+        self.affine = EqualizedLinear(latent, 2 * outputs)
         self.register_buffer("noise", torch.randn(size, size))
-        self.size, self.up = size, up
+        self.up = up
 
     def forward(self, x: Tensor | None, w: Tensor, noise: Noise | Tensor) -> Tensor:
         """Maps `(N, inputs, H, W)` and w `(N, latent)` to `(N, outputs, size, size)`."""
@@ -106,12 +98,9 @@ class StyledLayer(nn.Module):
             x = self.conv(x)
             x = fir(x, BLUR, 1) if self.up else x
         assert x is not None
-        if noise == "random":
-            noise = torch.randn(len(x), 1, self.size, self.size, dtype=w.dtype, device=x.device)
-        elif noise == "const":
-            noise = self.noise
-        if isinstance(noise, Tensor):
-            x = x + (noise * self.strength[:, None, None]).to(x.dtype)
+        added = noise_map(noise, self.noise, len(w))
+        if added is not None:
+            x = x + (added * self.strength[:, None, None]).to(x.dtype)
         x = F.leaky_relu(x + self.bias[:, None, None].to(x.dtype), 0.2)
         y_s, y_b = self.affine(w)[:, :, None, None].to(x.dtype).chunk(2, 1)
         # In the authors' order: where a feature map hardly varies, another order of rounding shows
@@ -136,8 +125,13 @@ class Synthesis(growing.Growing):
             layers.append(StyledLayer(below, width, latent, 4 << level, up=True))
             layers.append(StyledLayer(width, width, latent, 4 << level))
         self.layers = nn.ModuleList(layers)
-        self.to_rgb = nn.ModuleList(Conv2d(width, channels, 1) for width in widths)
-        self.latent, self.count, self.sizes = latent, len(layers), [layer.size for layer in layers]
+        self.to_rgb = nn.ModuleList(EqualizedConv2d(width, channels, 1) for width in widths)
+        self.latent, self.count, self.sizes = latent, len(layers), [len(layer.noise) for layer in layers]
+
+    @property
+    def used(self) -> int:
+        """Layers of w that count: those of layers that have grown."""
+        return 2 * self.stage()[0] + 2
 
     def forward(self, ws: Tensor, noise: Noise | Sequence[Tensor] = "random") -> Tensor:
         """Maps `(N, count, latent)` to images of the full size, in larger pixels where it has not grown whole.
@@ -162,54 +156,6 @@ class Synthesis(growing.Growing):
         if fading:
             image = self.fade(image, enlarge(self.to_rgb[top - 1](below)))
         return enlarge(image, 1 << (self.levels - 1 - top))
-
-
-class Generator(nn.Module):
-    """The mapping network and the synthesis network.
-
-    Args:
-        mapping: from z to w.
-        synthesis: from w to images.
-    """
-
-    def __init__(self, mapping: Mapping, synthesis: Synthesis) -> None:
-        super().__init__()
-        self.mapping, self.synthesis = mapping, synthesis
-
-    def forward(
-        self,
-        z: Tensor,
-        labels: Tensor | None = None,
-        *,
-        truncation: float | None = None,
-        truncation_cutoff: int | None = None,
-        noise: Noise | Sequence[Tensor] = "random",
-        mixing: float = 0.0,
-        track: bool = False,
-    ) -> Tensor:
-        """Maps z `(N, latent)` to images `(N, C, H, W)`; `mixed` says what the training's options are."""
-        if mixing or track:
-            return self.synthesis(self.mixed(z, labels, mixing), noise)
-        return self.synthesis(self.mapping(z, labels, truncation, truncation_cutoff), noise)
-
-    def mixed(self, z: Tensor, labels: Tensor | None, mixing: float) -> Tensor:
-        """Maps z `(N, latent)` to w `(N, layers, style)`, some of which come from a second z from a random layer on.
-
-        The running mean of w follows. Layers that have not grown yet do not count.
-
-        Args:
-            z: latents.
-            labels: classes.
-            mixing: the probability of a second z (section 3.1).
-        """
-        n, used = len(z), 2 * self.synthesis.stage()[0] + 2
-        if not mixing:
-            return self.mapping(z, labels, track=True)
-        both = torch.cat([z, torch.randn(n, z.shape[1], dtype=z.dtype, device=z.device)])
-        w, other = self.mapping(both, None if labels is None else torch.cat([labels, labels]), track=n).chunk(2)
-        start = torch.randint(1, used, (n, 1, 1), device=z.device)
-        start = torch.where(torch.rand(n, 1, 1, device=z.device) < mixing, start, used)
-        return torch.where(torch.arange(self.synthesis.count, device=z.device)[:, None] < start, w, other)
 
 
 @register(

@@ -32,11 +32,13 @@ from ganzoo.nn.style import (
     Architecture,
     Discriminator,
     EqualizedConv2d,
+    Generator,
     Mapping,
     ModulatedConv2d,
     check_styles,
     feature_maps,
     laid_out,
+    noise_map,
     resolutions,
 )
 from ganzoo.objectives import losses, penalties
@@ -64,18 +66,16 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("noise", torch.randn(size, size))
-        self.size, self.clamp = size, clamp
+        self.clamp = clamp
 
     def forward(self, x: Tensor, w: Tensor, noise: Noise | Tensor, gain: float = 1.0) -> Tensor:
         """Maps `(N, inputs, H, W)` and w `(N, latent)` to `(N, outputs, size, size)`, multiplied by `gain`."""
-        scale = math.sqrt(2.0) * gain  # of the activation: it goes before it, which is positively homogeneous
-        bias = (self.bias * scale)[:, None, None]
-        if noise == "random":
-            noise = torch.randn(len(x), 1, self.size, self.size, dtype=w.dtype, device=x.device)
-        elif noise == "const":
-            noise = self.noise
-        y = self.conv(x, w, bias if isinstance(noise, str) else noise * (self.strength * scale), scale)
-        y = F.leaky_relu_(y if isinstance(noise, str) else y.add_(bias.to(y.dtype)), 0.2)
+        scale = math.sqrt(2.0) * gain  # the leaky ReLU lets it through; what follows changes y in place, for speed
+        y = self.conv(x, w, scale)
+        added = noise_map(noise, self.noise, len(x))
+        if added is not None:
+            y = y.add_((added * (self.strength * scale)).to(y.dtype))
+        y = F.leaky_relu_(y.add_((self.bias * scale).to(y.dtype)[:, None, None]), 0.2)
         return y if self.clamp is None else y.clamp(-self.clamp * gain, self.clamp * gain)
 
 
@@ -128,7 +128,7 @@ class SynthesisBlock(nn.Module):
         if self.to_rgb is None:
             return x, image
         assert self.rgb_bias is not None
-        added = self.to_rgb(x, ws[self.count], self.rgb_bias[:, None, None])
+        added = self.to_rgb(x, ws[self.count]) + self.rgb_bias.to(x.dtype)[:, None, None]
         if self.clamp is not None:
             added = added.clamp(-self.clamp, self.clamp)
         if image is None:
@@ -172,8 +172,8 @@ class Synthesis(nn.Module):
             for resolution in resolutions(size)
         )
         self.latent = latent
-        self.sizes = [layer.size for layer in self.modules() if isinstance(layer, StyledConv)]  # of the noise inputs
-        self.count = len(self.sizes) + 1  # layers of w
+        self.sizes = [len(layer.noise) for layer in self.modules() if isinstance(layer, StyledConv)]  # of noise inputs
+        self.count = self.used = len(self.sizes) + 1  # layers of w
 
     def forward(self, ws: Tensor, noise: Noise | Sequence[Tensor] = "random") -> Tensor:
         """Maps `(N, count, latent)` to images `(N, channels, size, size)`.
@@ -199,53 +199,6 @@ class Synthesis(nn.Module):
             first += count
         assert image is not None
         return image
-
-
-class Generator(nn.Module):
-    """The mapping network and the synthesis network.
-
-    Args:
-        mapping: from z to w.
-        synthesis: from w to images.
-    """
-
-    def __init__(self, mapping: Mapping, synthesis: Synthesis) -> None:
-        super().__init__()
-        self.mapping, self.synthesis = mapping, synthesis
-
-    def forward(
-        self,
-        z: Tensor,
-        labels: Tensor | None = None,
-        *,
-        truncation: float | None = None,
-        truncation_cutoff: int | None = None,
-        noise: Noise | Sequence[Tensor] = "random",
-        mixing: float = 0.0,
-        track: bool = False,
-    ) -> Tensor:
-        """Maps z `(N, latent)` to images `(N, C, H, W)`; `mixed` says what the training's options are."""
-        if mixing or track:
-            return self.synthesis(self.mixed(z, labels, mixing, track), noise)
-        return self.synthesis(self.mapping(z, labels, truncation, truncation_cutoff), noise)
-
-    def mixed(self, z: Tensor, labels: Tensor | None, mixing: float, track: bool = True) -> Tensor:
-        """Maps z `(N, latent)` to w `(N, layers, style)`, some of which come from a second z from a random layer on.
-
-        Args:
-            z: latents.
-            labels: classes.
-            mixing: the probability of a second z (StyleGAN, arXiv:1812.04948, section 3.1).
-            track: whether the running mean of w follows.
-        """
-        n, count = len(z), self.synthesis.count
-        if not mixing:
-            return self.mapping(z, labels, track=track)
-        both = torch.cat([z, torch.randn(n, z.shape[1], dtype=z.dtype, device=z.device)])
-        w, other = self.mapping(both, None if labels is None else torch.cat([labels, labels]), track=n * track).chunk(2)
-        start = torch.randint(1, count, (n, 1, 1), device=z.device)
-        start = torch.where(torch.rand(n, 1, 1, device=z.device) < mixing, start, count)
-        return torch.where(torch.arange(count, device=z.device)[:, None] < start, w, other)
 
 
 @register(

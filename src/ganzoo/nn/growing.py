@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.nn.resampling import convolve, fir
+from ganzoo.nn.resampling import fir
 from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, label_vectors, minibatch_stddev
 from ganzoo.types import BadArgument
 
@@ -171,42 +171,22 @@ def at_level(images: Tensor, lod: float) -> Tensor:
 # ------------------------------------------------------------------------------------------------- convolutions
 
 
-class Linear(EqualizedLinear):
-    """A linear layer with the equalized learning rate, in the authors' order: the weights are scaled, never the input.
-
-    Where features are normalised, differences of rounding are amplified, a hundredfold in published sizes.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps `(N, inputs)` to `(N, outputs)`."""
-        bias = None if self.bias is None else self.bias * self.rate
-        return F.linear(x, self.weight * self.scale, bias)
-
-
-class Conv2d(EqualizedConv2d):
-    """A convolution with the equalized learning rate, in the authors' order."""
-
-    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """Maps `(N, inputs, H, W)` to `(N, outputs, H, W)`, the convolution multiplied by `gain`."""
-        return convolve(x, self.weight * (self.scale * gain), self.bias)
-
-
-class UpConv2d(Conv2d):
+class UpConv2d(EqualizedConv2d):
     """Nearest neighbours and then a convolution of 3 x 3."""
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """Maps `(N, inputs, H, W)` to `(N, outputs, 2H, 2W)`, the convolution multiplied by `gain`."""
+        """Maps `(N, inputs, H, W)` to `(N, outputs, 2H, 2W)`."""
         if not self.training and 2 * x.shape[-1] < _AS_ONE_FROM:
             return super().forward(enlarge(x), gain)
         weight = _widened(self.weight * (self.scale * gain)).flip(2, 3).transpose(0, 1)
         return F.conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
 
 
-class DownConv2d(Conv2d):
+class DownConv2d(EqualizedConv2d):
     """A convolution of 3 x 3 and then the mean of 2 x 2 pixels."""
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """Maps `(N, inputs, H, W)` to `(N, outputs, H/2, W/2)`, the convolution multiplied by `gain`."""
+        """Maps `(N, inputs, H, W)` to `(N, outputs, H/2, W/2)`."""
         if not self.training and x.shape[-1] < _AS_ONE_FROM:
             return shrink(super().forward(x, gain))
         return F.conv2d(x, _widened(self.weight * (self.scale * gain)) / 4, self.bias, stride=2, padding=1)
@@ -261,8 +241,8 @@ class DiscriminatorBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, blur: bool, fused: bool) -> None:
         super().__init__()
-        self.conv = Conv2d(inputs, inputs, 3, gain=GAIN)
-        self.down = (DownConv2d if fused else Conv2d)(inputs, outputs, 3, gain=GAIN)
+        self.conv = EqualizedConv2d(inputs, inputs, 3, gain=GAIN)
+        self.down = (DownConv2d if fused else EqualizedConv2d)(inputs, outputs, 3, gain=GAIN)
         self.blur, self.fused = blur, fused
 
     def forward(self, x: Tensor) -> Tensor:
@@ -305,11 +285,11 @@ class Discriminator(Growing):
         super().__init__(len(widths))
         first = widths[0]
         self.classes, self.group, self.features, self.sample = classes, group, features, sample
-        self.from_rgb = nn.ModuleList(Conv2d(channels, width, 1, gain=GAIN) for width in widths)
+        self.from_rgb = nn.ModuleList(EqualizedConv2d(channels, width, 1, gain=GAIN) for width in widths)
         self.blocks = nn.ModuleList(DiscriminatorBlock(width, below, blur, fused) for below, width in pairwise(widths))
-        self.conv = Conv2d(first + (features if group > 1 else 0), first, 3, gain=GAIN)
-        self.dense = Linear(16 * first, dense or first, gain=GAIN)
-        self.score = Linear(dense or first, outputs)
+        self.conv = EqualizedConv2d(first + (features if group > 1 else 0), first, 3, gain=GAIN)
+        self.dense = EqualizedLinear(16 * first, dense or first, gain=GAIN)
+        self.score = EqualizedLinear(dense or first, outputs)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps images of the full size to scores.

@@ -2,13 +2,13 @@
 
 Karras et al. 2018, "Progressive Growing of GANs" (arXiv:1710.10196): the equalized learning rate (section 4.1), the
 minibatch standard deviation (section 3). Karras et al. 2019, "A Style-Based Generator Architecture for GANs"
-(arXiv:1812.04948): the mapping network and truncation (appendix B). Karras et al. 2020, "Analyzing and Improving the
-Image Quality of StyleGAN" (arXiv:1912.04958): modulated convolutions (section 2.2) and the discriminator (section 4.1).
+(arXiv:1812.04948): the mapping network, mixed styles and truncation. Karras et al. 2020, "Analyzing and Improving the
+Image Quality of StyleGAN" (arXiv:1912.04958): demodulation (section 2.2) and the discriminator (section 4.1).
 
 Weights are stored as the authors store them, N(0, 1) divided by the layer's learning-rate multiplier; the constants of
-the equalized learning rate and the gain of the activation are multiplied in when a layer runs. The leaky ReLU has the
-slope 0.2 and is followed by the gain sqrt(2), which goes into the weights before it because it is positively
-homogeneous. Everything can be differentiated twice and runs on any device; no extension is compiled.
+the equalized learning rate are multiplied in when a layer runs. A leaky ReLU has the slope 0.2 and is followed by the
+gain sqrt(2), which goes into weights and bias before it, because it is positively homogeneous. Everything can be
+differentiated twice and runs on any device; no extension is compiled.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.nn.resampling import TAPS, Resampling, convolve, downsample
+from ganzoo.nn.resampling import Resampling, convolve, downsample
 from ganzoo.nn.resampling import fir as fir  # ProGAN and StyleGAN take it from here
 from ganzoo.types import BadArgument
 
 Activation = Literal["linear", "lrelu"]
 Architecture = Literal["orig", "skip", "resnet"]
-_SLOPE = 0.2
 _GAIN = {"linear": 1.0, "lrelu": math.sqrt(2.0)}
 
 
@@ -101,11 +100,6 @@ def check_styles(ws: Tensor, count: int, style: int) -> None:
 # ------------------------------------------------------------------------------------------------- equalized layers
 
 
-def scaled(x: Tensor, weight: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Multiplies the input of a linear map or its weights, whichever are fewer."""
-    return (x * scale, weight) if x.numel() < weight.numel() else (x, weight * scale)
-
-
 class EqualizedLinear(nn.Module):
     """A linear layer whose weights learn at the same speed in every layer.
 
@@ -138,10 +132,9 @@ class EqualizedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, inputs)` to `(N, outputs)`."""
         gain = _GAIN[self.activation]
-        bias = None if self.bias is None else self.bias if self.rate * gain == 1 else self.bias * (self.rate * gain)
-        x, weight = scaled(x, self.weight, self.scale * gain)
-        y = F.linear(x, weight, bias)
-        return F.leaky_relu_(y, _SLOPE) if self.activation == "lrelu" else y
+        bias = None if self.bias is None else self.bias * (self.rate * gain)
+        y = F.linear(x, self.weight * (self.scale * gain), bias)
+        return F.leaky_relu_(y, 0.2) if self.activation == "lrelu" else y
 
     def extra_repr(self) -> str:
         """What distinguishes the layer."""
@@ -160,7 +153,6 @@ class EqualizedConv2d(nn.Module):
         bias: whether there is one.
         activation: after it; `lrelu` is 0.2 and the gain sqrt(2).
         resample: `up` doubles the side of the image, `down` halves it.
-        taps: the filter, of one axis.
         clamp: bound of the output's values, None for none (for half precision).
         gain: on the weights, 1 for StyleGAN2 (sqrt(2) in ProGAN, which has no gain after its activation).
     """
@@ -174,7 +166,6 @@ class EqualizedConv2d(nn.Module):
         bias: bool = True,
         activation: Activation = "linear",
         resample: Resampling | None = None,
-        taps: Sequence[float] = TAPS,
         clamp: float | None = None,
         gain: float = 1.0,
     ) -> None:
@@ -182,17 +173,15 @@ class EqualizedConv2d(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.scale = gain / math.sqrt(inputs * kernel**2)
-        self.activation, self.resample, self.taps, self.clamp = activation, resample, tuple(taps), clamp
+        self.activation, self.resample, self.clamp = activation, resample, clamp
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, H', W')`, multiplied by `gain`."""
         bound = None if self.clamp is None else self.clamp * gain
         gain = gain * _GAIN[self.activation]
-        bias = None if self.bias is None else self.bias if gain == 1 else self.bias * gain
-        x, weight = scaled(x, self.weight, self.scale * gain)
-        y = convolve(x, weight, bias, self.resample, self.taps)
-        if self.activation == "lrelu":
-            y = F.leaky_relu_(y, _SLOPE)
+        bias = None if self.bias is None else self.bias * gain
+        y = convolve(x, self.weight * (self.scale * gain), bias, self.resample)
+        y = F.leaky_relu_(y, 0.2) if self.activation == "lrelu" else y
         return y if bound is None else y.clamp(-bound, bound)
 
     def extra_repr(self) -> str:
@@ -224,8 +213,8 @@ def demodulation(styles: Tensor, weight: Tensor, eps: float = 1e-8) -> Tensor:
 class ModulatedConv2d(nn.Module):
     """A convolution whose input feature maps are scaled by a style, and its output back to unit variance (section 2.2).
 
-    Instead of weights for each sample, the input is scaled by the style, convolved by the common weights, and the
-    output scaled by the demodulation: eq. 1 to 3, because a convolution is linear in its input and in its weights.
+    A convolution is linear in its input and in its weights: instead of weights for each sample (eq. 1), the input is
+    scaled by the style, and the output by the demodulation (eq. 3).
 
     Args:
         inputs: feature maps of x.
@@ -235,7 +224,6 @@ class ModulatedConv2d(nn.Module):
         demodulate: whether to; without it the styles are divided by sqrt(inputs kernel^2) (ToRGB).
         resample: `up` doubles the side of the image; its weights are stored `(inputs, outputs, k, k)`, as convolutions
             with a fractional stride take them.
-        taps: the filter, of one axis.
     """
 
     def __init__(
@@ -247,52 +235,30 @@ class ModulatedConv2d(nn.Module):
         *,
         demodulate: bool = True,
         resample: Resampling | None = None,
-        taps: Sequence[float] = TAPS,
     ) -> None:
         super().__init__()
         sides = (inputs, outputs) if resample == "up" else (outputs, inputs)
         self.weight = nn.Parameter(torch.randn(*sides, kernel, kernel))
         self.affine = EqualizedLinear(style, inputs, bias=1.0)
-        self.demodulate, self.resample, self.taps = demodulate, resample, tuple(taps)
-        self.scale = 1 / math.sqrt(inputs * kernel**2)
+        self.demodulate, self.resample = demodulate, resample
 
-    def forward(self, x: Tensor, w: Tensor, bias: Tensor | None = None, gain: float = 1.0) -> Tensor:
-        """Convolves by style.
-
-        Args:
-            x: `(N, inputs, H, W)`.
-            w: latents `(N, style)`.
-            bias: added to the output, broadcast to its shape: a bias `(outputs, 1, 1)`, or one with noise.
-            gain: on the convolution, not on the bias.
-
-        Returns:
-            `(N, outputs, H', W')`.
-        """
+    def forward(self, x: Tensor, w: Tensor, gain: float = 1.0) -> Tensor:
+        """Maps `(N, inputs, H, W)` and w `(N, style)` to `(N, outputs, H', W')`, multiplied by `gain`."""
         weight = self.weight.transpose(0, 1) if self.resample == "up" else self.weight
         with torch.autocast(x.device.type, enabled=False):
-            styles = self.affine(w.to(self.affine.weight.dtype))
-            if not self.demodulate:
-                styles = styles * (self.scale * gain)
-                after = None
+            s = self.affine(w.to(self.weight.dtype))  # (N, inputs)
+            if self.demodulate:
+                s = normalize_2nd_moment(s)  # cancels, but keeps half precision in its range
+                d = gain * demodulation(s, weight)[:, :, None, None]
             else:
-                if x.dtype == torch.float16 or _autocasts_to_half(x):
-                    styles = styles / styles.abs().amax(1, keepdim=True)  # cancels; keeps x * styles in range
-                after = demodulation(styles, weight)
-                after = (after if gain == 1 else after * gain)[:, :, None, None]
-        y = convolve(x * styles.to(x.dtype)[:, :, None, None], weight, None, self.resample, self.taps)
-        if after is None:
-            return y if bias is None else y + bias.to(y.dtype)
-        return y * after.to(y.dtype) if bias is None else torch.addcmul(bias.to(y.dtype), y, after.to(y.dtype))
+                s = s * (gain / math.sqrt(weight[0].numel()))
+        y = convolve(x * s.to(x.dtype)[:, :, None, None], weight, None, self.resample)
+        return y * d.to(y.dtype) if self.demodulate else y
 
     def extra_repr(self) -> str:
         """What distinguishes the layer."""
         i, o, k = self.affine.weight.shape[0], self.weight.shape[self.resample == "up"], self.weight.shape[-1]
         return f"{i}, {o}, kernel={k}, demodulate={self.demodulate}, resample={self.resample}"
-
-
-def _autocasts_to_half(x: Tensor) -> bool:
-    kind = x.device.type
-    return torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
 
 
 # ------------------------------------------------------------------------------------------------- the mapping network
@@ -301,19 +267,19 @@ def _autocasts_to_half(x: Tensor) -> bool:
 class Mapping(nn.Module):
     """The mapping network f: z, and the class where there is one, to the intermediate latent w.
 
-    z and the embedded label are each normalised to a mean square of 1, and pass several layers with a learning rate of
+    z and the embedded label are each normalized to a mean square of 1, and pass several layers with a learning rate of
     a hundredth. The running mean of w is the centre towards which truncation pulls: w' = mean + psi (w - mean).
 
     Args:
         latent: length of z; 0 for none (the label alone, in a discriminator).
         style: length of w.
-        layers: how many; 0, with an embedding of the length of w, in some discriminators.
+        layers: number of layers; 0, with an embedding of the length of w, in some discriminators.
         count: layers that w is repeated for; None to give w once.
-        classes: of the labels; 0 for none.
-        width: of the layers between; None for `style`.
+        classes: number of classes of the labels; 0 for none.
+        width: length of the hidden layers' outputs; None for `style`.
         embedding: length of the embedded label; None for `style`.
         rate: the learning-rate multiplier.
-        decay: of the running mean of w; None to keep none.
+        decay: how much of the running mean of w a batch leaves; None to keep none.
     """
 
     mean: Tensor
@@ -332,11 +298,11 @@ class Mapping(nn.Module):
         decay: float | None = 0.998,
     ) -> None:
         super().__init__()
-        self.latent, self.style, self.classes, self.count, self.decay = latent, style, classes, count, decay
+        self.latent, self.classes, self.count, self.decay = latent, classes, count, decay
         embedding = (style if embedding is None else embedding) if classes else 0
-        inputs = [latent + embedding, *[style if width is None else width] * (layers - 1), *[style] * (layers > 0)]
+        widths = [latent + embedding, *[style if width is None else width] * (layers - 1), *[style] * (layers > 0)]
         self.embed = EqualizedLinear(classes, embedding) if classes else None
-        self.layers = nn.ModuleList(EqualizedLinear(i, o, rate=rate, activation="lrelu") for i, o in pairwise(inputs))
+        self.layers = nn.ModuleList(EqualizedLinear(i, o, rate=rate, activation="lrelu") for i, o in pairwise(widths))
         if decay is not None:
             self.register_buffer("mean", torch.zeros(style))
 
@@ -360,27 +326,31 @@ class Mapping(nn.Module):
         Returns:
             `(N, count, style)`, or `(N, style)` where w is given once.
         """
-        w = self.once(z, labels)
-        if track:
-            self.follow(w if track is True else w[:track])
-        return self.truncated(w, truncation, cutoff)
-
-    def once(self, z: Tensor | None, labels: Tensor | None = None) -> Tensor:
-        """Maps `(N, latent)` to w `(N, style)`, in float32 whatever the precision around it, or wider."""
-        wide = next(self.parameters()).dtype
-        parts = []
         given = z if z is not None else labels
         assert given is not None
         with torch.autocast(given.device.type, enabled=False):
-            if self.latent:
-                assert z is not None
-                parts.append(normalize_2nd_moment(z.to(wide)))
-            if self.embed is not None:
-                y = label_vectors(labels, self.classes, None if z is None else len(z))
-                parts.append(normalize_2nd_moment(self.embed(y.to(wide))))
-            w = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
-            for layer in self.layers:
-                w = layer(w)
+            w = self.once(z, labels)
+        if track:
+            self.follow(w if track is True else w[:track])
+        if self.count is None:
+            return w
+        ws = w[:, None].expand(-1, self.count, -1)
+        if truncation is None or truncation == 1:
+            return ws
+        pulled = self.mean.lerp(ws, truncation)
+        return pulled if cutoff is None else torch.cat([pulled[:, :cutoff], ws[:, cutoff:]], 1)
+
+    def once(self, z: Tensor | None, labels: Tensor | None = None) -> Tensor:
+        """Maps `(N, latent)` to w `(N, style)`, in the parameters' precision."""
+        parts, kind = [], next(self.parameters()).dtype
+        if z is not None:
+            parts.append(normalize_2nd_moment(z.to(kind)))
+        if self.embed is not None:
+            y = label_vectors(labels, self.classes, None if z is None else len(z))
+            parts.append(normalize_2nd_moment(self.embed(y.to(kind))))
+        w = torch.cat(parts, 1)
+        for layer in self.layers:
+            w = layer(w)
         return w
 
     @torch.no_grad()
@@ -389,17 +359,86 @@ class Mapping(nn.Module):
         assert self.decay is not None
         self.mean.lerp_(w.detach().mean(0).to(self.mean), 1 - self.decay)
 
-    def truncated(self, w: Tensor, truncation: float | None = None, cutoff: int | None = None) -> Tensor:
-        """Repeats w `(N, style)` for the layers, and pulls those before `cutoff` towards the mean."""
-        if truncation is not None and truncation != 1:
-            pulled = self.mean.lerp(w, truncation)
-            if self.count is None or cutoff is None:
-                w = pulled
-            else:
-                kept = min(max(cutoff, 0), self.count)
-                parts = [(pulled, kept), (w, self.count - kept)]
-                return torch.cat([p[:, None].expand(-1, n, -1) for p, n in parts], 1)
-        return w if self.count is None else w[:, None].expand(-1, self.count, -1)
+
+class Generator(nn.Module):
+    """The mapping network f and the synthesis network g: G(z) = g(f(z)).
+
+    Args:
+        mapping: from z to w.
+        synthesis: from w to images; its `used` first layers of w count.
+    """
+
+    def __init__(self, mapping: Mapping, synthesis: nn.Module) -> None:
+        super().__init__()
+        self.mapping = mapping
+        self.synthesis: Any = synthesis
+
+    def forward(
+        self,
+        z: Tensor,
+        labels: Tensor | None = None,
+        *,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+        noise: str | Sequence[Tensor] = "random",
+        mixing: float = 0.0,
+        track: bool = False,
+    ) -> Tensor:
+        """Maps latents to images.
+
+        Args:
+            z: `(N, latent)`.
+            labels: class indices `(N,)` or vectors `(N, classes)`, where there are classes.
+            truncation: psi.
+            truncation_cutoff: layers from this one on are not truncated.
+            noise: `random`, `const`, `none`, or a tensor for each noise input.
+            mixing: the probability of a second z in training, which has no truncation.
+            track: whether the running mean of w follows.
+
+        Returns:
+            Images `(N, C, H, W)`.
+        """
+        if mixing:
+            ws = self.mixed(z, labels, mixing, track)
+        else:
+            ws = self.mapping(z, labels, truncation, truncation_cutoff, track)
+        return self.synthesis(ws, noise)
+
+    def mixed(self, z: Tensor, labels: Tensor | None, mixing: float, track: bool = False) -> Tensor:
+        """Maps z `(N, latent)` to w `(N, layers, style)`, some of which come from a second z from a random layer on.
+
+        Args:
+            z: latents.
+            labels: class indices or vectors.
+            mixing: the probability of a second z (StyleGAN, section 3.1).
+            track: whether the running mean of w follows.
+        """
+        if not mixing:
+            return self.mapping(z, labels, track=track)
+        n, used, device = len(z), self.synthesis.used, z.device
+        both = torch.cat([z, torch.randn_like(z)])
+        w, other = self.mapping(both, None if labels is None else torch.cat([labels, labels]), track=n * track).chunk(2)
+        start = torch.randint(1, used, (n, 1, 1), device=device)
+        start = torch.where(torch.rand(n, 1, 1, device=device) < mixing, start, used)
+        return torch.where(torch.arange(w.shape[1], device=device)[:, None] < start, w, other)
+
+
+def noise_map(noise: str | Tensor, own: Tensor, n: int) -> Tensor | None:
+    """What a layer adds to its feature maps, before it is scaled.
+
+    Args:
+        noise: `random` for fresh noise, `const` for the layer's own, `none`, or noise to use.
+        own: the layer's own `(S, S)`.
+        n: number of images.
+
+    Returns:
+        `(n, 1, S, S)`, `(S, S)`, or None.
+    """
+    if noise == "random":
+        return torch.randn(n, 1, *own.shape, dtype=own.dtype, device=own.device)
+    if noise == "const":
+        return own
+    return None if isinstance(noise, str) else noise
 
 
 # ------------------------------------------------------------------------------------------------- the discriminator
