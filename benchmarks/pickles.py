@@ -33,9 +33,9 @@ READERS = {
     ),
     "ganzoo, converted": (
         "network.pkl",
-        "import ganzoo.api, ganzoo.layouts, ganzoo.training.saving, ganzoo.families.stylegan2\n"
+        "import ganzoo, ganzoo.layouts, ganzoo.training.saving, ganzoo.families.stylegan2\n"
         "ganzoo.layouts.layouts()\n"
-        "read = lambda path: ganzoo.api.convert(path, to=Path(path).parent / 'model')",
+        "read = lambda path: ganzoo.convert(path, to=Path(path).parent / 'model')",
     ),
 }
 MEASURE = """

@@ -360,6 +360,18 @@ def growth() -> Iterator[Case]:
         "one storage in a million tensors",
         whole(weights + b"0" + tensor(b"h\x00", size=(4096,)) + b"\x940(" + b"h\x01" * 5000 + b"t"),
     )
+    many = b"(" + b"N" * n + b"t\x94"
+    yield "one tuple in many calls", whole(many + b"0(" + (new("a.B") + b"h\x00\x81") * 20_000 + b"t")
+    forged = many + b"K" + b"d" + b"\x86\x940"
+    yield "one tuple in many persistent ids", zipped(whole(forged + b"(" + b"h\x01Q" * 50_000 + b"t", 2))
+    addresses = b"".join(b"\x8a\x08" + struct.pack("<q", i << 40) + b"N" for i in range(1, n))
+    yield "keys that collide", whole(b"}(" + addresses + b"u")
+    yield "members that collide", whole(b"\x8f(" + addresses.replace(b"N", b"") + b"\x90")
+    deep = b")" + b"\x85" * 200_000
+    yield "a deep key", whole(b"}" + deep + b"Ns")
+    yield "a deep key of a dict of protocol 0", whole(b"(" + deep + b"Nd")
+    yield "a deep member", whole(b"\x8f(" + deep + b"\x90")
+    yield "a deep member of a frozenset", whole(b"(" + deep + b"\x91")
     yield "a list in itself", whole(b"]\x94h\x00a")
     yield "a dict in itself", whole(b"}\x94" + short("a") + b"h\x00s")
     yield "a tuple in itself", whole(b"]\x94\x85\x94h\x00h\x01a0")

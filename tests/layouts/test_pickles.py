@@ -186,7 +186,7 @@ def names(suffixes: tuple[str, ...]) -> list[str]:
     ) or ["stylegan3.r.pkl"]
 
 
-@pytest.mark.parametrize("name", names((".pth", ".pt", ".bin")))
+@pytest.mark.parametrize("name", names((".pth", ".pt", ".bin", ".ckpt")))
 def test_fixtures_are_what_torch_gives(name: str) -> None:
     path = parity_files.fixture(name)
     ours = read(path)
@@ -308,6 +308,8 @@ def test_limits_are_the_callers(tmp_path: Path) -> None:
             read(path, limits)
     with pytest.raises(BadCheckpoint, match="a string of 100"):
         read(put(tmp_path, dumped("x" * 100, 4)), Limits(text=50))
+    with pytest.raises(BadCheckpoint, match="larger ones"):
+        read(put(tmp_path, dumped([f"{i}" + "x" * 45 for i in range(10)], 4)), Limits(text=50))
     with pytest.raises(BadCheckpoint, match="an integer of 100"):
         read(put(tmp_path, dumped(2**795, 4)), Limits(integer=50))
 
@@ -487,6 +489,11 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(BadCheckpoint, match="cannot be read"):
         read(tmp_path)
     assert issubclass(BadCheckpoint, GanzooError)
+
+
+def test_old_optimizers_keys_are_addresses(tmp_path: Path) -> None:
+    state = {140_000_000_000_000 + 64 * i: {"step": i} for i in range(3000)}
+    assert same(read(put(tmp_path, dumped({"state": state}, 2))), {"state": state})
 
 
 def test_nothing_is_imported_for_a_global(tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
 """Reads other people's checkpoints symbolically: nothing in them is imported, resolved or executed.
 
-A pickle is a program for a stack machine. `read` walks its opcodes and only *records* what the program asks for: a
-global becomes `Global(module, name)`, an object becomes `Call(function, arguments, state)`. What is known to be data is
-then built here, by this file's own code, from numbers whose bounds were checked: tensors from their storages, numpy
-arrays from their bytes, the dictionaries of Python and of the authors. Functions that are not known are refused by
-name, and so is what an honest file never holds: most of the standard library, a key set twice, a list that contains
-itself, a tensor that reaches beyond its storage.
+What a file asks for is only recorded (recorder.py): a global becomes `Global(module, name)`, an object becomes
+`Call(function, arguments, state)`. What is known to be data is then built by values.py, from numbers whose bounds were
+checked: tensors from their storages, numpy arrays from their bytes, the dictionaries of Python and of the authors.
+Functions that are not known are refused by name, and so is what an honest file never holds: most of the standard
+library, a key set twice, a list that contains itself, a tensor that reaches beyond its storage.
 
 Four containers are known: a plain pickle (NVIDIA's), torch's zip, torch's older sequence of pickles, and that sequence
 as bytes inside a pickle, which is how tensors travel in plain pickles.
@@ -20,10 +19,12 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ganzoo.layouts.opcodes import Budget, Call, Global, Limits, Machine, MiB, Source, Span, quoted
+from ganzoo.layouts.recorder import Budget, Call, Global, Limits, Source, Span, quoted, record
 from ganzoo.layouts.values import KNOWN, Resolver, Storages, is_legacy, read_legacy
 from ganzoo.types import BadCheckpoint
 
@@ -54,16 +55,16 @@ def read_container(path: str | Path, limits: Limits | None = None) -> tuple[str,
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
-            source, budget = Source(file, 0, size), Budget(limits, size)
-            head = source.peek(512)
+            file.seek(0)
+            head, source, budget = file.read(512), Source(file, 0, size, limits), Budget(limits, size)
             if head.startswith(b"PK\x03\x04"):
                 return "zip", _read_zip(file, size, budget)
             if is_legacy(head):
                 return "legacy", read_legacy(source, budget)
             _refuse_other_formats(head)
-            tree = Machine(source, budget, KNOWN).run()
+            tree = record(source, budget, KNOWN)
             source.end()
-            return "pickle", Resolver(budget).resolve(tree)
+            return "pickle", Resolver(budget).walk(tree)
     except OSError as error:
         raise BadCheckpoint(f"{path}: cannot be read ({error.strerror or error}); name a checkpoint file") from None
     except BadCheckpoint as error:
@@ -80,10 +81,8 @@ def _refuse_other_formats(head: bytes) -> None:
         raise BadCheckpoint("is a Git LFS pointer, not the checkpoint: fetch the file itself")
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:
         raise BadCheckpoint("is a safetensors file; expected a pickle or a torch file")
-    if head.startswith(b"\x1f\x8b"):
-        raise BadCheckpoint("is compressed with gzip: unpack it first")
-    if head[257:262] == b"ustar":
-        raise BadCheckpoint("is a tar archive; expected a pickle or a torch file")
+    if head.startswith(b"\x1f\x8b") or head[257:262] == b"ustar":
+        raise BadCheckpoint("is an archive (gzip, tar): unpack it first")
 
 
 def _read_zip(file: BinaryIO, size: int, budget: Budget) -> Any:
@@ -91,79 +90,46 @@ def _read_zip(file: BinaryIO, size: int, budget: Budget) -> Any:
     _check_directory(file, size, budget.limits)
     try:
         with zipfile.ZipFile(file) as archive:
-            listed, end = archive.infolist(), archive.start_dir
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        NotImplementedError,
-        ArithmeticError,
-        EOFError,
-        OSError,
-        struct.error,
-    ) as error:
+            entries = {info.filename: info for info in archive.infolist()}
+            roots = [name[:-8] for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
+            if len(roots) != 1 or len(entries) != len(archive.infolist()):
+                raise BadCheckpoint("is a zip without the tree of a torch file (NAME/data.pkl), or with two of a name")
+            if any(info.compress_type or info.flag_bits & 1 or info.file_size > size for info in entries.values()):
+                raise BadCheckpoint("has entries that are compressed, encrypted or larger than it: torch makes no such")
+            root = roots[0]
+            if f"{root}constants.pkl" in entries:
+                raise BadCheckpoint("is a TorchScript program; expected a checkpoint of tensors")
+            if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
+                raise BadCheckpoint("was written on a big-endian machine; save it again on a little-endian one")
+            storages, program = Storages(), archive.read(f"{root}data.pkl")
+            source = Source(BytesIO(program), 0, len(program), budget.limits)
+            tree = record(source, budget, KNOWN, storages)
+            source.end()
+            for key, storage in storages.items():
+                info = entries.get(f"{root}data/{key}")
+                if info is None or info.file_size != storage.size:
+                    raise BadCheckpoint(f"the storage {quoted(key)} is missing or of another size: damaged")
+                storage.read_into = partial(_read_entry, file, info)
+            return Resolver(budget).walk(tree)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, ArithmeticError, EOFError, struct.error) as error:
         raise BadCheckpoint(f"is no whole zip ({quoted(str(error))}): truncated or damaged") from None
-    entries = {info.filename: info for info in listed}
-    if len(entries) != len(listed):
-        raise BadCheckpoint("is a zip with two entries of one name: refused")
-    roots = [name[: -len("data.pkl")] for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
-    if len(roots) != 1:
-        raise BadCheckpoint("is a zip without the tree of a torch file (NAME/data.pkl)")
-    root = roots[0]
-    if f"{root}constants.pkl" in entries:
-        raise BadCheckpoint("is a TorchScript program; expected a checkpoint of tensors")
-    if f"{root}byteorder" in entries:
-        order = _entry(file, entries[f"{root}byteorder"], end)
-        if order.size > 16 or order.read() != b"little":
-            raise BadCheckpoint("was written on a big-endian machine; save it again on a little-endian one")
-    span = _entry(file, entries[f"{root}data.pkl"], end)
-    if _crc(span) != entries[f"{root}data.pkl"].CRC:
-        raise BadCheckpoint("the checksum of its tree is wrong: damaged, fetch it again")
-    storages = Storages()
-    source = Source(file, span.start, span.start + span.size)
-    tree = Machine(source, budget, KNOWN, storages).run()
-    source.end()
-    for key, storage in storages.found.items():
-        info = entries.get(f"{root}data/{key}")
-        if info is None:
-            raise BadCheckpoint(f"the bytes of the storage {quoted(key)} are missing: damaged")
-        storage.span, storage.crc = _entry(file, info, end), info.CRC
-        if storage.span.size != storage.size:
-            raise BadCheckpoint(f"a storage of {storage.size:,} bytes has {storage.span.size:,}: damaged")
-    return Resolver(budget).resolve(tree)
+
+
+def _read_entry(file: BinaryIO, info: zipfile.ZipInfo, buffer: memoryview) -> None:
+    """Fills a buffer of the size of a stored entry."""
+    head = Span(file, info.header_offset, 30).read()
+    start = info.header_offset + 30 + sum(struct.unpack("<HH", head[26:]))
+    Span(file, start, info.file_size).read_into(buffer)
+    if head[:4] != b"PK\x03\x04" or zlib.crc32(buffer) != info.CRC:
+        raise BadCheckpoint(f"the checksum of {quoted(info.filename)} is wrong: damaged, fetch it again")
 
 
 def _check_directory(file: BinaryIO, size: int, limits: Limits) -> None:
     """Refuses a table of contents that would fill the memory, before it is read."""
-    file.seek(max(0, size - 65536 - 128))
-    tail = file.read(65536 + 128)
-    length = tail.rfind(b"PK\x05\x06")
-    if length < 0 or len(tail) < length + 22:
-        raise BadCheckpoint("is a zip without its end: truncated")
-    listed = int.from_bytes(tail[length + 12 : length + 16], "little")
-    if listed == 0xFFFFFFFF and (record := tail.rfind(b"PK\x06\x06", 0, length)) >= 0:
-        listed = int.from_bytes(tail[record + 40 : record + 48], "little")
+    tail = Span(file, max(0, size - 65664), min(size, 65664)).read()
+    end = tail.rfind(b"PK\x05\x06")
+    listed = int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
+    if listed == 0xFFFFFFFF and (other := tail.rfind(b"PK\x06\x06", 0, end)) >= 0:
+        listed = int.from_bytes(tail[other + 40 : other + 48], "little")
     if listed > limits.directory:
         raise BadCheckpoint(f"is a zip with a table of contents of {listed:,} bytes: refused")
-    file.seek(0)
-
-
-def _entry(file: BinaryIO, info: zipfile.ZipInfo, end: int) -> Span:
-    """Where a stored entry's bytes lie."""
-    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.compress_size != info.file_size:
-        raise BadCheckpoint(f"its entry {quoted(info.filename)} is compressed or encrypted, which torch never does")
-    file.seek(max(0, info.header_offset))
-    head = file.read(30)
-    if info.header_offset < 0 or len(head) != 30 or head[:4] != b"PK\x03\x04":
-        raise BadCheckpoint(f"its entry {quoted(info.filename)} is not where it should be: damaged")
-    start = info.header_offset + 30 + sum(struct.unpack("<HH", head[26:30]))
-    if start + info.file_size > end:
-        raise BadCheckpoint(f"its entry {quoted(info.filename)} reaches beyond the file: truncated or damaged")
-    return Span(file, start, info.file_size)
-
-
-def _crc(span: Span) -> int:
-    crc, at = 0, 0
-    while at < span.size:
-        part = Span(span.file, span.start + at, min(MiB, span.size - at))
-        crc, at = zlib.crc32(part.read(), crc), at + part.size
-    return crc
