@@ -150,7 +150,7 @@ class Resolver:
         """All elements of a storage as a vector, in memory of their own."""
         if storage.root is not None:
             root, start = storage.root
-            return self.walk(root)[start : start + storage.numel]  # type: ignore[no-any-return]
+            return self.walk(root)[start : start + storage.numel]
         if storage.read_into is None:
             raise BadCheckpoint("a tensor's storage is missing: truncated or damaged")
         if not self.nested:
