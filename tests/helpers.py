@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from ganzoo.data.batch import Data, Images
 from ganzoo.game import registry
+from ganzoo.game.abilities import Samples, Translates
 from ganzoo.game.engine import Engine
 from ganzoo.game.game import Game
 from ganzoo.nn.spectral import Normalized
@@ -109,9 +110,8 @@ class Noise(Data):
 
 def data_for(game: Game, batch_size: int = 4) -> Noise:
     """Noise of the game's shapes."""
-    if game.only_translates or game.domains > 1:
-        return Noise(tuple(game.source_shape), batch_size, classes=game.classes, targets=tuple(game.shape))
-    return Noise(tuple(game.shape), batch_size, classes=game.classes)
+    targets = tuple(game.shape) if game.two_domains else None
+    return Noise(tuple(game.input_shape), batch_size, classes=game.classes, targets=targets)
 
 
 def pictures(n: int, shape: tuple[int, ...], first: int = 0) -> Tensor:
@@ -122,8 +122,9 @@ def pictures(n: int, shape: tuple[int, ...], first: int = 0) -> Tensor:
 
 def make(game: Game, n: int, seed: int = 0, **options: Any) -> Tensor:
     """Images of a model: samples, or translations of noise; image i depends on `seed + i` alone."""
-    if game.only_translates:
+    if isinstance(game, Translates):
         return game.translate(pictures(n, game.source_shape, seed), seed=seed, **options)
+    assert isinstance(game, Samples)
     return game.sample(n, seed=seed, **options)
 
 
@@ -271,7 +272,7 @@ class Gradients(Callback):
         step = pl_module._step
 
         def kept(mover: Any, *rest: Any) -> Tensor:
-            name = next(name for name, other in pl_module._movers.items() if other is mover)
+            name = next(name for name, other in pl_module._states.items() if other is mover)
             for i, parameter in enumerate(mover.parameters):
                 if parameter.grad is not None:
                     key = f"batch {pl_module.batches_seen}, move {pl_module._moves}, {name} {i}"

@@ -312,7 +312,7 @@ def test_verify_notices_other_weights_behind_the_same_picture(tmp_path: Path) ->
     write_model(game, tmp_path / "other", {})
     shutil.copy(tmp_path / "m" / checkpoint.GOLDEN, tmp_path / "other" / checkpoint.GOLDEN)
     checkpoint.write_manifest(tmp_path / "other")
-    with pytest.raises(BadModelFolder, match=r"golden\.png: the model draws other pictures"):
+    with pytest.raises(BadModelFolder, match=r"golden\.png: the model makes other pictures"):
         ganzoo.verify(tmp_path / "other")
 
 
@@ -455,7 +455,7 @@ def test_a_discriminator_in_a_file_of_its_own(
     assert model.card is not None and model.card.facts["converted"]["discriminator"] == "d.pth"
 
     before = (tmp_path / "model" / checkpoint.MANIFEST).read_bytes()
-    wide = tiny("dcgan", width=8).discriminator.state_dict()  # type: ignore[union-attr]
+    wide = tiny("dcgan", width=8).discriminator.state_dict()
     torch.save({"discriminator": wide}, tmp_path / "wide.pth")
     shutil.copy(fixture("pgan_zoo.pgan.pth"), tmp_path / "one.pth")
     capsys.readouterr()
@@ -481,7 +481,7 @@ def test_a_model_whose_pictures_fail_or_take_too_long_is_converted_without(
     assert checkpoint.SAMPLES not in without
     monkeypatch.setattr("ganzoo.zoo.converting._SECONDS", 0.0)
     assert set(checkpoint.ModelFolder(convert(tmp_path / "g.pth", to=folder)).hashes()) == without
-    monkeypatch.setattr("ganzoo.game.game.Game.sample", lambda *_, **__: torch.zeros(1)[3])
+    monkeypatch.setattr("ganzoo.game.abilities.Samples.sample", lambda *_, **__: torch.zeros(1)[3])
     with pytest.warns(UserWarning, match=r"g\.pth: converted, but no samples could be drawn"):
         convert(tmp_path / "g.pth", to=folder)
     assert set(checkpoint.ModelFolder(folder).hashes()) == without

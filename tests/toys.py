@@ -17,8 +17,10 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from ganzoo.game import registry
+from ganzoo.game.abilities import Samples
 from ganzoo.game.engine import Engine, Player
 from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.types import Batch
 
 SGD = partial(torch.optim.SGD, lr=1.0)
@@ -35,7 +37,7 @@ class Scale(nn.Module):
         return x * self.weight
 
 
-class Toy(Game):
+class Toy(Samples):
     """Both players minimise `weight * mean(x)` on points: the gradient is the batch's mean, whatever the weight.
 
     Args:
@@ -55,12 +57,13 @@ class Toy(Game):
         schedule: Callable[[int], float] | None = None,
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.n_critic, self.lazy = (2,), 2, n_critic, lazy
+        self.shape, self.n_critic, self.lazy = (2,), n_critic, lazy
+        self.prior = Normal(2)
         self.generator, self.critic = Scale(2), Scale(2)
         self.optimizer_of, self.schedule = optimizer, schedule
         self.pool = torch.zeros(3)
         self.engine = Engine(log_every=1, average=None)
-        self.noise: list[tuple[float, ...]] = []  # what each move drew
+        self.drawn: list[tuple[float, ...]] = []  # what each move drew
         self.means: list[Tensor] = []  # of each batch
         self.weights: list[Tensor] = []  # of the generator, after each of its moves
 
@@ -72,7 +75,7 @@ class Toy(Game):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         self.means.append(batch.images.mean(0))
-        self.noise.append(tuple(torch.rand(2).tolist()))
+        self.drawn.append(tuple(torch.rand(2).tolist()))
         self.move("critic", self.critic_loss, batch)
         if self.lazy and self.turn(every=self.lazy):
             self.move("critic", self.penalty_loss, batch, counts=False)
@@ -83,11 +86,11 @@ class Toy(Game):
         self.pool = torch.rand(3)
 
     def critic_loss(self, batch: Batch) -> Tensor:
-        self.noise.append(tuple(torch.rand(2).tolist()))
+        self.drawn.append(tuple(torch.rand(2).tolist()))
         return self.critic(batch.images).sum(1).mean()
 
     def generator_loss(self, batch: Batch) -> Tensor:
-        self.noise.append(tuple(torch.rand(2).tolist()))
+        self.drawn.append(tuple(torch.rand(2).tolist()))
         return self.generator(batch.images).sum(1).mean()
 
     def penalty_loss(self, batch: Batch) -> Tensor:
@@ -188,7 +191,7 @@ from torch.optim import Adam
 
 from ganzoo.objectives import losses
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.abilities import Translates
 from ganzoo.game.arguments import Positive, Weight
 from ganzoo.game.registry import register
 
@@ -204,7 +207,7 @@ class Halving(nn.Sequential):
     paper="Isola et al., Image-to-Image Translation", year=2017, url="https://arxiv.org/abs/1611.07004",
     task="translation",
 )
-class ToyTranslation(Game):
+class ToyTranslation(Translates):
     """A translation and the way back, each of two convolutions.
 
     Args:
@@ -215,7 +218,8 @@ class ToyTranslation(Game):
         lr: learning rate.
     """
 
-    directions = ("a2b", "b2a")
+    back = "a"
+    two_domains = True
     inference = ("generator", "inverse")
     averages = ("generator", "inverse")
     stride = 4
@@ -225,7 +229,8 @@ class ToyTranslation(Game):
         lr: Weight = 1e-3,
     ) -> None:
         super().__init__()
-        self.shape, self.source_shape, self.latent = (channels, size, size), (source_channels, size, size), 0
+        self.shape, self.source_shape = (channels, size, size), (source_channels, size, size)
+        self.domains = ("b", "a")
         self.generator = Halving(source_channels, channels, width)
         self.inverse = Halving(channels, source_channels, width)
         self.discriminator = nn.Sequential(nn.Conv2d(channels, width, 4, 4), nn.LeakyReLU(0.2), nn.Conv2d(width, 1, 1))
@@ -237,8 +242,8 @@ class ToyTranslation(Game):
             "generator": Player((self.generator, self.inverse), self.adam),
         }
 
-    def transform(self, images, direction):
-        return self.average_module("generator" if direction == "a2b" else "inverse")(images)
+    def transform(self, images, to):
+        return self.average_module("generator" if to == "b" else "inverse")(images)
 
     def training_step(self, batch, batch_idx):
         self.move("discriminator", self.discriminator_loss, batch)

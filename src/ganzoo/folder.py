@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from ganzoo.game.game import Game
 
 FORMAT = 1
-GOLDEN_SEEDS = 4
 MODEL, PLAYERS, CONFIG, MANIFEST, RESULTS, SAMPLES, CARD, GOLDEN = (
     "model.safetensors",
     "players.safetensors",
@@ -431,8 +430,8 @@ def write_model(
         count: samples in the picture; 0 for no pictures.
         scored: sha256 of the weights that the results are of; those of other weights are not written.
     """
-    game.settle()
-    with game.synchronised():
+    game.finalize()
+    with game.synchronized():
         if game.global_rank != 0:
             return
         with writing(folder) as fresh:
@@ -477,25 +476,15 @@ def _put(game: Game, tensors: dict[str, Tensor]) -> None:
 
 
 def draw_pictures(game: Game, folder: Path, real: Images | None = None, count: int = 64) -> None:
-    """Draws `samples.png`, and `golden.png`: four pictures at their own size to render again and compare.
-
-    Of a model that only translates they show inputs, from the test split where there is one, and what becomes of them.
-    """
-    from ganzoo.game import translations
-    from ganzoo.media.images import grid
+    """Draws `samples.png`, of about `count` pictures, and `golden.png`, which a whole model makes again."""
     from ganzoo.media.medium import save_grid
 
-    if game.only_translates:
-        shown = translations.table(game, real, translations.shown(game))
-        save_grid(shown.flatten(0, 1), folder / SAMPLES, columns=shown.shape[1] * (1 if len(shown) < 8 else 2))
+    shown = game.preview(real, count)
+    save_grid(shown.images, folder / SAMPLES, columns=shown.columns)
+    golden = game.golden(real)
+    if golden is not None:
         with files.atomic(folder / GOLDEN) as part:
-            translations.draw_golden(game, real).save(part, format="PNG")
-        return
-    images = game.sample(count if len(game.shape) == 3 else 4096, seed=0)
-    save_grid(images, folder / SAMPLES)
-    if len(game.shape) == 3:
-        with files.atomic(folder / GOLDEN) as part:
-            grid(images[:GOLDEN_SEEDS], columns=GOLDEN_SEEDS, padding=0).save(part, format="PNG")
+            golden.save(part, format="PNG")
 
 
 def draw_further(game: Game, folder: Path, real: Images | None) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Self, cast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +43,10 @@ class BadArgument(GanzooError):
     """A value of the wrong type, range or shape, given by the user or found in a configuration."""
 
 
+class Unable(BadArgument, AttributeError):
+    """Something was asked of a model that its family cannot do."""
+
+
 class BadModelFolder(GanzooError):
     """A model folder with a missing, truncated, altered or foreign file."""
 
@@ -66,26 +71,82 @@ class TrainingStopped(GanzooError):
     """Training that cannot go on, such as a player whose gradients stay non-finite."""
 
 
-class Batch(NamedTuple):
+class Rows:
+    """The base of dataclasses of tensors with a row a sample: they are sliced and moved together."""
+
+    def part(self, start: int, stop: int) -> Self:
+        """The samples from `start` up to `stop`."""
+        return self.each(lambda tensor: tensor[start:stop])
+
+    def to(self, device: Any) -> Self:
+        """The same on another device."""
+        return self.each(lambda tensor: tensor.to(device))
+
+    def pin_memory(self) -> Self:
+        """The same in memory from which a copy to a device need not wait."""
+        return self.each(lambda tensor: tensor.pin_memory())
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same with every tensor changed."""
+        held = {each.name: getattr(self, each.name) for each in fields(cast(Any, self))}
+        for name, value in held.items():
+            if value is not None:
+                held[name] = value.each(change) if isinstance(value, Rows) else change(value)
+        return type(self)(**held)
+
+
+@dataclass(frozen=True)
+class Condition(Rows):
+    """What samples are conditioned on; what a model does not know of is None.
+
+    Args:
+        labels: class indices `(N,)` int64, -1 for one that is hidden from semi-supervised learning; or vectors or
+            attributes `(N, K)`.
+        text: embeddings of captions `(N, d)`.
+        reference: pictures whose style is wanted `(N, C, H, W)` in [-1, 1].
+        source: pictures that are to become others, such as low-resolution ones, `(N, C, H, W)` in [-1, 1].
+    """
+
+    labels: Tensor | None = None
+    text: Tensor | None = None
+    reference: Tensor | None = None
+    source: Tensor | None = None
+
+
+@dataclass(frozen=True, init=False)
+class Batch(Rows):
     """What a player's loss receives.
 
     Args:
         images: `(N, C, H, W)` float32 in [-1, 1]; for two-dimensional mixtures, points `(N, 2)`. On its way from a data
             source to the device it is uint8.
-        labels: class indices `(N,)` int64, -1 for one that is hidden from semi-supervised learning; or vectors `(N, K)`
-            where a paper conditions on vectors; None without.
+        labels: those of the condition, where that has nothing else.
         targets: the other half of a pair `(N, C, H, W)`, or of an unpaired batch; None elsewhere.
+        condition: what the samples are conditioned on.
     """
 
     images: Tensor
-    labels: Tensor | None = None
-    targets: Tensor | None = None
+    targets: Tensor | None
+    condition: Condition
 
-    def part(self, start: int, stop: int) -> Batch:
-        """The samples from `start` up to `stop`."""
-        labels = None if self.labels is None else self.labels[start:stop]
-        targets = None if self.targets is None else self.targets[start:stop]
-        return Batch(self.images[start:stop], labels, targets)
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        targets: Tensor | None = None,
+        condition: Condition | None = None,
+    ) -> None:
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "targets", targets)
+        object.__setattr__(self, "condition", condition or Condition(labels))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """Class indices `(N,)`, or vectors `(N, K)`; None without."""
+        return self.condition.labels
 
 
 @dataclass(frozen=True)

@@ -181,11 +181,11 @@ def test_a_pipe_that_closes_is_no_failure() -> None:
 # ----------------------------------------------------------------------------------------------- the user's own code
 
 FAMILY = """
-from ganzoo.game.game import Game
+from ganzoo.game.abilities import Samples
 from ganzoo.game.registry import register
 
 @register(paper="Mine", year=2026, url="https://example.org")
-class Mine(Game):
+class Mine(Samples):
     "Mine."
 
     def players(self): ...

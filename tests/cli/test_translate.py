@@ -49,11 +49,11 @@ def files(folder: str) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
 
 
-def expected(model: Path, image: Image.Image, direction: str = "a2b") -> np.ndarray:
+def expected(model: Path, image: Image.Image, to: str = "b") -> np.ndarray:
     game = ganzoo.load(model)
-    values = torch.from_numpy(np.array(image.convert("RGB" if direction == "a2b" else "L")))
+    values = torch.from_numpy(np.array(image.convert("RGB" if to == "b" else "L")))
     values = values[None] if values.ndim == 2 else values.permute(2, 0, 1)
-    made = to_uint8(game.translate(to_float(values[None]), direction=direction))[0]
+    made = to_uint8(game.translate(to_float(values[None]), to=to))[0]
     return made.squeeze(0).numpy() if len(made) == 1 else made.permute(1, 2, 0).numpy()
 
 
@@ -83,7 +83,7 @@ def test_files_folders_and_patterns_keep_their_names(model: Path, capsys: pytest
     run(model, "one.jpg", "photos", "more/**/*.[pw]*", "--out", "out")
     assert files("out") == ["a.png", "d.png", "deep/b.png", "one.png", "x/c.png"]
     said = capsys.readouterr()
-    assert said.out == f"5 pictures translated by {model} (a2b) in out\n" and said.err == ""
+    assert said.out == f"5 pictures translated by {model} (to b) in out\n" and said.err == ""
     with Image.open("out/one.png") as made:
         assert (made.size, made.mode, made.format) == ((20, 12), "L", "PNG")
     assert close("out/deep/b.png", expected(model, Image.open("photos/deep/b.bmp")))
@@ -102,8 +102,8 @@ def test_a_translation_does_not_depend_on_what_else_is_translated(model: Path, b
 
 def test_the_way_back(model: Path) -> None:
     put("in/a.png")
-    run(model, "in/a.png", "--direction", "b2a", "--out", "back")
-    assert close("back/a.png", expected(model, Image.open("in/a.png"), "b2a"))
+    run(model, "in/a.png", "--to", "a", "--out", "back")
+    assert close("back/a.png", expected(model, Image.open("in/a.png"), "a"))
     with Image.open("back/a.png") as made:
         assert made.mode == "RGB" and made.size == (10, 9)
 
@@ -216,7 +216,7 @@ def test_wrong_requests(model: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     put("a.png")
     write_model(tiny("gan"), tmp_path / "gan", {})
     for words, text in (
-        ((model, "a.png", "--direction", "up"), "has no direction 'up'; a2b or b2a is expected"),
+        ((model, "a.png", "--to", "up"), "does not translate to 'up'; b or a is expected"),
         ((tmp_path / "gan", "a.png"), f"{tmp_path / 'gan'}: GAN does not translate images; it draws some with sample"),
         ((model, "a.png", "--out", "a.png"), "--out is a.png, which is a file; give a folder"),
         ((model, "a.png", "--size", "0"), "--size is 0"),
@@ -251,4 +251,4 @@ def test_help_is_quick() -> None:
         "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "a2b" in done.stdout
+    assert "--to" in done.stdout

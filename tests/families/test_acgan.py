@@ -30,7 +30,7 @@ def test_the_losses_in_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
     """-L_S - L_C and -L_C - E log P(real | G), with the probabilities written out, sample by sample."""
     game: Any = tiny("acgan", class_weight=0.7).eval()
     z, c = torch.randn(4, 6), torch.tensor([1, 0, 9, 9])
-    monkeypatch.setattr(game, "noise", lambda batch: (z, c))
+    monkeypatch.setattr(game, "latents_and_labels", lambda batch: (z, c))
     monkeypatch.setattr(game, "record", lambda **values: None)
     y = torch.tensor([2, 2, 7, 0])
     batch = Batch(torch.rand(4, 1, 8, 8) * 2 - 1, y)
@@ -49,7 +49,7 @@ def test_the_losses_in_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_class_is_asked_for() -> None:
     game: Any = tiny("acgan")
-    z, c = game.noise(Batch(torch.zeros(500, 1, 8, 8)))
+    z, c = game.latents_and_labels(Batch(torch.zeros(500, 1, 8, 8)))
     assert z.shape == (500, 6) and torch.bincount(c, minlength=10).min() > 25
 
 

@@ -88,7 +88,7 @@ def test_no_k_no_gradient_of_samples_in_the_discriminator() -> None:
     found = []
     for factor in (1.0, 2.0):
         game, gradients = tiny("began", gain=0.0), Gradients()
-        game.generator[-1].weight.data.mul_(factor)  # type: ignore[index,union-attr]
+        game.generator[-1].weight.data.mul_(factor)
         fit(game, 1, gradients)
         found.append({k: g for k, g in gradients.found.items() if "discriminator" in k})
     assert found[0] and all(torch.equal(g, found[1][key]) for key, g in found[0].items())

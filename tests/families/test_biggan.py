@@ -215,13 +215,13 @@ def test_a_model_is_settled_when_it_is_saved_and_not_in_between(
     fit(game, 1)
     game.sample(2)
     assert calls == [], "pictures do not wait for them"
-    game.settle()
-    game.settle()
+    game.finalize()
+    game.finalize()
     assert calls == [2], "once, as long as nothing moves"
     fit(game, 1)
     write_model(game, tmp_path / "model", {})
     assert calls == [2, 2]
-    ganzoo.load(tmp_path / "model").settle()
+    ganzoo.load(tmp_path / "model").finalize()
     assert calls == [2, 2], "what is loaded stays what it is"
 
 
@@ -229,7 +229,7 @@ def test_saved_statistics_stand() -> None:
     game: Any = tiny("biggan")
     fit(game, 2)
     running = game.averaged.norm.running_mean.clone()
-    game.settle()
+    game.finalize()
     standing = game.averaged.norm.running_mean.clone()
     game.standing_statistics(2)
     assert torch.equal(standing, game.averaged.norm.running_mean), "the same samples each time"

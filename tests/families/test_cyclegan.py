@@ -166,17 +166,17 @@ def test_a_resumed_run_is_the_run_pool_and_all(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------ what it is for
 
 
-def test_directions() -> None:
-    both, forward = game(), game(directions="forward")
-    assert both.directions == ("a2b", "b2a") and both.inference == ("generator", "inverse")
-    assert forward.directions == ("a2b",) and forward.inference == ("generator",)
+def test_domains() -> None:
+    both, forward = game(), game(both_ways=False)
+    assert both.domains == ("b", "a") and both.inference == ("generator", "inverse")
+    assert forward.domains == ("b",) and forward.inference == ("generator",)
     x = torch.rand(2, 1, 8, 8) * 2 - 1
     with torch.no_grad():
         assert torch.allclose(both.translate(x), both.generator(x), atol=1e-5)
-        assert torch.allclose(both.translate(x, direction="b2a"), both.inverse(x), atol=1e-5)
+        assert torch.allclose(both.translate(x, to="a"), both.inverse(x), atol=1e-5)
         assert torch.equal(both.translate(x), forward.translate(x))
-    with pytest.raises(BadArgument, match="CycleGAN has no direction 'b2a'; a2b is expected"):
-        forward.translate(x, direction="b2a")
+    with pytest.raises(BadArgument, match="CycleGAN does not translate to 'a'; b is expected"):
+        forward.translate(x, to="a")
 
 
 @pytest.mark.parametrize("sides", [(8, 8), (9, 30), (5, 11)])
@@ -196,9 +196,9 @@ def test_pictures_show_there_and_back() -> None:
     shown = made.pictures(Images("noise", x, targets=y))["translations"]
     assert shown.shape == (8, 4, 1, 8, 8) and shown.abs().max() <= 1
     assert torch.allclose(shown[:, 1], made.translate(shown[:, 0]), atol=1e-6)
-    assert torch.allclose(shown[:, 2], made.translate(shown[:, 1], direction="b2a"), atol=1e-6)
+    assert torch.allclose(shown[:, 2], made.translate(shown[:, 1], to="a"), atol=1e-6)
     assert torch.equal(shown[-1, 3], torch.from_numpy(y[-1]) / 127.5 - 1)
-    forward = game(directions="forward")
+    forward = game(both_ways=False)
     assert forward.pictures(Images("noise", x, targets=y, paired=False))["translations"].shape == (8, 2, 1, 8, 8)
     assert made.pictures(Images("noise", x)) == {} == made.pictures(None)
 

@@ -40,7 +40,7 @@ def test_classes_stand_beside_z_and_beside_the_image() -> None:
         assert torch.equal(x[:, 1:], torch.eye(3)[labels][:, :, None, None].expand(-1, -1, 8, 8))
     assert torch.equal(seen[0][:, :1], images) and len(seen) == 2
     z = torch.rand(4, 6)
-    same = game.generate(z, labels)
+    same = game(z, labels)
     assert torch.equal(same, game.averaged(torch.cat([z, torch.eye(3)[labels]], 1)))
     fit(game, 2)
     with pytest.raises(BadData, match="labels"):
@@ -158,7 +158,7 @@ def test_fakes_that_are_not_finite_spoil_no_statistics(at_hand: bool, monkeypatc
     noise = game.noise
     game.noise = lambda batch: noise(batch) * (float("nan") if game.batches_seen == 2 else 1.0)
     fit(game, 3)
-    assert {name: int(mover.skipped) for name, mover in game._movers.items()} == {"discriminator": 1, "generator": 1}
+    assert {name: int(mover.skipped) for name, mover in game._states.items()} == {"discriminator": 1, "generator": 1}
     assert all(bool(torch.isfinite(value).all()) for value in tensors(game).values())
 
 

@@ -27,6 +27,7 @@ from ganzoo.cli import main
 from ganzoo.data import mnist
 from ganzoo.folder import write_model
 from ganzoo.game import registry
+from ganzoo.game.abilities import Samples, Translates
 from ganzoo.game.engine import Absent, Engine
 from ganzoo.game.game import Game
 from ganzoo.media.levels import to_uint8
@@ -55,12 +56,10 @@ def test_the_file_is_one_paper(name: str) -> None:
 
 
 @every_family
-def test_the_class_stands_directly_under_game_and_imports_no_family(name: str) -> None:
+def test_the_class_stands_directly_under_its_abilities_and_imports_no_family(name: str) -> None:
     entry = registry.family(name)
-    *kinds, last = entry.cls.__bases__
-    assert last is Game
-    for kind in kinds:  # what several families can do besides, such as `Styled`: plain classes that the house keeps
-        assert kind.__bases__ == (object,) and kind.__module__.startswith("ganzoo.game."), kind
+    for base in entry.cls.__bases__:  # what it can do
+        assert issubclass(base, Game) and base.__module__.startswith("ganzoo.game.abilities."), base
     for node in ast.walk(ast.parse(inspect.getsource(sys.modules[entry.cls.__module__]))):
         imported = []
         if isinstance(node, ast.ImportFrom):
@@ -111,7 +110,7 @@ def test_an_image_is_its_seeds_alone_at_any_batch_size(name: str) -> None:
         assert _levels(make(game, 5, seed=7, batch_size=size), together) <= 1
     for i in range(5):
         assert _levels(make(game, 1, seed=7 + i)[0], together[i]) <= 1
-    if game.only_translates:
+    if not isinstance(game, Samples):
         return
     latents, labels = game.draw(range(7, 12))
     for i in range(5):
@@ -131,7 +130,7 @@ def _levels(one: torch.Tensor, other: torch.Tensor) -> float:
 @every_family
 def test_labels(name: str) -> None:
     game = tiny(name)
-    if game.only_translates:
+    if not isinstance(game, Samples):
         return
     if game.classes is None:
         with pytest.raises(BadArgument, match="has no classes"):
@@ -153,57 +152,62 @@ def test_labels(name: str) -> None:
 @every_family
 def test_wrong_requests_for_samples(name: str) -> None:
     game = tiny(name)
-    if game.only_translates:
+    if not isinstance(game, Samples):
         with pytest.raises(BadArgument, match=r"draws no images of its own; give it some with translate"):
             game.sample(2)
         return
-    for arguments, said in (
+    wrongs: list[tuple[dict[str, Any], str]] = [
         ({"n": 0}, "0 samples"),
+        ({"n": 1.5}, "1.5 samples"),
+        ({}, "it is not said how many"),
+        ({"n": 3, "seeds": [1, 2]}, "are of 3 and 2 samples"),
+        ({"z": torch.zeros(2, game.latent + 1)}, r"z has shape \(2, "),
         ({"n": 2, "seed": -1}, "seed -1 is out of range"),
         ({"n": 2, "seed": 2**32 - 1}, "seed 4294967296 is out of range"),
         ({"n": 2, "batch_size": 0}, "batch size is 0"),
-    ):
+    ]
+    for arguments, said in wrongs:
         with pytest.raises(BadArgument, match=said):
             game.sample(**arguments)
     assert game.sample(1, seed=2**32 - 1).shape[0] == 1
 
 
 @every_family
-def test_directions(name: str) -> None:
+def test_domains(name: str) -> None:
     """Each maps images of sides that the network does not know, as if they had been padded and cropped by hand."""
     entry, game = registry.family(name), tiny(name)
-    assert (entry.task == "translation") == game.only_translates
-    if not game.directions:
+    assert (entry.task == "translation") == isinstance(game, Translates)
+    if not isinstance(game, Translates):
         with pytest.raises(BadArgument, match="does not translate images; it draws some with sample"):
             game.translate(torch.zeros(1, *game.shape))
         return
     height, width = 2 * game.stride + game.stride // 2, 3 * game.stride + 1
-    for direction in game.directions:
-        start, end = game.shapes_of(direction)
+    for to in game.domains:
+        start, end = game.shapes_of(to)
         images = pictures(3, (start[0], height, width))
         kept = images.clone()
-        made = game.translate(images, direction=direction)
+        made = game.translate(images, to=to)
         assert made.shape == (3, end[0], height, width) and made.abs().max() <= 1 and torch.equal(images, kept)
         for size in (1, 2):
-            assert _levels(game.translate(images, direction=direction, batch_size=size), made) <= 1
+            assert _levels(game.translate(images, to=to, batch_size=size), made) <= 1
         down, across = -height % game.stride, -width % game.stride
         frame = [(down // 2, down - down // 2), (across // 2, across - across // 2)]
         padded = torch.from_numpy(np.pad(images.numpy(), [(0, 0), (0, 0), *frame], mode="reflect"))
-        whole = game.translate(padded, direction=direction)
+        whole = game.translate(padded, to=to)
         assert _levels(whole[:, :, down // 2 :, across // 2 :][:, :, :height, :width], made) <= 1
     first = game.translate(pictures(1, game.source_shape))
-    assert torch.equal(first, game.translate(pictures(1, game.source_shape), direction=game.directions[0]))
+    assert torch.equal(first, game.translate(pictures(1, game.source_shape), to=game.domains[0]))
     assert game.translate(pictures(1, game.source_shape).double()).dtype == torch.float32
 
 
 @every_family
 def test_wrong_requests_for_translations(name: str) -> None:
     game = tiny(name)
-    if not game.directions:
+    if not isinstance(game, Translates):
         return
     good, stride = pictures(2, game.source_shape), game.stride
     wrongs: list[tuple[torch.Tensor, dict[str, Any], str]] = [
-        (good, {"direction": "up"}, "no direction 'up'; a2b"),
+        (good, {"to": "up"}, "does not translate to 'up'; b"),
         (good, {"batch_size": 0}, "batch size is 0"),
         (good, {"seed": -1}, "seed -1 is out of range"),
         (good, {"colour": 1}, "has no colour"),
@@ -395,7 +399,7 @@ def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.
     assert plan.table["trainer"]["max_steps"] > 0
     assert (plan.run.license is None) == (theirs is not None), "whose pictures, whose license"
     images = plan.data.open("train")
-    assert tuple(images.shape) == tuple(plan.game.source_shape)
+    assert tuple(images.shape) == tuple(plan.game.input_shape)
 
 
 def _pictures(folder: Path, count: int) -> Path:
@@ -423,13 +427,14 @@ from torch.optim import Adam
 from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Positive, Weight
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 
 
 @register(paper="Mao et al., Least Squares GANs", year=2017, url="https://arxiv.org/abs/1611.04076")
-class ToyGAN(Game):
+class ToyGAN(Samples):
     """Least squares give a gradient to samples far on the right side too.
 
     Args:
@@ -444,7 +449,7 @@ class ToyGAN(Game):
         self, size: Positive = 8, channels: Positive = 1, latent: Positive = 4, width: Positive = 8, lr: Weight = 1e-3
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.adam = (channels, size, size), latent, partial(Adam, lr=lr)
+        self.shape, self.prior, self.adam = (channels, size, size), Normal(latent), partial(Adam, lr=lr)
         self.generator = MLP((latent,), self.shape, (width,), last=torch.nn.Tanh())
         self.discriminator = MLP(self.shape, (), (width,))
 
@@ -456,11 +461,11 @@ class ToyGAN(Game):
         self.move("generator", self.generator_loss, batch)
 
     def discriminator_loss(self, batch):
-        fake = self.generator(torch.randn(len(batch.images), self.latent))
+        fake = self.generator(self.noise(batch))
         return losses.least_squares_discriminator(self.discriminator(batch.images), self.discriminator(fake))
 
     def generator_loss(self, batch):
-        fake = self.generator(torch.randn(len(batch.images), self.latent))
+        fake = self.generator(self.noise(batch))
         return losses.least_squares_generator(self.discriminator(fake))
 '''
 
@@ -590,8 +595,8 @@ def test_data_for_every_family_reaches_every_loss() -> None:
     for name in FAMILIES:
         game = tiny(name)
         images = data_for(game).open("train")
-        assert tuple(images.shape) == tuple(game.source_shape)
-        assert (game.only_translates or game.domains > 1) == (images.targets is not None)
+        assert tuple(images.shape) == tuple(game.input_shape)
+        assert game.two_domains == (images.targets is not None)
         assert images.targets is None or images.targets.shape[1:] == tuple(game.shape)
 
 

@@ -13,7 +13,7 @@ from ganzoo.types import Batch
 def test_priors() -> None:
     game: Any = tiny("infogan", incompressible=5, continuous=3, categories=4)
     drawn, labels = game.draw(range(500))
-    noise, category, codes = game.noise(Batch(torch.zeros(500, *game.shape)))
+    noise, category, codes = game.latents_and_labels(Batch(torch.zeros(500, *game.shape)))
     assert torch.equal(noise[:, 5:], codes)
     for z, y in ((drawn, labels), (noise, category)):
         assert z.shape == (500, 8) and y is not None
@@ -25,24 +25,24 @@ def test_priors() -> None:
 
 def test_vary_changes_one_code_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     game: Any = tiny("infogan", incompressible=5, continuous=2, categories=3)
-    given: list[tuple[torch.Tensor, torch.Tensor]] = []
+    given: list[tuple[torch.Tensor, Any]] = []
     generate = game.generate
 
-    def spied(z: torch.Tensor, labels: torch.Tensor) -> Any:
-        given.append((z, labels))
-        return generate(z, labels)
+    def spied(z: torch.Tensor, condition: Any) -> Any:
+        given.append((z, condition))
+        return generate(z, condition)
 
     monkeypatch.setattr(game, "generate", spied)
     values = [-2.0, 0.0, 1.5]
     images = game.vary([4, 9], code=0, values=values, category=1)
     assert images.shape == (2, 3, *game.shape)
-    ((z, labels),) = given
+    ((z, condition),) = given
     own = game.draw([4, 9])[0]
     rows = z.reshape(2, 3, 7)
     assert rows[:, :, 5].tolist() == [values, values]
     others = [i for i in range(7) if i != 5]
     assert torch.equal(rows[:, :, others], own[:, None, others].expand(2, 3, 6))
-    assert labels.tolist() == [1] * 6
+    assert condition.labels.tolist() == [1] * 6
     assert torch.allclose(images[1, 2], game.vary([9], 0, [1.5], category=1)[0, 0], atol=1e-7)
     assert torch.equal(game.vary([4], 0, [float(own[0, 5])])[0, 0], game.sample(1, seed=4)[0])
     assert not torch.allclose(images[1, 2], images[1, 1], atol=1e-6)
@@ -77,7 +77,7 @@ def test_the_information_reaches_both_players() -> None:
         assert bool(gradients[weight, "discriminator_loss"][-q:].any()) == (weight > 0), "only the term teaches Q"
     game = tiny("infogan", weight=2.0)
     torch.manual_seed(0)
-    z, category, codes = game.noise(batch)
+    z, category, codes = game.latents_and_labels(batch)
     information = game.information(game.discriminator.features(game.generate_live(z, category)), category, codes)
     alone = torch.autograd.grad(information, list(game.generator.parameters()))
     change = gradients[2.0, "generator_loss"] - gradients[0.0, "generator_loss"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_the_losses(weight: float) -> None:
 
 def test_data_of_one_domain_are_refused() -> None:
     made = game()
-    single = batch(made)._replace(targets=None)
+    single = replace(batch(made), targets=None)
     with pytest.raises(BadData, match="Pix2Pix learns two domains, and the data have one"):
         made.generator_loss(single, made.fake(single))
 

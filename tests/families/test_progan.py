@@ -81,7 +81,7 @@ def test_the_loss_on_a_linear_critic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(game, "record", lambda **values: None)
     monkeypatch.setattr(game.discriminator, "forward", lambda x: x.flatten(1) @ w[:, None] + b)
     z = torch.randn(5, 6, dtype=torch.float64)
-    monkeypatch.setattr(game, "noise", lambda batch: (z,))
+    monkeypatch.setattr(game, "latents_and_labels", lambda batch: (z,))
     monkeypatch.setattr(game, "images_seen", 10**6)  # grown whole
     batch = Batch(torch.rand(5, 1, 8, 8, dtype=torch.float64))
     real, fake = batch.images.flatten(1) @ w + b, game.generator(z).flatten(1) @ w + b

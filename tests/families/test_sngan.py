@@ -29,7 +29,7 @@ def test_the_losses_are_the_hinge_of_real_and_drawn_labels(name: str) -> None:
         game.discriminator.score.bias += 0.9
     batch = batch_of(game)
     torch.manual_seed(7)
-    drawn: Any = game.noise(batch)
+    drawn: Any = game.latents_and_labels(batch) if game.labelled else (game.noise(batch),)
     drawn = drawn if isinstance(drawn, tuple) else (drawn,)
     real = game.discriminator(batch.images, *([] if game.classes is None else [batch.labels]))
     fake = game.discriminator(game.generator(*drawn), *drawn[1:])
@@ -71,7 +71,7 @@ def test_they_learn_from_labels_and_say_when_there_are_none(name: str) -> None:
     assert game.labelled and game.classes == 10
     with pytest.raises(BadData, match="labels"):
         game.discriminator_loss(Batch(torch.rand(4, *game.shape)))
-    z, labels = game.noise(batch_of(game, 200))
+    z, labels = game.latents_and_labels(batch_of(game, 200))
     assert z.shape == (200, game.latent) and set(labels.tolist()) == set(range(10))
     images = [game.discriminator(torch.rand(2, *game.shape), torch.tensor([0, k])) for k in (0, 1)]
     assert not torch.equal(images[0][1], images[1][1])

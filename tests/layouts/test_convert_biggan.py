@@ -17,7 +17,7 @@ from torch import Tensor
 
 import ganzoo
 from ganzoo.layouts import open_file, recognise
-from ganzoo.types import BadCheckpoint
+from ganzoo.types import BadCheckpoint, Condition
 
 CASES = ("biggan_pytorch.biggan", "biggan_pytorch.deep", "studiogan.biggan32")
 SMALL = {"output_dim": 16, "z_dim": 4, "channel_width": 8, "num_classes": 3, "n_stats": 3, "eps": 1e-4}
@@ -106,7 +106,7 @@ def test_both_players_answer_as_in_the_authors_code(name: str, tmp_path: Path) -
     game = converted(f"{name}.pth", tmp_path, f"{name}.pth.D.pth")
     z, labels = torch.from_numpy(arrays["z"]), torch.from_numpy(arrays["y"])
     with game.inferring():
-        assert distance(game.generate(z, labels), arrays["img"]) < 1e-4
+        assert distance(game(z, labels), arrays["img"]) < 1e-4
     game.discriminator.eval()
     with torch.no_grad():
         scores = game.discriminator(torch.from_numpy(arrays.get("d_in", arrays["img"])), labels)
@@ -120,9 +120,9 @@ def test_statistics_by_truncation_are_carried(tmp_path: Path) -> None:
     z, vectors = torch.from_numpy(arrays["z"]), torch.from_numpy(arrays["class_vector"])
     with game.inferring():
         for truncation in (1.0, 0.435, 0.14, 0.58):
-            images = game.generate(z * truncation, vectors, truncation)
+            images = game.generate(z * truncation, Condition(vectors), truncation)
             assert distance(images, arrays[f"img_t{truncation}"]) < 1e-4
-        assert distance(game.generate(z, vectors.argmax(1)), arrays["img_t1.0"]) < 1e-4, "the running ones are the last"
+        assert distance(game(z, vectors.argmax(1)), arrays["img_t1.0"]) < 1e-4, "the running ones are the last"
 
 
 # ------------------------------------------------------------------------------------------------- the published layout
@@ -240,7 +240,7 @@ def test_statistics_by_another_name_and_tables_by_class(tmp_path: Path) -> None:
     ganzoo.convert(tmp_path / "G.pth", to=tmp_path / "m", pictures=False)
     game = ganzoo.load(tmp_path / "m")
     assert game.arguments["embedding"] == 0 and not game.arguments["hierarchical"] and game.classes == 7
-    gain = game.generator.stages[1].blocks[0].norms[1].gain.weight  # type: ignore[index,union-attr]
+    gain = game.generator.stages[1].blocks[0].norms[1].gain.weight
     assert torch.equal(gain, plain["blocks.1.0.bn2.gain.weight"])
 
 

@@ -103,7 +103,7 @@ def authors(game: StyleGAN3) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
             _, _, i, rest = key.split(".", 3)
             signal = game.generator.synthesis.layers[int(i)]
             size = after_size(game, int(i))
-            key = f"synthesis.L{i}_{size}_{signal.weight.shape[0]}.{rest}"  # type: ignore[index]
+            key = f"synthesis.L{i}_{size}_{signal.weight.shape[0]}.{rest}"  # type: ignore
         key = key.replace("mapping.layers.", "mapping.fc").replace(".magnitude", ".magnitude_ema")
         made[key] = value
     critic = {}

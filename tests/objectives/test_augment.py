@@ -17,8 +17,9 @@ from helpers import fit, same
 from helpers import tensors as tensors_of
 from torch import Tensor, nn
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.engine import Engine, Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import (
     ADA,
@@ -715,12 +716,12 @@ def test_diff_augment_without_policies_and_with_wrong_ones() -> None:
 # ---------------------------------------------------------------------------------------------------------- in a game
 
 
-class Augmented(Game):
+class Augmented(Samples):
     """A small game as the package's docstring has it: ADA, with R1 through the transforms every other batch."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.shape, self.latent = (3, 8, 8), 4
+        self.shape, self.prior = (3, 8, 8), Normal(4)
         self.generator = nn.Sequential(nn.Linear(4, 192), nn.Tanh(), nn.Unflatten(1, (3, 8, 8)))
         self.discriminator = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.Softplus(), nn.Linear(8, 1))
         self.augment = ADA(p=0.5, images=100)

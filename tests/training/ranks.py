@@ -63,7 +63,7 @@ def main(out: Path) -> None:
         found[f"{name} step"] = made.global_step
         if name == "began":
             found["k"] = game.equilibrium.k.clone()
-        with game.synchronised():
+        with game.synchronized():
             found[f"{name} buffers"] = digest(dict(game.named_buffers()))
 
         for accumulate in (1, 2):
@@ -90,7 +90,7 @@ def main(out: Path) -> None:
     fit(game, 8, Poison(rank=1, batches={2, 5}), **TWO)
     found["poisoned"] = digest({n: v.detach() for n, v in game.named_parameters()})
     found["poisoned finite"] = all(bool(torch.isfinite(v).all()) for v in game.state_dict().values())
-    found["poisoned skipped"] = {n: int(mover.skipped) for n, mover in game._movers.items()}
+    found["poisoned skipped"] = {n: int(mover.skipped) for n, mover in game._states.items()}
 
     game = tiny("dcgan")
     frozen = next(game.generator.parameters()).requires_grad_(False)

@@ -254,7 +254,7 @@ def test_no_two_moves_share_their_noise_and_the_seed_changes_all() -> None:
         game = Toy(n_critic=2)
         game.engine.seed = seed
         fit(game, 10)
-        drawn.append(game.noise)
+        drawn.append(game.drawn)
     assert len(set(drawn[0])) == len(drawn[0]) == 20 + 20 + 10  # batches, critic's moves, generator's moves
     assert drawn[0] == drawn[1]
     assert not set(drawn[0]) & set(drawn[2])
@@ -267,7 +267,7 @@ def test_a_resumed_run_draws_what_the_run_would_have(tmp_path: Path) -> None:
     made.save_checkpoint(tmp_path / "a.ckpt")
     torch.manual_seed(99)  # what the process drew before is of no account
     fit(rest, 8, ckpt=tmp_path / "a.ckpt")
-    assert half.noise + rest.noise == whole.noise
+    assert half.drawn + rest.drawn == whole.drawn
 
 
 # -------------------------------------------------------------------------------------------------- gradients
@@ -418,7 +418,7 @@ def test_a_move_that_is_not_finite_changes_nothing(name: str) -> None:
     game.engine.clip = 1.0
     fit(game, 3, watch, Spoil({1, 2, 6} if "n_critic" in game.arguments else {1, 3}))
     assert {player for player, changed in watch.changed if not changed} == set(game.players())
-    skipped = {player: int(mover.skipped) for player, mover in game._movers.items()}
+    skipped = {player: int(mover.skipped) for player, mover in game._states.items()}
     for player, count in skipped.items():
         untouched = sum(not changed for mover, changed in watch.changed if mover == player)
         assert untouched == count > 0, player
@@ -453,7 +453,7 @@ def test_a_skipped_move_is_a_move_that_was_not_made(optimizer: Any) -> None:
 def test_nineteen_in_a_row_are_survived_and_twenty_stop_the_run(tmp_path: Path) -> None:
     game = Toy()
     fit(game, 60, Spoil({*range(5, 24), *range(25, 44)}, "critic"))
-    assert {name: int(mover.skipped) for name, mover in game._movers.items()} == {"critic": 38, "generator": 0}
+    assert {name: int(mover.skipped) for name, mover in game._states.items()} == {"critic": 38, "generator": 0}
 
     other = tiny("gan")
     made = trainer(60, Saver(tmp_path, 3, {}), Spoil(range(5, 60), "discriminator"), plugins=[AtomicIO()])
@@ -516,7 +516,7 @@ def test_a_scaler_that_looks_for_its_scale_is_not_counted() -> None:
     made = fit(game, 20, watch, plugins=[half(2.0**127)])
     waited = sum(not changed for _, changed in watch.changed)
     assert 2 <= waited < 30, "the scale must have been too large at first"
-    assert all(int(mover.skipped) == 0 for mover in game._movers.values())
+    assert all(int(mover.skipped) == 0 for mover in game._states.values())
     assert made.global_step == 20
     # Unscaled, the gradients are what they would be without a scaler
     expected = torch.ones(2)
@@ -587,7 +587,7 @@ def test_a_fused_move_reads_nothing_on_the_host(no_sync: Any, optimizer: Any) ->
     game = Elsewhere(optimizer=optimizer)
     game.engine = Engine(log_every=1000, average=10.0, clip=1.0)
     fit(game, 6, Spoil({4}, "critic"))
-    assert {name: int(mover.skipped) for name, mover in game._movers.items()} == {"critic": 1, "generator": 0}
+    assert {name: int(mover.skipped) for name, mover in game._states.items()} == {"critic": 1, "generator": 0}
 
 
 def test_twenty_in_a_row_stop_the_run_where_counts_are_looked_at_rarely() -> None:

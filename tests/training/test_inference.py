@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import pictures
+from helpers import pictures, tiny
 from torch import Tensor
 from toys import Toy
 
 from ganzoo.game import inference
+from ganzoo.game.abilities import Translates
+from ganzoo.game.engine import Player
 from ganzoo.types import BadArgument, BadData, Batch
 
 
@@ -29,16 +31,21 @@ def test_padding_reflects_and_cropping_undoes_it(stride: int, height: int, width
     assert np.array_equal(padded.numpy(), np.pad(images.numpy(), frame, mode="reflect"))
 
 
-class Noisy(Toy):
+class Noisy(Translates):
     """Adds noise to an image, from its seed."""
-
-    directions = ("a2b",)
 
     def __init__(self) -> None:
         super().__init__()
-        self.shape, self.latent = (1, 4, 4), 0
+        self.shape = (1, 4, 4)
+        self.generator = torch.nn.Identity()
 
-    def transform(self, images: Tensor, direction: str, *, scale: float = 0.1, seeds: Sequence[int] = ()) -> Tensor:
+    def players(self) -> dict[str, Player]:
+        return {}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        self.move("nobody", torch.zeros)
+
+    def transform(self, images: Tensor, to: str, *, scale: float = 0.1, seeds: Sequence[int] = ()) -> Tensor:
         drawn = [torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return images + scale * torch.stack(drawn)
 
@@ -64,10 +71,10 @@ def test_the_noise_of_a_translation_is_its_seeds() -> None:
 
 
 def test_what_a_family_that_only_translates_refuses() -> None:
-    game = Noisy()
-    assert game.only_translates and game.source_shape == game.shape
-    assert game.shapes_of() == game.shapes_of("a2b") == ((1, 4, 4), (1, 4, 4))
-    with pytest.raises(BadArgument, match="Noisy draws no images of its own; give it some with translate"):
+    game = tiny("pix2pix", source_channels=1)
+    assert game.abilities == {"translates"} and game.source_shape == game.shape == game.input_shape
+    assert game.shapes_of() == game.shapes_of("b") == ((1, 8, 8), (1, 8, 8))
+    with pytest.raises(BadArgument, match="Pix2Pix draws no images of its own; give it some with translate"):
         game.sample(1)
     with pytest.raises(BadArgument, match="Toy does not translate images; it draws some with sample"):
         Toy().translate(pictures(1, (1, 4, 4)))

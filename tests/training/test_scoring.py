@@ -17,6 +17,7 @@ from ganzoo.data.batch import Data, Images
 from ganzoo.data.digits import Digits
 from ganzoo.folder import MODEL, ModelFolder
 from ganzoo.game import registry
+from ganzoo.game.abilities import Translates
 from ganzoo.game.game import Game
 from ganzoo.metrics import feature_distance, feature_network, measuring, perceptual_path_length
 from ganzoo.metrics.protocol import TASKS, protocol, protocols_for
@@ -119,7 +120,7 @@ class Both(Data):
 
     def __init__(self, game: Game) -> None:
         super().__init__(4)
-        self.first = tuple(game.source_shape if game.only_translates else game.shape)
+        self.first = tuple(game.input_shape)
         self.second = tuple(game.shape)
         self.count = game.classes or 3
 
@@ -145,8 +146,8 @@ def test_what_a_family_can_do_is_measured_and_the_rest_is_refused(name: str) -> 
     game = tiny(name)
     able = abilities_of(game)
     chosen = {p.metric for p in protocols_for("both", able.names(), able.directions)} & set(TASKS)
-    assert ("translate" in able.names()) == bool(game.directions)
-    assert (able.sample is None) == game.only_translates
+    assert ("translate" in able.names()) == isinstance(game, Translates)
+    assert (able.sample is None) == ("samples" not in game.abilities)
     if len(game.shape) != 3:
         assert not chosen
         return

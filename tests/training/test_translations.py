@@ -10,13 +10,14 @@ import pytest
 import torch
 from helpers import Noise, fit, tiny
 from PIL import Image
+from torch import Tensor
 from toys import TRANSLATION, installed
 
 import ganzoo
 from ganzoo import folder as folders
 from ganzoo.data.batch import Images
 from ganzoo.folder import write_model
-from ganzoo.game import translations
+from ganzoo.game.abilities import Translates
 from ganzoo.game.game import Game
 from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.training.previews import Previews
@@ -35,32 +36,38 @@ def pairs() -> Images:
     return Noise((3, 8, 8), n=20, targets=(1, 8, 8), paired=True).open("test")
 
 
-def test_rows_are_inputs_translations_and_counterparts(game: Game, pairs: Images) -> None:
+def test_rows_are_inputs_translations_and_counterparts(game: Translates, pairs: Images) -> None:
     assert pairs.targets is not None
-    shown = translations.table(game, pairs, 5)
-    assert shown.shape == (5, 3, 3, 8, 8)
+
+    def table(real: Images | None, n: int) -> Tensor:
+        shown = game.preview(real, n)
+        columns = 3 if real is not None and real.paired else 2
+        return shown.images.reshape(-1, columns, *shown.images.shape[1:])
+
+    shown = table(pairs, 5)
+    assert shown.shape == (5, 3, 3, 8, 8) and game.preview(pairs, 5).columns == 3
     some = to_float(torch.from_numpy(pairs.values[[0, 4, 8, 12, 16]]))
     assert torch.equal(shown[:, 0], some)
     assert torch.equal(shown[:, 1], game.translate(some).expand(-1, 3, -1, -1)), "grey beside colours"
     assert torch.equal(shown[:, 2], to_float(torch.from_numpy(pairs.targets[::4])).expand(-1, 3, -1, -1))
     unpaired = Noise((3, 8, 8), n=20, targets=(1, 8, 8)).open("test")
-    assert translations.table(game, unpaired, 5).shape == (5, 2, 3, 8, 8)
-    assert len(translations.table(game, pairs, 100)) == 20
-    assert translations.table(game, None, 4).shape == (4, 2, 3, 8, 8), "without data, of fields"
+    assert table(unpaired, 5).shape == (5, 2, 3, 8, 8)
+    assert len(table(pairs, 100)) == 8 and game.preview(pairs, 100).columns == 6
+    assert table(None, 4).shape == (4, 2, 3, 8, 8), "without data, of fields"
 
 
-def test_inputs_of_each_direction(game: Game, pairs: Images) -> None:
+def test_inputs_for_each_domain(game: Translates, pairs: Images) -> None:
     assert pairs.targets is not None
-    assert torch.equal(translations.inputs(game, pairs, 20, "b2a"), to_float(torch.from_numpy(pairs.targets)))
+    assert torch.equal(game.inputs(pairs, 20, "a"), to_float(torch.from_numpy(pairs.targets)))
     for real in (None, Noise((2, 8, 8)).open("test")):
-        fields = translations.inputs(game, real, 3, "a2b")
+        fields = game.inputs(real, 3, "b")
         assert fields.shape == (3, 3, 8, 8) and fields.min() >= -1 and fields.max() <= 1 and fields.std() > 0.2
         assert torch.equal(to_float(to_uint8(fields)), fields), "in 8-bit levels, so that a picture keeps them"
-        assert torch.equal(fields, translations.inputs(game, real, 3, "a2b"))
+        assert torch.equal(fields, game.inputs(real, 3, "b"))
 
 
 @pytest.mark.parametrize("data", [True, False])
-def test_the_golden_picture_is_checked_from_itself(game: Game, pairs: Images, data: bool, tmp_path: Path) -> None:
+def test_the_golden_picture_is_checked_from_itself(game: Translates, pairs: Images, data: bool, tmp_path: Path) -> None:
     write_model(game, tmp_path / "model", {"name": "toy"}, real=pairs if data else None)
     with Image.open(tmp_path / "model" / "golden.png") as picture:
         assert picture.size == (4 * 8, 4 * 8), "four inputs of two directions at their own size"
@@ -80,29 +87,30 @@ def test_the_golden_picture_is_checked_from_itself(game: Game, pairs: Images, da
             ganzoo.verify(tmp_path / "model")
 
 
-def test_pictures_that_are_no_golden_ones(game: Game, tmp_path: Path) -> None:
+def test_pictures_that_are_no_golden_ones(game: Translates, tmp_path: Path) -> None:
     path = tmp_path / "golden.png"
     for width, height in ((32, 16), (33, 32), (8 * 65, 32), (4, 32)):
         Image.new("RGB", (width, height)).save(path)
         with pytest.raises(BadModelFolder, match=rf"{width}x{height} pixels are no golden picture of this model"):
-            translations.compare_golden(game, path)
+            game.check_golden(path)
     path.write_bytes(b"none")
     with pytest.raises(BadModelFolder, match="no readable picture"):
-        translations.compare_golden(game, path)
+        game.check_golden(path)
 
 
-def test_other_weights_are_noticed(game: Game, pairs: Images, tmp_path: Path) -> None:
-    drawn = translations.draw_golden(game, pairs)
+def test_other_weights_are_noticed(game: Translates, pairs: Images, tmp_path: Path) -> None:
+    drawn = game.golden(pairs)
+    assert drawn is not None
     drawn.save(tmp_path / "golden.png")
     other = tiny("toytranslation")
     with torch.no_grad():
-        next(other.inverse.parameters()).mul_(3)  # type: ignore[union-attr]
-    assert translations.compare_golden(tiny("toytranslation"), tmp_path / "golden.png") == 0
+        next(other.inverse.parameters()).mul_(3)
+    assert tiny("toytranslation").check_golden(tmp_path / "golden.png") == 0
     with pytest.raises(BadModelFolder, match="other pictures"):
-        translations.compare_golden(other, tmp_path / "golden.png")
+        other.check_golden(tmp_path / "golden.png")
 
 
-def test_previews_show_held_out_inputs(game: Game, tmp_path: Path) -> None:
+def test_previews_show_held_out_inputs(game: Translates, tmp_path: Path) -> None:
     fit(tiny("toytranslation"), 3, Previews(tmp_path, 2, count=6))
     sizes = {}
     for path in (tmp_path / "reals.png", *sorted((tmp_path / "previews").iterdir())):

@@ -37,7 +37,7 @@ def parser() -> ArgumentParser:
         epilog=(
             "examples:\n"
             "  ganzoo translate cyclegan-emoji smiley.png --out translated/\n"
-            "  ganzoo translate cyclegan-emoji smileys/ --direction b2a --out back/\n"
+            "  ganzoo translate cyclegan-emoji smileys/ --to a --out back/\n"
             "  ganzoo translate runs/maps 'photos/**/*.jpg' --size 256 --out maps/"
         ),
     )
@@ -46,7 +46,7 @@ def parser() -> ArgumentParser:
         "inputs", type=str, nargs="+", help="pictures, folders of them, or patterns in quotes", metavar="INPUT"
     )
     made.add_argument("--out", type=str, default="translated", help="a folder (default: translated)")
-    made.add_argument("--direction", type=str, default=None, help="of the model's, such as a2b (default: its first)")
+    made.add_argument("--to", type=str, default=None, help="one of the model's domains (default: its first)")
     made.add_argument("--size", type=int, default=None, help="resize the shorter side to so many pixels first")
     made.add_argument("--batch_size", type=int, default=None, help="pictures of one size translated at a time")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
@@ -77,17 +77,17 @@ def run(arguments: Any) -> int:
     finally:
         gc.enable()
     try:
-        model.shapes_of(arguments.direction)
+        model.shapes_of(arguments.to)
     except BadArgument as error:
         raise BadArgument(f"{arguments.model}: {error}") from None
-    direction = arguments.direction or model.directions[0]
+    to = arguments.to or model.domains[0]
     with _progress(len(jobs.pairs)) as advance:
-        work = _Work(model, direction, arguments.size, arguments.batch_size, jobs.failed, advance)
+        work = _Work(model, to, arguments.size, arguments.batch_size, jobs.failed, advance)
         for source, target in jobs.pairs:
             work.take(source, target)
         work.finish()
     many = f"{work.done} picture{'' if work.done == 1 else 's'}"
-    print(f"{many} translated by {arguments.model} ({direction}) in {out}")
+    print(f"{many} translated by {arguments.model} (to {to}) in {out}")
     return _report(jobs.failed)
 
 
@@ -185,15 +185,15 @@ class _Work:
     def __init__(
         self,
         model: Game,
-        direction: str,
+        to: str,
         size: int | None,
         batch_size: int | None,
         failed: list[tuple[str, str]],
         advance: Callable[[int], None],
     ) -> None:
-        self.model, self.direction, self.size, self.batch_size = model, direction, size, batch_size
+        self.model, self.to, self.size, self.batch_size = model, to, size, batch_size
         self.failed, self.advance = failed, advance
-        self.channels = model.shapes_of(direction)[0][0]
+        self.channels = model.shapes_of(to)[0][0]
         self.waiting: dict[tuple[int, ...], list[tuple[Path, Path, Tensor]]] = {}
         self.done = 0
         warnings.filterwarnings("ignore", module="PIL")  # of what is read all the same, or refused with a reason
@@ -266,9 +266,7 @@ class _Work:
         try:
             # The same seed for each: a picture's translation does not depend on what else is translated
             images = torch.stack([image for _, _, image in part])
-            made = self.model.translate(
-                images, direction=self.direction, seed=[0] * len(part), batch_size=self.batch_size
-            )
+            made = self.model.translate(images, to=self.to, seed=[0] * len(part), batch_size=self.batch_size)
         except GanzooError as error:
             self._fail(sources, str(error))
             return

@@ -493,8 +493,7 @@ class Data(L.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Converts images from uint8 to float32 in [-1, 1], on the device: a quarter of the bytes travel."""
-        targets = None if batch.targets is None else to_float(batch.targets)
-        return Batch(to_float(batch.images), batch.labels, targets)
+        return batch.each(to_float)
 
 
 # Of `__init__`, where Python would give that of `__new__`

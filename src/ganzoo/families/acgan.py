@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn.dcgan import initialise
 from ganzoo.objectives import losses
@@ -101,7 +102,7 @@ class Discriminator(nn.Module):
         "L_C = E log P(C = c | x) + E log P(C = c | G(z, c))",
     ),
 )
-class ACGAN(Game):
+class ACGAN(Samples):
     """A classifier in the discriminator makes samples that are recognisable as their class.
 
     The defaults are those of CIFAR-10 (table 2). The networks of ImageNet at 128 pixels (table 1) have `widths`
@@ -137,7 +138,8 @@ class ACGAN(Game):
         self.labelled = True
         if not (widths and discriminator_widths) or size % 2 ** len(widths):
             raise BadArgument(f"size is {size} and widths are {widths}; a multiple of {2 ** len(widths)} is expected")
-        self.shape, self.classes, self.latent, self.weight = (channels, size, size), classes, latent, class_weight
+        self.shape, self.classes, self.weight = (channels, size, size), classes, class_weight
+        self.prior = Normal(latent)
         self.generator = Generator(latent, classes, channels, size, widths)
         self.discriminator = Discriminator(channels, size, discriminator_widths, classes, dropout)
         self.adam = partial(Adam, lr=lr, betas=betas)
@@ -156,7 +158,7 @@ class ACGAN(Game):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-L_S - L_C: real and generated images are told apart, and the classes of both recognised."""
-        z, c = self.noise(batch)
+        z, c = self.latents_and_labels(batch)
         real, real_classes = self.discriminator(batch.images)
         fake, fake_classes = self.discriminator(self.generator(z, c))
         y = self.labels_of(batch)
@@ -166,15 +168,15 @@ class ACGAN(Game):
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-L_C + L_S, where G's part of L_S is, as usual, -E log P(S = real | G(z, c)), which does not saturate."""
-        z, c = self.noise(batch)
+        z, c = self.latents_and_labels(batch)
         fake, classes = self.discriminator(self.generator(z, c))
         return losses.nonsaturating_generator(fake) + self.weight * recognition(classes, c)
 
-    def noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def latents_and_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """z `(N, latent)` and classes `(N,)`, all as likely, as many as there are images in the batch."""
         assert self.classes is not None
         n = len(batch.images)
-        z = torch.randn(n, self.latent, device=self.device)
+        z = self.noise(batch)
         return z, torch.randint(self.classes, (n,), device=self.device)
 
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.data.batch import Images
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Positive, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.media.charts import curve
 from ganzoo.types import BadArgument, Batch
@@ -98,7 +99,7 @@ def _span(updates: int) -> int:  # that are joined in one value of the course
         "M = L(x) + |gamma L(x) - L(G(z_G))|, the measure of convergence",
     ),
 )
-class BEGAN(Game):
+class BEGAN(Samples):
     """An autoencoder criticises by how well it reconstructs, and a controller balances it against the generator.
 
     Args:
@@ -128,7 +129,8 @@ class BEGAN(Game):
         betas: tuple[Share, Share] = (0.9, 0.999),
     ) -> None:
         super().__init__()
-        self.shape, self.latent = (channels, size, size), latent
+        self.shape = (channels, size, size)
+        self.prior = Uniform(-1, 1, latent)
         self.gamma, self.gain, self.patience, self.adam = gamma, gain, patience, partial(Adam, lr=lr, betas=betas)
         plan = latent, channels, size, width
         self.generator, self.discriminator = decoder(*plan), nn.Sequential(encoder(*plan), decoder(*plan))
@@ -143,10 +145,6 @@ class BEGAN(Game):
         """The discriminator and the generator, with the same Adam."""
         networks = {"discriminator": self.discriminator, "generator": self.generator}
         return {name: Player(each, self.adam, lambda _: 0.5**self.halvings) for name, each in networks.items()}
-
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z ~ U[-1, 1] in each coordinate."""
-        return rng.uniform(-1, 1, self.latent)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player, then of k (section 3.4)."""
@@ -198,7 +196,3 @@ class BEGAN(Game):
         course = self.equilibrium.course[: len(at)].float().cpu().numpy()
         chart = np.array(curve({"M": (at, course)}, title="Convergence measure M", x_label="generator updates"))
         return {"convergence": torch.from_numpy(chart).permute(2, 0, 1).float()[None, None] / 127.5 - 1}
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return batch.images.new_empty(len(batch.images), self.latent).uniform_(-1, 1)

@@ -14,21 +14,21 @@ import math
 from functools import partial
 from itertools import pairwise
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.data.batch import Images
+from ganzoo.game.abilities import Encodes, Samples
 from ganzoo.game.arguments import Count, Positive, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn.dcgan import plan
 from ganzoo.objectives import losses
-from ganzoo.types import BadArgument, Batch
+from ganzoo.types import Batch
 
 
 class Layer(nn.Module):
@@ -116,7 +116,7 @@ def initialise(module: nn.Module) -> None:
         "z ~ U[-1, 1]^50",
     ),
 )
-class BiGAN(Game):
+class BiGAN(Samples, Encodes):
     """A discriminator of pairs, an image with its code or a latent with its image, teaches an encoder to invert G.
 
     Args:
@@ -144,7 +144,8 @@ class BiGAN(Game):
         decay: Weight = 2.5e-5,
     ) -> None:
         super().__init__()
-        self.shape, self.latent = (channels, size, size), latent
+        self.shape = (channels, size, size)
+        self.prior = Uniform(-1, 1, latent)
         self.generator = Generator(latent, (channels, size, size), width, features)
         self.encoder = nn.Sequential(Reader((channels, size, size), width, features, latent), nn.Tanh())
         self.discriminator = Reader((channels, size, size), width, features, 1, latent)
@@ -157,10 +158,6 @@ class BiGAN(Game):
             "discriminator": Player(self.discriminator, self.adam),
             "generator": Player((self.generator, self.encoder), self.adam),
         }
-
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z ~ U[-1, 1] in each coordinate."""
-        return rng.uniform(-1, 1, self.latent)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player; the authors make both from the same parameters, "for efficiency"."""
@@ -178,26 +175,16 @@ class BiGAN(Game):
 
     def scores(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The logits `(N, 1)` of D(x, E(x)) and of D(G(z), z), with as many z as there are images."""
-        z = batch.images.new_empty(len(batch.images), self.latent).uniform_(-1, 1)
+        z = self.noise(batch)
         encoded = self.discriminator(batch.images, self.encoder(batch.images))
         return encoded, self.discriminator(self.generator(z), z)
-
-    def encode(self, images: Tensor, *, batch_size: int = 256) -> Tensor:
-        """The codes E(x) `(n, latent)` float32 in [-1, 1], on the CPU, of images `(n, C, H, W)` in [-1, 1]."""
-        if images.dim() != 4 or tuple(images.shape[1:]) != self.shape:
-            raise BadArgument(f"images have shape {tuple(images.shape)}; (n, *{self.shape}) is expected")
-        with self.inferring():
-            parts = images.to(self.device, self._precision).split(batch_size)
-            return torch.cat([self.average_module("encoder")(part).float().cpu() for part in parts])
 
     def pictures(self, real: Images | None) -> dict[str, Tensor]:
         """Reconstructions: rows of test images x, each above its row of G(E(x))."""
         if real is None:
             return {}
         images = to_float(real.batch([i * len(real) // 24 for i in range(24)]).images)
-        codes = self.encode(images).to(self.device, self._precision)
-        with self.inferring():
-            made = self.limit(self.generate(codes).float().cpu())
+        made = self.sample(z=self.encode(images))
         return {
             "reconstructions": torch.stack([images.unflatten(0, (2, 12)), made.unflatten(0, (2, 12))], 1).flatten(0, 1)
         }

@@ -19,9 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Positive, Scale, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn.mlp import Maxout
 from ganzoo.objectives import losses
@@ -113,7 +114,7 @@ def initialise(module: nn.Module) -> None:
         "z ~ U[-sqrt 3, sqrt 3]^100",
     ),
 )
-class CGAN(Game):
+class CGAN(Samples):
     """A label, given to both players, chooses what is generated.
 
     Args:
@@ -154,7 +155,8 @@ class CGAN(Game):
     ) -> None:
         super().__init__()
         self.labelled = True
-        self.shape, self.classes, self.latent = (channels, size, size), classes, latent
+        self.shape, self.classes = (channels, size, size), classes
+        self.prior = Uniform(-math.sqrt(3), math.sqrt(3), latent)
         self.decay, self.momentum, self.rise, self.adam = decay, momentum, rise, betas is not None
         self.generator = Generator(latent, classes, self.shape, units, generator_dropout)
         self.discriminator = Discriminator(classes, self.shape, image_maxout, label_maxout, joint_maxout, dropout)
@@ -173,10 +175,6 @@ class CGAN(Game):
     def rate(self, images: int) -> float:
         """The factor on the learning rate, from 1 down to 1e-5: 0.1 falls to the paper's 1e-6."""
         return max(math.exp(-images / _BATCH * math.log(self.decay)), 1e-5)
-
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z uniform with variance 1 in each coordinate."""
-        return rng.uniform(-math.sqrt(3), math.sqrt(3), self.latent)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player, with the momentum of its time."""
@@ -197,7 +195,3 @@ class CGAN(Game):
         """-E log D(G(z | y) | y)."""
         y = self.labels_of(batch)
         return losses.nonsaturating_generator(self.discriminator(self.generator(self.noise(batch), y), y))
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return batch.images.new_empty(len(batch.images), self.latent).uniform_(-math.sqrt(3), math.sqrt(3))

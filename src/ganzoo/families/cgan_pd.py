@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
 from ganzoo.nn.spectral import spectral_layers
@@ -38,7 +39,7 @@ from ganzoo.types import Batch
         "y' uniform",
     ),
 )
-class CGANPD(Game):
+class CGANPD(Samples):
     """The projection of an embedded label on the features tells whether an image is real and of its class.
 
     The defaults are those of ImageNet (figure 14), but for the number of classes. The discriminator is under spectral
@@ -76,7 +77,8 @@ class CGANPD(Game):
         variant: Literal["paper", "mimicry"] = "paper",
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.classes, self.n_critic = (channels, size, size), latent, classes, n_critic
+        self.shape, self.classes, self.n_critic = (channels, size, size), classes, n_critic
+        self.prior = Normal(latent)
         mimicry = variant == "mimicry"
         upsampling: resnet.Upsampling = "bilinear" if mimicry else "nearest"
         self.generator = resnet.Generator(latent, channels, size, widths, classes=classes, upsampling=upsampling)
@@ -106,18 +108,18 @@ class CGANPD(Game):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y')), in one pass of D."""
-        z, drawn = self.noise(batch)
+        z, drawn = self.latents_and_labels(batch)
         images = torch.cat([batch.images, self.generator(z, drawn)])
         scores = self.discriminator(images, torch.cat([self.labels_of(batch), drawn]))
         return losses.hinge_discriminator(*scores.chunk(2))
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(z, y'), y')."""
-        z, drawn = self.noise(batch)
+        z, drawn = self.latents_and_labels(batch)
         return losses.hinge_generator(self.discriminator(self.generator(z, drawn), drawn))
 
-    def noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def latents_and_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """z `(N, latent)` and labels `(N,)`, uniform, as many as there are images in the batch."""
         assert self.classes is not None
         n = len(batch.images)
-        return torch.randn(n, self.latent, device=self.device), torch.randint(self.classes, (n,), device=self.device)
+        return self.noise(batch), torch.randint(self.classes, (n,), device=self.device)

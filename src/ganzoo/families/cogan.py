@@ -23,12 +23,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.data.batch import Images
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Positive, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses
-from ganzoo.types import BadArgument, Batch
+from ganzoo.types import BadArgument, Batch, Condition
 
 _DOMAINS = 2
 
@@ -107,7 +108,7 @@ def initialise(module: nn.Module) -> None:
     url="https://arxiv.org/abs/1606.07536",
     formula=("min_{g1,g2} max_{f1,f2} E log f1(x1) + E log(1 - f1(g1(z))) + E log f2(x2) + E log(1 - f2(g2(z)))",),
 )
-class CoGAN(Game):
+class CoGAN(Samples):
     """Generators that share their first layers learn a joint distribution of two domains without a single pair.
 
     Args:
@@ -122,7 +123,8 @@ class CoGAN(Game):
         decay: of the weights (the authors' code).
     """
 
-    domains = _DOMAINS
+    views = _DOMAINS
+    two_domains = True
 
     def __init__(
         self,
@@ -137,7 +139,8 @@ class CoGAN(Game):
         decay: Weight = 5e-4,
     ) -> None:
         super().__init__()
-        self.shape, self.latent = (channels, size, size), latent
+        self.shape = (channels, size, size)
+        self.prior = Uniform(-1, 1, latent)
         self.generator = Generators(latent, channels, size, width)
         self.discriminator = Discriminators(channels, size, maps, dropout)
         self.adam = partial(Adam, lr=lr, betas=betas, weight_decay=decay)
@@ -149,21 +152,17 @@ class CoGAN(Game):
             "generator": Player(self.generator, self.adam),
         }
 
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z ~ U[-1, 1] in each coordinate."""
-        return rng.uniform(-1, 1, self.latent)
-
-    def generate(self, z: Tensor, labels: Tensor | None = None, domain: int = 0) -> Tensor:
+    def generate(self, z: Tensor, condition: Condition, domain: int = 0) -> Tensor:
         """Maps `z` `(n, latent)` to pictures of one domain, 0 or 1; those of one z belong together."""
         if domain not in range(_DOMAINS):
             raise BadArgument(f"domain is {domain}; 0 or 1 is expected")
         return self.averaged(z)[domain]
 
     def render(
-        self, z: Tensor, labels: Tensor | None, rngs: Sequence[np.random.RandomState], *, domain: int = 0
+        self, z: Tensor, condition: Condition, rngs: Sequence[np.random.RandomState], *, domain: int = 0
     ) -> Tensor:
         """Makes images of one domain, 0 or 1, for `sample`: one seed gives a pair."""
-        return self.generate(z, labels, domain)
+        return self.generate(z, condition, domain)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1 of the supplement: one update of each side, in both domains at once."""
@@ -178,10 +177,6 @@ class CoGAN(Game):
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log f1(g1(z)) - E log f2(g2(z)), as the mean over both domains."""
         return losses.nonsaturating_generator(self.discriminator(self.generator(self.noise(batch))))
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images of one domain in the batch."""
-        return batch.images.new_empty(len(batch.images), self.latent).uniform_(-1, 1)
 
     def pictures(self, real: Images | None) -> dict[str, Tensor]:
         """Pairs: rows of the first domain, each above the second domain's pictures of the same seeds."""

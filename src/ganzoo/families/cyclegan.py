@@ -12,7 +12,6 @@ back must give the image it began with (eq. 2 and 3, least squares for the logar
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,9 +20,9 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.data.batch import Images
+from ganzoo.game.abilities import Translates
 from ganzoo.game.arguments import Count, Depth, Layers, Positive, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn import translation
@@ -66,7 +65,7 @@ class ImagePool:
         "+ lambda mu (E |G(y) - y| + E |F(x) - x|)",
     ),
 )
-class CycleGAN(Game):
+class CycleGAN(Translates):
     """Two translations that undo one another are learned without a single pair.
 
     `generator` is G, from X (the data's images) to Y (their targets), `inverse` is F; `discriminator` is D_Y and
@@ -85,13 +84,15 @@ class CycleGAN(Game):
         cycle: lambda, the weight of the cycle consistency.
         identity: mu, the weight of the identity loss as a share of lambda (section 5.2).
         pool: earlier translations that are held for each discriminator (section 4).
-        directions: `both`, or `forward` for a model that keeps G alone for inference.
+        both_ways: whether the model keeps F for inference too, or G alone.
         lr: learning rate of all.
         betas: Adam's decay rates.
     """
 
     averages = ("generator", "inverse")
     leads = "generators"
+
+    two_domains = True
 
     def __init__(
         self,
@@ -106,12 +107,12 @@ class CycleGAN(Game):
         cycle: Weight = 10.0,
         identity: Weight = 0.5,
         pool: Count = 50,
-        directions: Literal["both", "forward"] = "both",
+        both_ways: bool = True,
         lr: Weight = 2e-4,
         betas: tuple[Share, Share] = (0.5, 0.999),
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.cycle, self.identity = (channels, size, size), 0, cycle, identity
+        self.shape, self.cycle, self.identity = (channels, size, size), cycle, identity
         self.generator = translation.ResNetGenerator(channels, channels, width, blocks, normalization, dropout)
         self.inverse = translation.ResNetGenerator(channels, channels, width, blocks, normalization, dropout)
         critic = partial(translation.PatchDiscriminator, channels, discriminator_width, patch_layers, normalization)
@@ -119,9 +120,8 @@ class CycleGAN(Game):
         self.stride = self.generator.stride
         self.generator.check(size)
         self.discriminator.check(size)
-        both = directions == "both"
-        self.directions = ("a2b", "b2a") if both else ("a2b",)
-        self.inference = ("generator", "inverse") if both else ("generator",)
+        self.domains, self.back = (("b", "a"), "a") if both_ways else (("b",), None)
+        self.inference = ("generator", "inverse") if both_ways else ("generator",)
         self.together = normalization != "batch"
         self.pools = {"y": ImagePool(pool), "x": ImagePool(pool)}
         self.fakes: list[tuple[Tensor, Tensor]] = []
@@ -134,10 +134,10 @@ class CycleGAN(Game):
             "discriminators": Player((self.discriminator, self.inverse_discriminator), self.adam),
         }
 
-    def transform(self, images: Tensor, direction: str) -> Tensor:
-        """G for `a2b`, F for `b2a`."""
+    def transform(self, images: Tensor, to: str) -> Tensor:
+        """G to `b`, F to `a`."""
         self.generator.check(*images.shape[2:])
-        network: nn.Module = self.average_module("generator" if direction == "a2b" else "inverse")
+        network: nn.Module = self.average_module("inverse" if to == self.back else "generator")
         return network(images)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -196,7 +196,7 @@ class CycleGAN(Game):
             return {}
         some = np.linspace(0, len(real) - 1, 8).astype(int)
         columns = [to_float(torch.from_numpy(real.values[some]))]
-        for direction in self.directions:
-            columns.append(self.translate(columns[-1], direction=direction))
+        for to in self.domains:
+            columns.append(self.translate(columns[-1], to=to))
         columns += [to_float(torch.from_numpy(real.targets[some]))] if real.paired else []
         return {"translations": torch.stack(columns, 1)}

@@ -12,19 +12,19 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Count, Positive, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal, Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
-from ganzoo.types import Batch
+from ganzoo.types import Batch, Condition
 
 
 @register(
@@ -38,7 +38,7 @@ from ganzoo.types import Batch
         "z ~ U[-1, 1]^100",
     ),
 )
-class DCGAN(Game):
+class DCGAN(Samples):
     """Strided convolutions, batch normalization and a tuned Adam make image GANs train stably.
 
     Args:
@@ -71,9 +71,9 @@ class DCGAN(Game):
         reuse: bool = False,
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.smoothing = (channels, size, size), latent, smoothing
+        self.shape, self.smoothing = (channels, size, size), smoothing
         self.classes, self.labelled, self.reuse = classes or None, bool(classes), reuse
-        self.distribution = prior
+        self.prior = Uniform(-1, 1, latent) if prior == "uniform" else Normal(latent)
         self.generator = dcgan.Generator(latent + classes, channels, size, width)
         self.discriminator = dcgan.Discriminator(channels + classes, size, width)
         self.adam = partial(Adam, lr=lr, betas=betas)
@@ -85,13 +85,9 @@ class DCGAN(Game):
             "generator": Player(self.generator, self.adam),
         }
 
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z ~ U[-1, 1] in each coordinate, or N(0, 1)."""
-        return rng.randn(self.latent) if self.distribution == "normal" else rng.uniform(-1, 1, self.latent)
-
-    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+    def generate(self, z: Tensor, condition: Condition) -> Tensor:
         """Maps z `(n, latent)` and the classes, where there are some, through the averaged generator."""
-        return self.averaged(self.beside(z, labels))
+        return self.averaged(self.beside(z, condition.labels))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""
@@ -113,11 +109,6 @@ class DCGAN(Game):
         """G(z), as many as there are images in the batch, of their classes where there are some."""
         labels = self.labels_of(batch) if self.classes else None
         return self.generator(self.beside(self.noise(batch), labels))
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        z = batch.images.new_empty(len(batch.images), self.latent)
-        return z.normal_() if self.distribution == "normal" else z.uniform_(-1, 1)
 
     def beside(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Z with the class as a one-hot vector beside it, where there are classes."""

@@ -12,13 +12,13 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
-import numpy as np
 from torch import Tensor
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Positive, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses, penalties
@@ -34,7 +34,7 @@ from ganzoo.types import Batch
         "L_G = -E log D(G(z))",
     ),
 )
-class DRAGAN(Game):
+class DRAGAN(Samples):
     """A gradient penalty around noised real data keeps the discriminator smooth where it matters.
 
     Args:
@@ -60,7 +60,8 @@ class DRAGAN(Game):
         betas: tuple[Share, Share] = (0.5, 0.9),
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.penalty = (channels, size, size), latent, penalty
+        self.shape, self.penalty = (channels, size, size), penalty
+        self.prior = Uniform(-1, 1, latent)
         self.generator = dcgan.Generator(latent, channels, size, width)
         # The penalty is on each sample's own gradient: no batch normalization here, as in the authors' code
         self.discriminator = dcgan.Discriminator(channels, size, width, normalization=None)
@@ -72,10 +73,6 @@ class DRAGAN(Game):
             "discriminator": Player(self.discriminator, self.adam),
             "generator": Player(self.generator, self.adam),
         }
-
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z ~ U[-1, 1] in each coordinate (authors' code)."""
-        return rng.uniform(-1, 1, self.latent)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1: one update of each player."""
@@ -97,7 +94,3 @@ class DRAGAN(Game):
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z))."""
         return losses.nonsaturating_generator(self.discriminator(self.generator(self.noise(batch))))
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return batch.images.new_empty(len(batch.images), self.latent).uniform_(-1, 1)

@@ -12,13 +12,13 @@ import math
 from functools import partial
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal, Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses
@@ -41,7 +41,7 @@ _GENERATOR_LOSSES = {
         "z ~ U[-sqrt 3, sqrt 3]^100",
     ),
 )
-class GAN(Game):
+class GAN(Samples):
     """A generator learns to make what a discriminator, learning too, cannot tell from data.
 
     Args:
@@ -83,7 +83,8 @@ class GAN(Game):
         betas: tuple[Share, Share] | None = None,
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.uniform, self.updates = tuple(shape), latent, noise == "uniform", updates
+        self.shape, self.updates = tuple(shape), updates
+        self.prior = Uniform(-math.sqrt(3), math.sqrt(3), latent) if noise == "uniform" else Normal(latent)
         self.objective = _GENERATOR_LOSSES[loss]
         between = {"relu": nn.ReLU, "tanh": nn.Tanh}[activation]
         last = nn.Tanh() if len(self.shape) == 3 else None  # the authors' sigmoid, in the range [-1, 1]
@@ -103,10 +104,6 @@ class GAN(Game):
             "generator": Player(self.generator, generator),
         }
 
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z of variance 1, uniform or normal."""
-        return rng.uniform(-math.sqrt(3), math.sqrt(3), self.latent) if self.uniform else rng.randn(self.latent)
-
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1: k updates of the discriminator, then one of the generator."""
         self.move("discriminator", self.discriminator_loss, batch)
@@ -121,11 +118,6 @@ class GAN(Game):
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z)), or what `loss` says."""
         return self.objective(self.discriminator(self.generator(self.noise(batch))))
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are samples in the batch."""
-        z = batch.images.new_empty(len(batch.images), self.latent)
-        return z.uniform_(-math.sqrt(3), math.sqrt(3)) if self.uniform else z.normal_()
 
 
 def _initialise(module: nn.Module, gain: float | None) -> None:

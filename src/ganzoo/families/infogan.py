@@ -13,19 +13,19 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Count, Positive, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Joint, Normal, Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
-from ganzoo.types import Batch
+from ganzoo.types import Batch, Condition
 
 
 class Recogniser(nn.Module):
@@ -63,7 +63,7 @@ class Recogniser(nn.Module):
         "L_I = E log Q(c | G(z, c)) + H(c)",
     ),
 )
-class InfoGAN(Game):
+class InfoGAN(Samples):
     """Codes that must be readable from the samples come to mean something: a class, a slant, a width.
 
     As in the authors' code, Q and the trunk it shares belong to the discriminator's player, the information term stands
@@ -97,7 +97,7 @@ class InfoGAN(Game):
     ) -> None:
         super().__init__()
         self.shape, self.classes, self.weight = (channels, size, size), categories, weight
-        self.latent, self.continuous = incompressible + continuous, continuous
+        self.prior, self.continuous = Joint((Normal(incompressible), Uniform(-1, 1, continuous))), continuous
         self.generator = dcgan.Generator(self.latent + categories, channels, size, width)
         self.discriminator = dcgan.Discriminator(channels, size, width)
         self.recogniser = Recogniser(math.prod(self.discriminator.feature_shape), categories, continuous)
@@ -111,14 +111,10 @@ class InfoGAN(Game):
             "generator": Player(self.generator, self.generator_adam),
         }
 
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """The noise, normal, then the continuous codes, uniform in [-1, 1]; the category is the label."""
-        return np.concatenate([rng.randn(self.latent - self.continuous), rng.uniform(-1, 1, self.continuous)])
-
-    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+    def generate(self, z: Tensor, condition: Condition) -> Tensor:
         """Maps noise with continuous codes `(n, latent)` and categories `(n,)` through the averaged generator."""
-        assert labels is not None and self.classes is not None
-        return self.averaged(torch.cat([z, F.one_hot(labels, self.classes).to(z)], 1))
+        assert condition.labels is not None and self.classes is not None
+        return self.averaged(torch.cat([z, F.one_hot(condition.labels, self.classes).to(z)], 1))
 
     def vary(self, seeds: Sequence[int], code: int, values: Sequence[float], category: int | None = None) -> Tensor:
         """Changes one continuous code and holds all else: the paper's figure 2.
@@ -137,7 +133,9 @@ class InfoGAN(Game):
         rows = z.repeat_interleave(len(values), 0)
         rows[:, self.latent - self.continuous + code] = torch.tensor(values, dtype=rows.dtype).repeat(len(seeds))
         with self.inferring():
-            images = self.generate(rows.to(self.device), labels.repeat_interleave(len(values)).to(self.device))
+            images = self.generate(
+                rows.to(self.device), Condition(labels.repeat_interleave(len(values)).to(self.device))
+            )
         images = self.limit(images.float().cpu())
         return images.reshape(len(seeds), len(values), *self.shape)
 
@@ -148,14 +146,14 @@ class InfoGAN(Game):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z, c))) - lambda L_I."""
-        z, category, codes = self.noise(batch)
+        z, category, codes = self.latents_and_labels(batch)
         fake, features = self.discriminator(self.generate_live(z, category), with_features=True)
         game = losses.minimax_discriminator(self.discriminator(batch.images), fake)
         return game - self.weight * self.information(features, category, codes)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z, c)) - lambda L_I."""
-        z, category, codes = self.noise(batch)
+        z, category, codes = self.latents_and_labels(batch)
         fake, features = self.discriminator(self.generate_live(z, category), with_features=True)
         game = losses.nonsaturating_generator(fake)
         information = self.information(features, category, codes)
@@ -176,10 +174,9 @@ class InfoGAN(Game):
         assert self.classes is not None
         return self.generator(torch.cat([z, F.one_hot(category, self.classes).to(z)], 1))
 
-    def noise(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def latents_and_labels(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Noise with continuous codes `(N, latent)`, categories `(N,)` and the codes alone `(N, continuous)`."""
         assert self.classes is not None
         n = len(batch.images)
-        codes = torch.rand(n, self.continuous, device=self.device) * 2 - 1
-        z = torch.cat([torch.randn(n, self.latent - self.continuous, device=self.device), codes], 1)
-        return z, torch.randint(self.classes, (n,), device=self.device), codes
+        z = self.noise(batch)
+        return z, torch.randint(self.classes, (n,), device=self.device), z[:, self.latent - self.continuous :]

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Positive, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
@@ -79,7 +79,7 @@ def _block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
         "z ~ U[-1, 1]^1024",
     ),
 )
-class LSGAN(Game):
+class LSGAN(Samples):
     """Least squares pull samples towards the data even where the discriminator is sure of itself.
 
     Args:
@@ -107,7 +107,8 @@ class LSGAN(Game):
         betas: tuple[Share, Share] = (0.5, 0.999),
     ) -> None:
         super().__init__()
-        self.shape, self.latent = (channels, size, size), latent
+        self.shape = (channels, size, size)
+        self.prior = Uniform(-1, 1, latent)
         self.a, self.b, self.c = a, b, c
         self.generator = Generator(latent, channels, size, width)
         # "Identical to the one in DCGAN" (section 4.1.1): the house's has kernels of 4 where figure 2(b) has 5
@@ -120,10 +121,6 @@ class LSGAN(Game):
             "discriminator": Player(self.discriminator, self.adam),
             "generator": Player(self.generator, self.adam),
         }
-
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z ~ U[-1, 1] in each coordinate."""
-        return rng.uniform(-1, 1, self.latent)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""
@@ -139,7 +136,3 @@ class LSGAN(Game):
     def generator_loss(self, batch: Batch) -> Tensor:
         """1/2 E (D(G(z)) - c)^2 (eq. 2)."""
         return losses.least_squares_generator(self.discriminator(self.generator(self.noise(batch))), self.c)
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return batch.images.new_empty(len(batch.images), self.latent).uniform_(-1, 1)

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.data.batch import Images
+from ganzoo.game.abilities import Translates
 from ganzoo.game.arguments import Depth, Positive, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn import translation
@@ -39,7 +39,7 @@ from ganzoo.types import Batch
         "L_G = -E log D(x, G(x)) + lambda E |y - G(x)|",
     ),
 )
-class Pix2Pix(Game):
+class Pix2Pix(Translates):
     """A discriminator that sees input and output together learns the loss of a translation from pairs.
 
     The data's images are x, their targets y. At test time the paper runs the generator as in training: batch
@@ -62,7 +62,7 @@ class Pix2Pix(Game):
         betas: Adam's decay rates.
     """
 
-    directions = ("a2b",)
+    two_domains = True
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Pix2Pix(Game):
         betas: tuple[Share, Share] = (0.5, 0.999),
     ) -> None:
         super().__init__()
-        self.shape, self.source_shape, self.latent = (channels, size, size), (source_channels, size, size), 0
+        self.shape, self.source_shape = (channels, size, size), (source_channels, size, size)
         self.l1 = l1
         depth = depth or max(2, (size & -size).bit_length() - 1)  # the powers of two in the size
         self.generator = translation.UNetGenerator(source_channels, channels, width, depth, normalization, dropout)
@@ -102,7 +102,7 @@ class Pix2Pix(Game):
     def transform(
         self,
         images: Tensor,
-        direction: str,
+        to: str,
         *,
         noise: bool = False,
         statistics: Literal["own", "running"] = "own",
@@ -112,7 +112,7 @@ class Pix2Pix(Game):
 
         Args:
             images: `(n, C, H, W)`.
-            direction: `a2b`.
+            to: `b`.
             noise: whether dropout is alive, the paper's noise.
             statistics: what batch normalization takes: each image's own, or the running ones of training.
             seeds: of the dropout's masks, one an image.

@@ -21,9 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Count, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import growing
 from ganzoo.nn.growing import GAIN, UpConv2d, enlarge
@@ -92,7 +93,7 @@ class Generator(growing.Growing):
         "L_G = -E D(G(z))",
     ),
 )
-class ProGAN(Game):
+class ProGAN(Samples):
     """Networks that grow from 4 x 4 pixels learn large images faster and more stably than whole ones.
 
     How far they have grown is a function of the images seen. A model that has not grown whole draws at the full size
@@ -145,7 +146,8 @@ class ProGAN(Game):
         betas: tuple[Share, Share] = (0.0, 0.99),
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.classes = (channels, size, size), latent, classes or None
+        self.shape, self.classes = (channels, size, size), classes or None
+        self.prior = Normal(latent)
         self.penalty, self.drift, self.condition = penalty, drift, condition
         used = growing.feature_maps(widths, size, start)
         self.level = growing.Schedule(size, start, stabilise, transition)
@@ -172,7 +174,7 @@ class ProGAN(Game):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """WGAN-GP's loss with the drift term (appendix A.1), and the classification of both where there are labels."""
         images = growing.at_level(batch.images, self.level(self.images_seen))
-        fake = self.generator(*self.noise(batch))
+        fake = self.generator(*self.latents_and_labels(batch))
         judged, judged_fake = self.discriminator(images), self.discriminator(fake)
         distance = losses.wasserstein_critic(judged[:, :1], judged_fake[:, :1])
         self.record(wasserstein_estimate=-distance, level_of_detail=self.discriminator.lod)
@@ -183,7 +185,7 @@ class ProGAN(Game):
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(z)), and the classification where there are labels."""
-        judged: Tensor = self.discriminator(self.generator(*self.noise(batch)))
+        judged: Tensor = self.discriminator(self.generator(*self.latents_and_labels(batch)))
         return losses.wasserstein_generator(judged[:, :1]) + self.classification(judged, batch)
 
     def classification(self, judged: Tensor, batch: Batch) -> Tensor:
@@ -192,7 +194,7 @@ class ProGAN(Game):
             return judged.new_zeros(())
         return self.condition * F.cross_entropy(judged[:, 1:].float(), label_vectors(batch.labels, self.classes))
 
-    def noise(self, batch: Batch) -> tuple[Tensor, ...]:
+    def latents_and_labels(self, batch: Batch) -> tuple[Tensor, ...]:
         """z `(N, latent)`, as many as there are images in the batch, and their labels where there are any."""
-        z = torch.randn(len(batch.images), self.latent, device=self.device)
+        z = self.noise(batch)
         return (z, label_vectors(batch.labels, self.classes)) if self.classes else (z,)

@@ -19,14 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
 from ganzoo.nn.spectral import spectral_layers
 from ganzoo.objectives import losses
-from ganzoo.types import Batch
+from ganzoo.types import Batch, Condition
 
 if TYPE_CHECKING:
     from ganzoo.data.batch import Images
@@ -50,7 +51,7 @@ QUERIES: Final = (
         "L_G = -E D(G(z, y'), y')",
     ),
 )
-class SAGAN(Game):
+class SAGAN(Samples):
     """Self-attention in both players lets details draw on cues from the whole image.
 
     The defaults are those of ImageNet (section 5), but for the number of classes.
@@ -91,7 +92,8 @@ class SAGAN(Game):
         variant: Literal["paper", "mimicry"] = "paper",
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.classes = (channels, size, size), latent, classes
+        self.shape, self.classes = (channels, size, size), classes
+        self.prior = Normal(latent)
         mimicry, layers = variant == "mimicry", spectral_layers()
         self.generator = resnet.Generator(
             latent,
@@ -130,21 +132,21 @@ class SAGAN(Game):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y')), in one pass of D."""
-        z, drawn = self.noise(batch)
+        z, drawn = self.latents_and_labels(batch)
         images = torch.cat([batch.images, self.generator(z, drawn)])
         scores = self.discriminator(images, torch.cat([self.labels_of(batch), drawn]))
         return losses.hinge_discriminator(*scores.chunk(2))
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(z, y'), y')."""
-        z, drawn = self.noise(batch)
+        z, drawn = self.latents_and_labels(batch)
         return losses.hinge_generator(self.discriminator(self.generator(z, drawn), drawn))
 
-    def noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def latents_and_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """z `(N, latent)` and labels `(N,)`, uniform, as many as there are images in the batch."""
         assert self.classes is not None
         n = len(batch.images)
-        return torch.randn(n, self.latent, device=self.device), torch.randint(self.classes, (n,), device=self.device)
+        return self.noise(batch), torch.randint(self.classes, (n,), device=self.device)
 
     def attention_maps(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Where each position of the averaged generator's feature maps looks.
@@ -161,7 +163,7 @@ class SAGAN(Game):
             x = self.averaged.before(z, labels)
             side = x.shape[-1]
             shares = self.averaged.attention.attention(x).unflatten(2, (side // 2, -1)).unflatten(1, (side, side))
-            return self.limit(self.generate(z, labels).float()).cpu(), shares.float().cpu()
+            return self.limit(self.generate(z, Condition(labels)).float()).cpu(), shares.float().cpu()
 
     def pictures(self, real: Images | None) -> dict[str, Tensor]:
         """Attention maps: an image a row, then for each of `QUERIES`, marked, where it looks; white is the most."""

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
 from ganzoo.nn.spectral import spectral_layers
@@ -38,7 +39,7 @@ from ganzoo.types import Batch
         "z ~ N(0, 1)^128",
     ),
 )
-class SNGAN(Game):
+class SNGAN(Samples):
     """Dividing each weight matrix by its largest singular value bounds the discriminator's slope at almost no cost.
 
     The defaults are those of CIFAR-10 (table 4, setting (F) of table 1).
@@ -71,7 +72,8 @@ class SNGAN(Game):
         variant: Literal["paper", "mimicry"] = "paper",
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.n_critic = (channels, size, size), latent, n_critic
+        self.shape, self.n_critic = (channels, size, size), n_critic
+        self.prior = Normal(latent)
         mimicry = variant == "mimicry"
         upsampling: resnet.Upsampling = "bilinear" if mimicry else "nearest"
         self.generator = resnet.Generator(latent, channels, size, widths, upsampling=upsampling)
@@ -101,7 +103,3 @@ class SNGAN(Game):
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(z)) (eq. 17)."""
         return losses.hinge_generator(self.discriminator(self.generator(self.noise(batch))))
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return torch.randn(len(batch.images), self.latent, device=self.device)

@@ -22,11 +22,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Styled
+from ganzoo.game.abilities.styled import Noise
 from ganzoo.game.arguments import Count, Layers, Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
-from ganzoo.game.styles import Noise, Styled
 from ganzoo.nn import growing, style
 from ganzoo.nn.growing import BLUR, GAIN, UpConv2d, enlarge
 from ganzoo.nn.resampling import fir, input_gradients
@@ -168,7 +169,7 @@ class Synthesis(growing.Growing):
         "L_G = E s(-D(G(z)))",
     ),
 )
-class StyleGAN(Styled, Game):
+class StyleGAN(Styled):
     """Styles from a mapped latent steer every layer by itself, so that coarse and fine aspects come apart.
 
     How far the networks have grown is a function of the images seen. A model that has not grown whole draws at the full
@@ -226,7 +227,8 @@ class StyleGAN(Styled, Game):
         betas: tuple[Share, Share] = (0.0, 0.99),
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.classes = (channels, size, size), latent, classes or None
+        self.shape, self.classes = (channels, size, size), classes or None
+        self.prior = Normal(latent)
         used = growing.feature_maps(widths, size, start)
         self.level = growing.Schedule(size, start, stabilise, transition)
         synthesis = Synthesis(channels, style, used)
@@ -295,7 +297,3 @@ class StyleGAN(Styled, Game):
     def judge(self, images: Tensor, batch: Batch) -> Tensor:
         """The discriminator's scores `(N, 1)` of images with the batch's labels."""
         return self.discriminator(images, labels=batch.labels)
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return torch.randn(len(batch.images), self.latent, device=self.device)

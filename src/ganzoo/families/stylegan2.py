@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -22,11 +23,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Styled
+from ganzoo.game.abilities.styled import Noise
 from ganzoo.game.arguments import Count, Depth, Layers, Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
-from ganzoo.game.styles import Noise, Styled
 from ganzoo.nn.resampling import input_gradients, upsample
 from ganzoo.nn.style import (
     Architecture,
@@ -43,7 +45,7 @@ from ganzoo.nn.style import (
 )
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import ADA, diff_augment
-from ganzoo.types import Batch
+from ganzoo.types import Batch, Condition
 
 
 class StyledConv(nn.Module):
@@ -210,7 +212,7 @@ class Synthesis(nn.Module):
         "L_G = E f(-D(G(z))) + lambda E (||J_w^T y|| - a)^2",
     ),
 )
-class StyleGAN2(Styled, Game):
+class StyleGAN2(Styled):
     """Styles modulate the weights of the convolutions, and a penalty keeps the way from w to the image smooth.
 
     The defaults are configuration F; the regularisation's weights depend on the data, and gamma most of all (the ADA
@@ -299,7 +301,8 @@ class StyleGAN2(Styled, Game):
         betas: tuple[Share, Share] = (0.0, 0.99),
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.classes = (channels, size, size), latent, classes or None
+        self.shape, self.classes = (channels, size, size), classes or None
+        self.prior = Normal(latent)
         maps = feature_maps(size, channel_base, channel_max, widths)
         synthesis = Synthesis(size, channels, style, maps, architecture, clamp)
         mapping = Mapping(
@@ -354,7 +357,7 @@ class StyleGAN2(Styled, Game):
         A conditional model that goes on with pictures without labels takes them all for its first class.
         """
         if self.classes is not None and batch.labels is None:
-            batch = batch._replace(labels=torch.zeros(len(batch.images), dtype=torch.long, device=self.device))
+            batch = replace(batch, condition=Condition(torch.zeros(len(batch), dtype=torch.long, device=self.device)))
         self.move("generator", self.generator_loss, batch)
         if self.path and self.turn(every=self.path_every):
             some = batch.part(0, max(len(batch.images) // self.path_shrink, 1))
@@ -419,7 +422,3 @@ class StyleGAN2(Styled, Game):
         if self.augment is not None:
             return self.augment(images)
         return diff_augment(images) if self.fixed_augment else images
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return torch.randn(len(batch.images), self.latent, device=self.device)

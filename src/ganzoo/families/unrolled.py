@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Count, Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses, penalties
@@ -34,7 +35,7 @@ from ganzoo.types import Batch
         "min_G f(theta_G, theta_D^K(theta_G, theta_D))",
     ),
 )
-class UnrolledGAN(Game):
+class UnrolledGAN(Samples):
     """A generator that differentiates through the discriminator's next updates does not collapse onto one mode.
 
     The defaults are the paper's for a ring of normal distributions (appendix B): the networks, Adam and the alternating
@@ -71,7 +72,8 @@ class UnrolledGAN(Game):
         betas: tuple[Share, Share] = (0.5, 0.999),
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.unroll = tuple(shape), latent, unroll
+        self.shape, self.unroll = tuple(shape), unroll
+        self.prior = Normal(latent)
         between = {"relu": nn.ReLU, "tanh": nn.Tanh}[activation]
         last = nn.Tanh() if len(self.shape) == 3 else None
         self.generator = MLP((latent,), self.shape, hidden, between, last)
@@ -134,10 +136,6 @@ class UnrolledGAN(Game):
             root = (second / (1 - beta2 ** (taken + k)) + 1e-24).sqrt()
             theta = theta - group["lr"] * (first / (1 - beta1 ** (taken + k))) / (root + group["eps"])
         return loss_at(theta)
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are samples in the batch."""
-        return torch.randn(len(batch.images), self.latent, device=self.device)
 
 
 def _initialise(module: nn.Module, gain: float) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from functools import partial
 
-import torch
 from torch import Tensor
 from torch.optim import RMSprop
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Positive, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses, penalties
@@ -33,7 +33,7 @@ from ganzoo.types import Batch
         "z ~ N(0, 1)",
     ),
 )
-class WGAN(Game):
+class WGAN(Samples):
     """The earth mover's distance, estimated by a critic with clipped weights, gives a gradient that does not vanish.
 
     Args:
@@ -57,7 +57,8 @@ class WGAN(Game):
         lr: Weight = 5e-5,
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.n_critic, self.clip = (channels, size, size), latent, n_critic, clip
+        self.shape, self.n_critic, self.clip = (channels, size, size), n_critic, clip
+        self.prior = Normal(latent)
         self.generator = dcgan.Generator(latent, channels, size, width)
         self.critic = dcgan.Discriminator(channels, size, width)
         self.rmsprop = partial(RMSprop, lr=lr)
@@ -81,7 +82,3 @@ class WGAN(Game):
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E C(G(z))."""
         return losses.wasserstein_generator(self.critic(self.generator(self.noise(batch))))
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return torch.randn(len(batch.images), self.latent, device=self.device)

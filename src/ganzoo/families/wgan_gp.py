@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from functools import partial
 
-import torch
 from torch import Tensor
 from torch.optim import Adam
 
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Positive, Share, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses, penalties
@@ -32,7 +32,7 @@ from ganzoo.types import Batch
         "L_G = -E C(G(z))",
     ),
 )
-class WGANGP(Game):
+class WGANGP(Samples):
     """Penalising the norm of the critic's gradient keeps it Lipschitz without clipping its weights.
 
     Args:
@@ -58,7 +58,8 @@ class WGANGP(Game):
         betas: tuple[Share, Share] = (0.0, 0.9),
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.n_critic, self.penalty = (channels, size, size), latent, n_critic, penalty
+        self.shape, self.n_critic, self.penalty = (channels, size, size), n_critic, penalty
+        self.prior = Normal(latent)
         self.generator = dcgan.Generator(latent, channels, size, width)
         # No batch normalization in the critic: the penalty is on each sample's own gradient (section 4)
         self.critic = dcgan.Discriminator(channels, size, width, normalization=None)
@@ -84,7 +85,3 @@ class WGANGP(Game):
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E C(G(z))."""
         return losses.wasserstein_generator(self.critic(self.generator(self.noise(batch))))
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return torch.randn(len(batch.images), self.latent, device=self.device)

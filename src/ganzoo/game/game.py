@@ -2,42 +2,68 @@
 
 A family subclasses `Game` and writes its paper's Algorithm 1 in `training_step` with `self.move(player, loss, batch)`.
 What is the same for every paper is here: whose parameters learn, backpropagation and its reduction over ranks, the
-guard against non-finite gradients, the step, the generator's moving average, the counters, and sampling by seed. What
-papers differ in (n_critic, lazy penalties, unrolling, balance) is not.
+guard against non-finite gradients, the step, the generator's moving average and the counters. What papers differ in
+(n_critic, lazy penalties, unrolling, balance) is not. What a model can do, such as sampling, is an ability.
 """
 
 from __future__ import annotations
 
 import inspect
 import itertools
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
-from ganzoo.game import inference
+from ganzoo.data.batch import Data
 from ganzoo.game import strategy as _strategy  # noqa: F401  # registers `ddp_game` with Lightning
 from ganzoo.game.engine import Absent, Engine, MovingAverage, Player, begin_stream, stream_seed
+from ganzoo.game.helpers import Helper
+from ganzoo.media.medium import medium_of
 from ganzoo.objectives.penalties import eager
-from ganzoo.types import BadArgument, BadData, Batch, Card, TrainingStopped, check_strict
+from ganzoo.types import BadArgument, BadData, Batch, Card, TrainingStopped, Unable, check_strict
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from ganzoo.data.batch import Images
 
-_Statistic = tuple[dict[str, Tensor | None], str, Tensor]  # the buffers of a module, the name of one, and its copy
+_Buffer = tuple[dict[str, Tensor | None], str, Tensor]  # the buffers of a module, the name of one, and its copy
+_SAMPLING = threading.RLock()  # modes of shared modules are switched while a model samples
+_TRANSLATES_NOT = "does not translate images; it draws some with sample"
+_MISSING = {  # what is said of a model that is asked for a method of another ability
+    "sample": "draws no images of its own; give it some with translate",
+    "translate": _TRANSLATES_NOT,
+    "shapes_of": _TRANSLATES_NOT,
+    "encode": "has no encoder",
+    "classify": "has no classifier",
+}
 _PATIENCE = 20  # moves of one player with non-finite gradients, in a row, after which a run stops
 
 
+class Shown(NamedTuple):
+    """Pictures for a person.
+
+    Args:
+        images: `(n, C, H, W)` in [-1, 1], or points `(n, d)`.
+        columns: how many stand side by side; None for a square.
+    """
+
+    images: Tensor
+    columns: int | None = None
+
+
 @dataclass
-class _Mover:
+class _State:
     """A player while training: its optimizer, and the parameters it moves and does not."""
 
     player: Player
@@ -60,30 +86,26 @@ class Game(L.LightningModule, ABC):
         images_seen: real images that all ranks have seen; schedules follow it.
         batches_seen: batches begun; `turn`, the random streams and the sampler follow it.
         shape: `(C, H, W)` of an image that the model makes, or `(d,)` of a point.
-        source_shape: of an image that a translation starts from; `shape` unless a family sets it.
-        directions: the names of the translations that a family can do, its first by default; none for most families.
-        domains: how many pictures one latent gives, one in each domain; 1 for most families.
-        stride: sides of images to be translated are padded to its multiples.
         classes: number of classes of a conditional family; None otherwise.
-        latent: length of z; 0 where a family translates and draws nothing of its own.
+        class_names: of the classes, where the data has some.
         arguments: the arguments of the constructor, resolved, as plain JSON values.
+        resumed_half_life: of the moving average that came with a loaded model, in images; None for a fresh model.
         card, provenance: what a loaded model is and where it came from; None for a fresh one.
     """
 
+    ability: ClassVar[str | None] = None
     inference: tuple[str, ...] = ("generator",)  # modules that `sample`, `translate` or `encode` need
     averages: ClassVar[tuple[str, ...]] = ("generator",)  # modules that have a moving average, when there is one
     average_half_life: ClassVar[float | None] = None  # in images, where the paper has a moving average
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
     coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples: ranks then differ from a joined batch
-    label_vectors: ClassVar[bool] = False  # whether labels may be vectors `(N, classes)` instead of class indices
     labelled: bool = False  # whether it learns from labels, so that its data have `classes` classes
+    two_domains: ClassVar[bool] = False  # whether it learns from a second domain's images, the batch's targets
 
     shape: tuple[int, ...]
-    latent: int
-    directions: tuple[str, ...] = ()
-    domains: int = 1
-    stride: int = 1
     classes: int | None = None
+    class_names: tuple[str, ...] | None = None
+    resumed_half_life: float | None = None
     arguments: dict[str, Any]
     card: Card | None = None
     provenance: dict[str, Any] | None = None
@@ -108,15 +130,33 @@ class Game(L.LightningModule, ABC):
         self.latest: dict[str, float] = {}  # the last line of the log,
         self.latest_step = 0  # and its step
         self.speeds: list[float] = []  # images a second, of each line of the log
-        self._source_shape: tuple[int, ...] | None = None
         self._averages = nn.ModuleDict()
-        self._movers: dict[str, _Mover] = {}
-        self._statistics: list[dict[str, Tensor | None]] = []  # the buffers of the live networks' modules, by name
+        self._states: dict[str, _State] = {}
+        self._live_buffers: list[dict[str, Tensor | None]] = []  # the buffers of the live networks' modules, by name
         self._moves = 0
         self._averaged_at = 0
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._logged = (0, 0, time.monotonic())  # global_step, images_seen and time of the last line
+
+    def __getattr__(self, name: str) -> Any:
+        """Says of a method of another ability that this model has not got it."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in _MISSING:
+                raise
+        raise Unable(f"{type(self).__name__} {_MISSING[name]}")
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What the model can do, by the names of its abilities, such as `samples`."""
+        return frozenset(name for base in type(self).__mro__ if (name := vars(base).get("ability")))
+
+    @property
+    def helpers(self) -> dict[str, Helper]:
+        """The frozen networks that it looks through, by attribute."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Helper)}
 
     # ---------------------------------------------------------------- what a family writes
 
@@ -128,39 +168,7 @@ class Game(L.LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """The paper's algorithm for one batch: a critic move's worth of real data."""
 
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """Draws one z `(latent,)`; the standard normal unless a family overrides it."""
-        return rng.randn(self.latent)
-
-    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Maps `z` `(n, latent)` and labels `(n,)` through the averaged generator, as it comes."""
-        return self.averaged(z) if labels is None else self.averaged(z, labels)
-
-    def render(self, z: Tensor, labels: Tensor | None, rngs: Sequence[np.random.RandomState]) -> Tensor:
-        """Makes a batch of images for `sample`, whose further options are the keyword arguments that a family adds.
-
-        Args:
-            z: latents `(n, latent)`.
-            labels: `(n,)`, or None where the family has none.
-            rngs: each image's stream, from which z and then the label were drawn; noise inputs are drawn next.
-        """
-        return self.generate(z, labels)
-
-    def transform(self, images: Tensor, direction: str) -> Tensor:
-        """Maps a batch of images for `translate`, whose further options are the keyword arguments that a family adds.
-
-        A family whose translations draw random numbers adds `seeds`, which are given to it: one an image.
-
-        Args:
-            images: `(n, C, H, W)` in [-1, 1] on the model's device, with sides that are multiples of `stride`.
-            direction: one of `directions`.
-
-        Returns:
-            `(n, C, H, W)` with the same sides; it is clamped to [-1, 1].
-        """
-        raise NotImplementedError(f"{type(self).__name__} names directions and does not implement transform.")
-
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Makes ready what is measured and saved and would hold previews up, such as BigGAN's standing statistics."""
 
     def rank_state(self) -> dict[str, Tensor]:
@@ -181,6 +189,68 @@ class Game(L.LightningModule, ABC):
         """
         return {}
 
+    def check_data(self, images: Images) -> None:
+        """Holds the training split against what the model learns from.
+
+        Raises:
+            BadArgument: for other shapes or another number of classes.
+            BadData: for data without the labels or targets that the family needs.
+        """
+        title = type(self).__name__
+        both = "give both the same size and channels"
+        if self.two_domains and images.targets is None:
+            sources = "Pairs, Unpaired, EmojiPairs or DigitEdges"
+            raise BadData(f"{title} learns two domains, and {images.name} has one; give data with two: {sources}")
+        if tuple(images.shape) != tuple(self.input_shape):
+            raise BadArgument(
+                f"the data are {tuple(images.shape)} and {title} expects {tuple(self.input_shape)}; {both}"
+            )
+        if self.two_domains and images.targets is not None and tuple(images.targets.shape[1:]) != tuple(self.shape):
+            found = tuple(images.targets.shape[1:])
+            raise BadArgument(f"the data's targets are {found} and {title} makes {tuple(self.shape)}; {both}")
+        if self.labelled and images.classes is None:
+            raise BadData(f"{title} learns from labels, and {images.name} has none; give data with classes")
+        if self.labelled and images.classes is not None and len(images.classes) != self.classes:
+            n = len(images.classes)
+            raise BadArgument(f"{images.name} has {n} classes and the model {self.classes}; set classes to {n}")
+
+    # ---------------------------------------------------------------- what an ability writes
+
+    @property
+    def latent(self) -> int:
+        """Length of z; 0 for a model that draws nothing of its own."""
+        return 0
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of the images that it learns from."""
+        return self.shape
+
+    @abstractmethod
+    def preview(self, real: Images | None, n: int, seed: int = 0) -> Shown:
+        """What the model makes, for a person to look at.
+
+        Args:
+            real: the opened test split; None where there is none at hand.
+            n: about how many pictures.
+            seed: of the first.
+        """
+
+    @abstractmethod
+    def golden(self, real: Images | None) -> Image.Image | None:
+        """A small picture that a whole model makes again within two levels; None where there is none."""
+
+    @abstractmethod
+    def check_golden(self, path: Path) -> int:
+        """Makes a golden picture again.
+
+        Returns:
+            The largest difference in 8-bit levels.
+
+        Raises:
+            BadModelFolder: for a file that is no such picture, or one that differs by more than two levels.
+        """
+
     # ---------------------------------------------------------------- the verb
 
     def move(self, player: str, loss: Callable[..., Tensor], *args: Any, counts: bool = True) -> None:
@@ -195,20 +265,20 @@ class Game(L.LightningModule, ABC):
         Raises:
             TrainingStopped: after 20 moves of the player with non-finite gradients in a row.
         """
-        mover = self._mover(player)
-        optimizer = mover.optimizer.optimizer
+        state = self._state_of(player)
+        optimizer = state.optimizer.optimizer
         self._moves += 1
         self._begin_stream()
-        self._set_rate(mover, optimizer)
+        self._set_rate(state, optimizer)
         optimizer.zero_grad(set_to_none=True)
-        statistics = self._copied()
-        with _only(mover.others):
+        before = self._buffer_copies()
+        with _only(state.others):
             value = self._backward(loss, args)
         reduce = getattr(self.trainer.strategy, "reduce_gradients", None)
         if reduce is not None:
-            reduce(mover.parameters)
-        bad = self._step(mover, optimizer, counts and player == self.leads)
-        self._undo(statistics, bad)
+            reduce(state.parameters)
+        bad = self._step(state, optimizer, counts and player == self.leads)
+        self._restore_buffers(before, bad)
         self.record(**{getattr(loss, "__name__", f"{player}_loss"): value})
         if counts and player == self.leads:
             self._update_averages()
@@ -224,14 +294,14 @@ class Game(L.LightningModule, ABC):
         """
         self._moves += 1
         self._begin_stream()
-        statistics = self._copied()
+        before = self._buffer_copies()
         made = make(*args)
-        self._undo(statistics, (~torch.isfinite(made.detach()).all()).float())
+        self._restore_buffers(before, (~torch.isfinite(made.detach()).all()).float())
         return made
 
-    def _copied(self) -> list[_Statistic]:
+    def _buffer_copies(self) -> list[_Buffer]:
         """The statistics as they are: a forward pass may change those of every network, not of the player's alone."""
-        return [(held, k, b.clone()) for held in self._statistics for k, b in held.items() if b is not None]
+        return [(held, k, b.clone()) for held in self._live_buffers for k, b in held.items() if b is not None]
 
     def _begin_stream(self) -> None:
         """Seeds what comes next in this batch from where it stands in the run."""
@@ -271,7 +341,7 @@ class Game(L.LightningModule, ABC):
 
     def _backward(self, loss: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
         """Backpropagates the loss of each slice, weighted by its share; gives the loss of the whole."""
-        lengths = [len(a.images) if isinstance(a, Batch) else len(a) for a in args if _divisible(a)] or [1]
+        lengths = [len(a) for a in args if _divisible(a)] or [1]
         length, slices = lengths[0], min(self.engine.accumulate, lengths[0])
         if slices > 1 and len(set(lengths)) > 1:
             raise BadArgument(
@@ -294,10 +364,10 @@ class Game(L.LightningModule, ABC):
             torch.autograd.backward([args[i] for i in leaves], [leaf.grad for leaf in leaves.values()])
         return total
 
-    def _step(self, mover: _Mover, optimizer: torch.optim.Optimizer, leads: bool) -> Tensor:
+    def _step(self, state: _State, optimizer: torch.optim.Optimizer, leads: bool) -> Tensor:
         """Unscales, guards, clips and steps; gives 1 where the gradients were not finite, and nothing was changed."""
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        learning = [parameter for parameter in mover.parameters if parameter.grad is not None]
+        learning = [parameter for parameter in state.parameters if parameter.grad is not None]
         if scaler is not None and learning:
             scaler.unscale_(optimizer)
         norm = torch.nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
@@ -306,22 +376,22 @@ class Game(L.LightningModule, ABC):
             torch.nn.utils.clip_grads_with_norm_(learning, self.engine.clip, norm)
         if leads:
             # Lightning counts every step of every optimizer (Lightning #17958); only the leader's steps run these hooks
-            mover.optimizer._on_before_step()
+            state.optimizer._on_before_step()
         if scaler is not None and learning:
             scaler.step(optimizer)
             scaler.update()
-        elif optimizer.param_groups[0].get("fused") and mover.begun:
+        elif optimizer.param_groups[0].get("fused") and state.begun:
             optimizer.found_inf = bad  # type: ignore[attr-defined]  # a fused step with this set changes nothing
             optimizer.step()
         elif not bad:  # the host waits for the device here: an optimizer without a fused form has no other way, and
             optimizer.step()  # a skipped first step would leave fused SGD's momentum uninitialised
-            mover.begun = True
+            state.begun = True
         if leads:
-            mover.optimizer._on_after_step()
-        self._count_bad(mover, bad, scaler)
+            state.optimizer._on_after_step()
+        self._count_bad(state, bad, scaler)
         return bad
 
-    def _count_bad(self, mover: _Mover, bad: Tensor, scaler: Any) -> None:
+    def _count_bad(self, state: _State, bad: Tensor, scaler: Any) -> None:
         """Counts skipped moves on the device and looks at the counts rarely, because a look makes the host wait."""
         look = self._at_hand or self.batches_seen % self.engine.log_every == 0
         if scaler is not None:  # a scaler skips steps to find its scale; only one that found none is a failure
@@ -331,15 +401,15 @@ class Game(L.LightningModule, ABC):
                     "any scale; lower the learning rate, or train in bf16-mixed or 32"
                 )
             return
-        if self._at_hand and not bad and not mover.streak:
+        if self._at_hand and not bad and not state.streak:
             return
         for name in ("skipped", "streak", "worst"):
-            setattr(mover, name, getattr(mover, name).to(self.device))
-        mover.skipped = mover.skipped + bad
-        mover.streak = (mover.streak + bad) * bad
-        mover.worst = torch.maximum(mover.worst, mover.streak)
-        if look and mover.worst >= _PATIENCE:
-            name = next(name for name, other in self._movers.items() if other is mover)
+            setattr(state, name, getattr(state, name).to(self.device))
+        state.skipped = state.skipped + bad
+        state.streak = (state.streak + bad) * bad
+        state.worst = torch.maximum(state.worst, state.streak)
+        if look and state.worst >= _PATIENCE:
+            name = next(name for name, other in self._states.items() if other is state)
             raise TrainingStopped(
                 f"the {name}'s gradients were not finite in {_PATIENCE} moves in a row, at step {self.global_step}; "
                 "lower the learning rate or set engine.clip, and go on from the last checkpoint"
@@ -351,43 +421,43 @@ class Game(L.LightningModule, ABC):
         return self.device.type == "cpu"
 
     @torch.no_grad()
-    def _undo(self, statistics: list[_Statistic], bad: Tensor) -> None:
+    def _restore_buffers(self, copies: list[_Buffer], bad: Tensor) -> None:
         """Puts back statistics that something not finite may have spoiled."""
         if self._at_hand and not bad:
             return
-        for held, key, before in statistics:
+        for held, key, before in copies:
             now = held[key]
             assert now is not None
             # Past autograd's check for changes in place: batch normalization keeps its running statistics in the graph
             # of what was made ahead, though in training its gradient is that of the batch's own
             now.data.copy_(torch.where(bad > 0, before, now))
 
-    def _set_rate(self, mover: _Mover, optimizer: torch.optim.Optimizer) -> None:
+    def _set_rate(self, state: _State, optimizer: torch.optim.Optimizer) -> None:
         factor = self.engine.rate(self.images_seen)
-        if mover.player.schedule is not None:
-            factor *= mover.player.schedule(self.images_seen)
+        if state.player.schedule is not None:
+            factor *= state.player.schedule(self.images_seen)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
     def optimizer(self, player: str) -> torch.optim.Optimizer:
         """A player's optimizer, for algorithms that look ahead through its steps."""
-        return self._mover(player).optimizer.optimizer
+        return self._state_of(player).optimizer.optimizer
 
-    def _mover(self, player: str) -> _Mover:
-        if not self._movers:
-            self._seat()
+    def _state_of(self, player: str) -> _State:
+        if not self._states:
+            self._list_players()
         try:
-            mover = self._movers[player]
+            state = self._states[player]
         except KeyError:
-            raise BadArgument(f"there is no player {player!r}; the players are {', '.join(self._movers)}") from None
-        if mover.optimizer is None:
+            raise BadArgument(f"there is no player {player!r}; the players are {', '.join(self._states)}") from None
+        if state.optimizer is None:
             optimizers = self.optimizers()
             listed = optimizers if isinstance(optimizers, list) else [optimizers]
-            for other, optimizer in zip(self._movers.values(), listed, strict=True):
+            for other, optimizer in zip(self._states.values(), listed, strict=True):
                 other.optimizer = optimizer
-        return mover
+        return state
 
-    def _seat(self) -> None:
+    def _list_players(self) -> None:
         """Lists each player's parameters, and those that rest while it moves."""
         players = self.players()
         owned = {name: player.parameters() for name, player in players.items()}
@@ -396,7 +466,7 @@ class Game(L.LightningModule, ABC):
             raise BadArgument(f"{type(self).__name__}: a parameter belongs to two players")
         for name, player in players.items():
             mine = {id(parameter) for parameter in owned[name]}
-            self._movers[name] = _Mover(player, owned[name], [p for p in everyone if id(p) not in mine])
+            self._states[name] = _State(player, owned[name], [p for p in everyone if id(p) not in mine])
 
     # ---------------------------------------------------------------- the moving average
 
@@ -417,7 +487,7 @@ class Game(L.LightningModule, ABC):
     def half_life(self) -> float | None:
         """Of the moving average, in images; None where there is none."""
         chosen = self.engine.average
-        return self.average_half_life if chosen == "paper" else chosen
+        return (self.average_half_life or self.resumed_half_life) if chosen == "paper" else chosen
 
     def start_averages(self) -> None:
         """Begins the moving averages, where there are any and they have not begun."""
@@ -429,7 +499,7 @@ class Game(L.LightningModule, ABC):
         if not self._averages or self.half_life is None:
             return
         half_life = self.half_life
-        if self.engine.rampup is not None:
+        if self.engine.rampup is not None and self.resumed_half_life is None:  # a loaded average is none of a beginner
             half_life = min(half_life, self.images_seen * self.engine.rampup)
         images, self._averaged_at = self.images_seen - self._averaged_at, self.images_seen
         beta = 0.5 ** (images / max(half_life, 1e-8))
@@ -456,6 +526,9 @@ class Game(L.LightningModule, ABC):
             "find_unused_parameters"
         ):
             raise BadArgument("Lightning's ddp fails on several players; give the Trainer strategy='ddp_game'")
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, Data):
+            self.check_data(data.open("train"))
         if self.engine.channels_last:
             for name in self.networks():
                 getattr(self, name).to(memory_format=torch.channels_last)
@@ -463,24 +536,26 @@ class Game(L.LightningModule, ABC):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One optimizer a player, in its fused form where there is one."""
-        skipped = {name: mover.skipped for name, mover in self._movers.items()}  # of a checkpoint restored already
-        self._movers = {}
-        self._seat()
+        skipped = {name: state.skipped for name, state in self._states.items()}  # of a checkpoint restored already
+        self._states = {}
+        self._list_players()
         optimizers = []
-        for name, mover in self._movers.items():
-            mover.skipped = skipped.get(name, mover.skipped)
-            make = mover.player.optimizer
+        for name, state in self._states.items():
+            state.skipped = skipped.get(name, state.skipped)
+            make = state.player.optimizer
             option = inspect.signature(make).parameters.get("fused")
-            optimizer = make(mover.parameters, **({"fused": True} if option and option.default is None else {}))
+            optimizer = make(state.parameters, **({"fused": True} if option and option.default is None else {}))
             for group in optimizer.param_groups:
                 group["initial_lr"] = group["lr"]
             optimizers.append(optimizer)
         return optimizers
 
     def on_fit_start(self) -> None:
-        """Compiles the players' modules where the engine says so; the state dict keeps its keys."""
+        """Trains in training mode, and compiles the players' modules where the engine says so."""
+        for name in self.networks():  # Lightning keeps the mode of a model that was loaded to sample
+            getattr(self, name).train()
         modules = [module for name in self.networks() for module in getattr(self, name).modules()]
-        self._statistics = [module._buffers for module in modules if module._buffers]
+        self._live_buffers = [module._buffers for module in modules if module._buffers]
         if self.engine.compile:
             guards = torch._dynamo.config
             if hasattr(guards, "skip_tensor_guards_with_matching_dict_tags"):
@@ -526,15 +601,17 @@ class Game(L.LightningModule, ABC):
         self.latest["batches_seen"] = self.batches_seen
         self.latest["images_per_second"] = (self.images_seen - images) / max(now - then, 1e-9)
         self.speeds.append(self.latest["images_per_second"])
-        for name, mover in self._movers.items():
-            if mover.skipped > 0:
-                self.latest[f"{name}_skipped"] = float(mover.skipped)
+        for name, state in self._states.items():
+            if state.skipped > 0:
+                self.latest[f"{name}_skipped"] = float(state.skipped)
         for logger in self.trainer.loggers:
             logger.log_metrics(self.latest, step=self.global_step)
         self._sums, self._counts, self._logged = {}, {}, (self.global_step, self.images_seen, now)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the counters, the statistics' mean over the ranks, and what each rank holds of its own."""
+        if _is_plain(self.arguments):  # Lightning's own load_from_checkpoint makes the game of them
+            checkpoint["hyper_parameters"] = self.arguments
         mine: dict[str, Any] = {"state": {key: value.cpu() for key, value in self.rank_state().items()}}
         if self.trainer.world_size > 1:
             mine["buffers"] = {name: buffer.cpu() for name, buffer in self.named_buffers()}
@@ -550,12 +627,16 @@ class Game(L.LightningModule, ABC):
             "images_seen": self.images_seen,
             "batches_seen": self.batches_seen,
             "averaged_at": self._averaged_at,
-            "skipped": {name: int(mover.skipped) for name, mover in self._movers.items()},
+            "resumed_half_life": self.resumed_half_life,
+            "skipped": {name: int(state.skipped) for name, state in self._states.items()},
             "ranks": ranks,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the counters back, and what this rank held where the number of ranks is the same."""
+        for name in {key.split(".")[1] for key in checkpoint["state_dict"] if key.startswith("_averages.")}:
+            if name in self.averages and name not in self._averages:
+                self._averages[name] = MovingAverage(getattr(self, name))
         found, wanted = (
             {k: tuple(v.shape) for k, v in t.items()} for t in (checkpoint["state_dict"], self.state_dict())
         )
@@ -563,18 +644,20 @@ class Game(L.LightningModule, ABC):
         saved = checkpoint["ganzoo"]
         self.images_seen, self.batches_seen = saved["images_seen"], saved["batches_seen"]
         self._averaged_at = saved["averaged_at"]
-        if not self._movers:
-            self._seat()
+        if not self._states:
+            self._list_players()
         for name, count in saved["skipped"].items():
-            self._movers[name].skipped = torch.tensor(float(count))
+            self._states[name].skipped = torch.tensor(float(count))
+        self.resumed_half_life = saved.get("resumed_half_life")
         ranks = saved["ranks"]
-        mine = ranks[self.global_rank % len(ranks)]
+        rank, world = (0, 1) if self._trainer is None else (self.global_rank, self.trainer.world_size)
+        mine = ranks[rank % len(ranks)]
         self.load_rank_state(mine["state"])
-        if len(ranks) == self.trainer.world_size:
+        if len(ranks) == world:
             checkpoint["state_dict"].update(mine.get("buffers", {}))
 
     @contextmanager
-    def synchronised(self) -> Iterator[None]:
+    def synchronized(self) -> Iterator[None]:
         """The statistics' mean over the ranks stands in for each rank's own while pictures and files are made."""
         if self._trainer is None or self.trainer.world_size == 1:
             yield
@@ -590,170 +673,7 @@ class Game(L.LightningModule, ABC):
             for buffer, before in zip(buffers, own, strict=True):
                 buffer.copy_(before)
 
-    # ---------------------------------------------------------------- sampling
-
-    def draw(
-        self, seeds: Sequence[int], labels: Sequence[int] | Tensor | int | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Draws z, and labels where the family has classes, one image a seed.
-
-        Args:
-            seeds: one seed an image; `numpy.random.RandomState(seed)` gives z first, then the label.
-            labels: class indices, one for all or one an image; None draws them. Vectors `(n, classes)` where the family
-                takes some.
-
-        Returns:
-            `z` `(n, latent)` float32 and labels `(n,)` int64, `(n, classes)` float32 or None.
-
-        Raises:
-            BadArgument: for a seed or label out of range, or labels for a family without classes.
-        """
-        return self._draw(inference.streams(seeds), self._check_labels(labels, len(seeds)))
-
-    def _draw(self, rngs: Sequence[np.random.RandomState], given: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        z, drawn = [], []
-        for rng in rngs:
-            z.append(self.prior(rng))
-            if self.classes is not None and given is None:
-                drawn.append(int(rng.randint(self.classes)))
-        stacked = torch.from_numpy(np.stack(z).astype(np.float32))
-        return stacked, torch.tensor(drawn) if drawn else given
-
-    def _check_labels(self, labels: Sequence[int] | Tensor | int | None, n: int) -> Tensor | None:
-        if labels is None:
-            return None
-        return inference.labels_for(labels, n, self.classes, self.label_vectors, type(self).__name__)
-
-    def sample(
-        self,
-        n: int,
-        *,
-        seed: int = 0,
-        labels: Sequence[int] | Tensor | int | None = None,
-        truncation: float | None = None,
-        batch_size: int | None = None,
-        **options: Any,
-    ) -> Tensor:
-        """Draws images; image i depends on `seed + i` alone, at any batch size, on any device and number of ranks.
-
-        Args:
-            n: how many.
-            seed: of the first.
-            labels: class indices `(n,)` or one for all, where the family has classes, or vectors `(n, classes)` where
-                it takes some; None draws classes.
-            truncation: where the family defines one.
-            batch_size: images made at a time; None for a million pixels' worth, and at most 64.
-            **options: what else the family's `render` takes, such as StyleGAN2's `noise`.
-
-        Returns:
-            `(n, C, H, W)` float32 in [-1, 1], on the CPU; points `(n, d)` for a model of points.
-
-        Raises:
-            BadArgument: for a number, seed or label out of range, or an option that the family does not have.
-        """
-        if self.only_translates:
-            raise BadArgument(f"{type(self).__name__} draws no images of its own; give it some with translate")
-        if n < 1:
-            raise BadArgument(f"{n} samples were asked for; at least 1 is expected")
-        step = inference.at_a_time(batch_size, self.shape[1:])
-        if truncation is not None:
-            options["truncation"] = truncation
-        inference.check_options(type(self).__name__, self.render, options)
-        inference.check_seeds((seed, seed + n - 1))
-        given = self._check_labels(labels, n)
-        images = []
-        with self.inferring():
-            for start in range(0, n, step):
-                stop = min(start + step, n)
-                rngs = inference.streams(range(seed + start, seed + stop))
-                z, drawn = self._draw(rngs, None if given is None else given[start:stop])
-                y = None if drawn is None else drawn.to(self.device)
-                made = self.render(z.to(device=self.device, dtype=self._precision), y, rngs, **options)
-                images.append(made.float().cpu())
-        return self.limit(torch.cat(images))
-
-    def translate(
-        self,
-        images: Tensor,
-        *,
-        direction: str | None = None,
-        seed: int | Sequence[int] = 0,
-        batch_size: int | None = None,
-        **options: Any,
-    ) -> Tensor:
-        """Maps images to the other domain; each depends on itself and its seed alone, at any batch size.
-
-        Sides that are no multiples of the network's `stride` are padded by reflection, and the result is cropped back.
-
-        Args:
-            images: `(n, C, H, W)` floats in [-1, 1], with the channels of the direction's domain (`shapes_of`) and
-                sides of at least `stride`.
-            direction: one of `directions`; the first where None.
-            seed: of the first image, where a translation draws random numbers, image i's being `seed + i`; or one an
-                image.
-            batch_size: images mapped at a time; None for a million pixels' worth, and at most 64.
-            **options: what else the family's `transform` takes.
-
-        Returns:
-            `(n, C, H, W)` float32 in [-1, 1], on the CPU, with the same sides.
-
-        Raises:
-            BadArgument: for a family that does not translate, another direction or option than it has, and images of
-                another shape, type or range than expected.
-        """
-        name = type(self).__name__
-        (channels, *_), _ = self.shapes_of(direction)
-        way = direction or self.directions[0]
-        inference.check_images(images, channels, self.stride, name)
-        inference.check_options(name, self.transform, options, own=("seeds",))
-        seeds = range(seed, seed + len(images)) if isinstance(seed, int) else seed
-        if len(seeds) != len(images):
-            raise BadArgument(
-                f"there are {len(seeds)} seeds for {len(images)} images; give the first one, or one an image"
-            )
-        inference.check_seeds(seeds)
-        draws = "seeds" in inspect.signature(self.transform).parameters
-        height, width = images.shape[2:]
-        step = inference.at_a_time(batch_size, (height, width))
-        made = []
-        with self.inferring():
-            for start in range(0, len(images), step):
-                part = images[start : start + step].to(device=self.device, dtype=self._precision or torch.float32)
-                if draws:
-                    options["seeds"] = seeds[start : start + step]
-                mapped = self.transform(inference.pad(part, self.stride), way, **options)
-                made.append(inference.crop(mapped, height, width).float().cpu())
-        return self.limit(torch.cat(made))
-
-    def shapes_of(self, direction: str | None = None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The shapes `(C, H, W)` of what a direction starts from and of what it makes, at the sides of training.
-
-        The first direction maps `source_shape` to `shape`, any other one back.
-
-        Raises:
-            BadArgument: for a family that does not translate, or another direction than it has.
-        """
-        if not self.directions:
-            raise BadArgument(f"{type(self).__name__} does not translate images; it draws some with sample")
-        if direction is not None and direction not in self.directions:
-            known = " or ".join(self.directions)
-            raise BadArgument(f"{type(self).__name__} has no direction {direction!r}; {known} is expected")
-        forth = direction in (None, self.directions[0])
-        return (self.source_shape, self.shape) if forth else (self.shape, self.source_shape)
-
-    @property
-    def source_shape(self) -> tuple[int, ...]:
-        """The shape `(C, H, W)` of what the first direction starts from; `shape` unless a family sets it."""
-        return self.shape if self._source_shape is None else self._source_shape
-
-    @source_shape.setter
-    def source_shape(self, shape: tuple[int, ...]) -> None:
-        self._source_shape = shape
-
-    @property
-    def only_translates(self) -> bool:
-        """Whether it maps images and draws none of its own."""
-        return bool(self.directions) and self.latent == 0
+    # ---------------------------------------------------------------- inference
 
     @property
     def _precision(self) -> torch.dtype | None:
@@ -762,22 +682,35 @@ class Game(L.LightningModule, ABC):
 
     def limit(self, images: Tensor) -> Tensor:
         """Clamps images to [-1, 1]; points are left as they are."""
-        return images.clamp(-1, 1) if len(self.shape) == 3 else images
+        return medium_of(self.shape).limit(images)
 
     @contextmanager
     def inferring(self) -> Iterator[None]:
         """No gradients, evaluation mode for what inference needs, and float32 without TF32."""
-        modules = [module for name in self.inference for module in self.average_module(name).modules()]
-        modes = [module.training for module in modules]
-        for module in modules:
-            module.training = False
-        try:
-            # Eagerly: a compiled network would be compiled again for evaluation, and differ from a loaded one's pixels
-            with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False), eager():
-                yield
-        finally:
-            for module, mode in zip(modules, modes, strict=True):
-                module.training = mode
+        with _SAMPLING:  # one at a time, from however many threads
+            modules = [module for name in self.inference for module in self.average_module(name).modules()]
+            modes = [module.training for module in modules]
+            for module in modules:
+                module.training = False
+            try:
+                # Eagerly: a compiled network would be compiled again for this, and differ from a loaded one's pixels
+                with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False), eager():
+                    yield
+            finally:
+                for module, mode in zip(modules, modes, strict=True):
+                    module.training = mode
+
+    def each(self, network: Callable[[Tensor], Tensor], images: Tensor, batch_size: int) -> Tensor:
+        """What a network says of images `(n, C, H, W)` in [-1, 1], batch by batch, as float32 on the CPU.
+
+        Raises:
+            BadArgument: for images of another shape than the model's.
+        """
+        if tuple(images.shape[1:]) != tuple(self.input_shape) or not len(images):
+            raise BadArgument(f"images have shape {tuple(images.shape)}; (n, *{tuple(self.input_shape)}) is expected")
+        with self.inferring():
+            parts = images.to(self.device, self._precision).split(batch_size)
+            return torch.cat([network(part).float().cpu() for part in parts])
 
     # ---------------------------------------------------------------- tensors of the model folder
 
@@ -811,6 +744,15 @@ def _only(resting: list[nn.Parameter]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether it consists of what JSON has."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(each) for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
 def _divisible(argument: Any) -> bool:
     return isinstance(argument, Batch) or (isinstance(argument, Tensor) and argument.dim() > 0)
 
@@ -818,4 +760,4 @@ def _divisible(argument: Any) -> bool:
 def _part(argument: Any, start: int, stop: int) -> Any:
     if isinstance(argument, Batch):
         return argument.part(start, stop)
-    return argument[start:stop] if isinstance(argument, Tensor) and argument.dim() > 0 else argument
+    return argument[start:stop] if _divisible(argument) else argument

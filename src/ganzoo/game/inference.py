@@ -1,6 +1,6 @@
 """What sampling and translating have in common with no paper: streams of random numbers, checked requests, and sides.
 
-Pure functions; `Game.sample` and `Game.translate` put them together.
+Pure functions; the abilities put them together.
 """
 
 from __future__ import annotations
@@ -8,14 +8,18 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, BadModelFolder, Condition
 
 _SLACK = 1e-3  # how far a rounding error may carry a pixel beyond 1; an eighth of an 8-bit level
 
@@ -30,6 +34,30 @@ def streams(seeds: Sequence[int]) -> list[np.random.RandomState]:
     return [np.random.RandomState(seed) for seed in seeds]
 
 
+def seeds_for(n: int | None, seed: int, seeds: Sequence[int] | None, z: Tensor | None) -> Sequence[int]:
+    """One seed an image, from whatever says how many there are.
+
+    Raises:
+        BadArgument: for no number of images, two that differ, or a seed out of range.
+    """
+    if n is not None and (not isinstance(n, int) or isinstance(n, bool)):
+        raise BadArgument(f"{n!r} samples were asked for; a whole number is expected")
+    counts = [
+        count
+        for count in (n, None if seeds is None else len(seeds), None if z is None else len(z))
+        if count is not None
+    ]
+    if not counts:
+        raise BadArgument("it is not said how many samples; give n, seeds or z")
+    if len(set(counts)) > 1:
+        raise BadArgument(f"n, seeds and z are of {' and '.join(map(str, counts))} samples; give one number")
+    if counts[0] < 1:
+        raise BadArgument(f"{counts[0]} samples were asked for; at least 1 is expected")
+    chosen = range(seed, seed + counts[0]) if seeds is None else [*seeds]
+    check_seeds((chosen[0], chosen[-1]) if isinstance(chosen, range) else chosen)
+    return chosen
+
+
 def check_seeds(seeds: Sequence[int]) -> None:
     """Holds seeds against numpy's range.
 
@@ -37,7 +65,7 @@ def check_seeds(seeds: Sequence[int]) -> None:
         BadArgument: for the first out of range.
     """
     for seed in seeds:
-        if not 0 <= seed < 2**32:
+        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
             raise BadArgument(f"seed {seed} is out of range; seeds run from 0 to {2**32 - 1}")
 
 
@@ -61,24 +89,41 @@ def check_options(name: str, hook: Callable[..., Any], options: dict[str, Any], 
             raise BadArgument(f"{name} has no {option}; {has}")
 
 
-def labels_for(labels: Sequence[int] | Tensor | int, n: int, classes: int | None, vectors: bool, name: str) -> Tensor:
+def with_labels(condition: Condition, labels: Tensor | None) -> Condition:
+    """The condition with labels, where there are any."""
+    return condition if labels is None else replace(condition, labels=labels)
+
+
+def labels_for(
+    labels: Sequence[int | str] | Tensor | int | str,
+    n: int,
+    classes: int | None,
+    vectors: bool,
+    names: Sequence[str] | None,
+    family: str,
+) -> Tensor:
     """The labels of n images, checked.
 
     Args:
-        labels: class indices, one for all or one an image, or vectors `(n, classes)`.
+        labels: classes by index or name, one for all or one an image, or vectors `(n, classes)`.
         n: how many images.
         classes: of the family.
         vectors: whether the family takes vectors.
-        name: of the family's class.
+        names: of the classes, where they have some.
+        family: the name of its class.
 
     Returns:
         `(n,)` int64, or `(n, classes)` float32, on the CPU.
 
     Raises:
-        BadArgument: for a family without classes, another shape, or a label out of range.
+        BadArgument: for a family without classes, another shape, a name that is none, or a label out of range.
     """
     if classes is None:
-        raise BadArgument(f"{name} has no classes, so no labels can be given")
+        raise BadArgument(f"{family} has no classes, so no labels can be given")
+    if isinstance(labels, str):
+        labels = class_number(labels, names)
+    elif not isinstance(labels, (Tensor, int)):
+        labels = [class_number(each, names) if isinstance(each, str) else each for each in labels]
     tensor = torch.as_tensor(labels).cpu()
     if vectors and tensor.dim() > 0 and (tensor.dim() == 2 or tensor.is_floating_point()):
         return _vectors(tensor, n, classes)
@@ -89,6 +134,19 @@ def labels_for(labels: Sequence[int] | Tensor | int, n: int, classes: int | None
         worst = int(tensor[(tensor < 0) | (tensor >= classes)][0])
         raise BadArgument(f"label {worst} is out of range; classes run from 0 to {classes - 1}")
     return tensor.expand(n).long()
+
+
+def class_number(name: str, names: Sequence[str] | None) -> int:
+    """The index of a class by its name, in any case.
+
+    Raises:
+        BadArgument: for a name that is none of them.
+    """
+    known = [each.lower() for each in names or ()]
+    if name.lower() in known:
+        return known.index(name.lower())
+    expected = f"one of {', '.join(names)}, or a number" if names else "a number, since the classes have no names,"
+    raise BadArgument(f"label {name!r}: {expected} is expected")
 
 
 def _vectors(tensor: Tensor, n: int, classes: int) -> Tensor:
@@ -157,3 +215,42 @@ def crop(images: Tensor, height: int, width: int) -> Tensor:
     """Takes the middle that `pad` kept the original in."""
     top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
     return images[:, :, top : top + height, left : left + width]
+
+
+def spread(of: int, n: int) -> list[int]:
+    """At most n numbers, spread evenly over the first `of`."""
+    n = min(n, of)
+    return [i * of // n for i in range(n)]
+
+
+def side_by_side(columns: list[Tensor]) -> Tensor:
+    """Joins `(n, C, H, W)` to `(n, columns, C, H, W)`, grey repeated where colors stand beside it."""
+    most = max(column.shape[1] for column in columns)
+    return torch.stack([column.expand(-1, most, -1, -1) for column in columns], 1)
+
+
+def read_golden(path: Path) -> npt.NDArray[np.int16]:
+    """The pixels `(H, W, 3)` of a golden picture.
+
+    Raises:
+        BadModelFolder: if there is no picture in the file.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return np.array(picture.convert("RGB"), dtype=np.int16)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's, for a bad file
+        raise BadModelFolder(f"{path}: no readable picture: {error}") from None
+
+
+def compare_golden(path: Path, kept: npt.NDArray[np.int16], made: npt.NDArray[np.int16]) -> int:
+    """The largest difference between two pictures in 8-bit levels.
+
+    Raises:
+        BadModelFolder: for another size, or more than two levels, which machines may differ by.
+    """
+    if kept.shape != made.shape:
+        raise BadModelFolder(f"{path}: {kept.shape} pixels where the model makes {made.shape}")
+    levels = int(np.abs(kept - made).max())
+    if levels > 2:
+        raise BadModelFolder(f"{path}: the model makes other pictures than the golden ones, by {levels} levels of 255")
+    return levels

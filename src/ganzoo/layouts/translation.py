@@ -112,7 +112,7 @@ def _from_resnet(contents: Contents) -> Converted:
         "blocks": blocks,
         "normalization": layers.normalization,
         "dropout": dropout,
-        "directions": "forward",
+        "both_ways": False,
     }
     return Converted("cyclegan", arguments, _named(layers.made, "generator"), None, {"converted_from": CYCLEGAN})
 

@@ -9,8 +9,8 @@ import lightning as L
 import torch
 
 from ganzoo.data.batch import Data, Images
-from ganzoo.game import translations
 from ganzoo.game.game import Game
+from ganzoo.game.inference import side_by_side
 from ganzoo.media.medium import save_grid
 from ganzoo.training.saving import held_out
 
@@ -53,25 +53,17 @@ class Previews(L.Callback):
         if trainer.global_step != self._shown:
             self._preview(trainer, pl_module)
 
-    def _translated(self, trainer: L.Trainer, game: Game) -> tuple[torch.Tensor, int]:
-        """The rows of a translation's preview, and their columns."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        real = held_out(data) or (data.open("train") if isinstance(data, Data) else None)
-        rows = translations.table(game, real, min(self.count, translations.shown(game)))
-        return rows.flatten(0, 1), rows.shape[1] * (1 if len(rows) < 8 else 2)
-
     def _preview(self, trainer: L.Trainer, game: L.LightningModule) -> None:
         assert isinstance(game, Game)
         self._shown = trainer.global_step
-        with game.synchronised():
+        with game.synchronized():
             if not trainer.is_global_zero:
                 return
-            if game.only_translates:
-                images, columns = self._translated(trainer, game)
-            else:
-                images, columns = game.sample(self.count if len(game.shape) == 3 else 2048, seed=SEED), None
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            real = held_out(data) or (data.open("train") if isinstance(data, Data) else None)
+            shown = game.preview(real, self.count, SEED)
         path = self.folder / "previews" / f"{trainer.global_step:08d}.png"
-        save_grid(images, path, columns)
+        save_grid(shown.images, path, shown.columns)
         _show(trainer, "samples", path, trainer.global_step)
 
 
@@ -82,7 +74,7 @@ def _some(images: Images, count: int) -> tuple[torch.Tensor, int | None]:
     batch = images.batch([i * len(images) // wanted for i in range(wanted)])
     if batch.targets is None:
         return batch.images, None
-    return translations.side_by_side([batch.images, batch.targets]).flatten(0, 1), 8
+    return side_by_side([batch.images, batch.targets]).flatten(0, 1), 8
 
 
 def _show(trainer: L.Trainer, key: str, path: Path, step: int) -> None:

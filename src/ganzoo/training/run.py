@@ -30,7 +30,7 @@ from ganzoo.training.pushing import best_of
 from ganzoo.training.reports import Bar, JsonLines
 from ganzoo.training.saving import FOLDER, Saver
 from ganzoo.training.scores import BEST, Scores
-from ganzoo.types import BadArgument, BadData, TrainingStopped, check_strict
+from ganzoo.types import BadArgument, TrainingStopped, check_strict
 
 
 @dataclass
@@ -138,7 +138,7 @@ def train(
     options = checked(trainer)
     recipe["trainer"]["precision"] = options["precision"]
     images = data.open("train")
-    check_data(game, images)
+    game.check_data(images)
     found = _opened(folder, resume)
     facts = _facts(recipe, run, data, images, found.facts if found else {}, origin)
     if found is not None:
@@ -158,35 +158,6 @@ def train(
     if saver.interrupted:
         raise Interrupted(folder, trained.steps, trained.main)
     return trained
-
-
-def check_data(game: Game, images: Images) -> None:
-    """Holds the training split against what the model learns from.
-
-    Raises:
-        BadArgument: for other shapes or another number of classes.
-        BadData: for data without the labels or targets that the family needs.
-    """
-    title = type(game).__name__
-    made, given = tuple(game.shape), tuple(images.shape)
-    if (game.directions or game.domains > 1) and images.targets is None:
-        sources = "Pairs, Unpaired, EmojiPairs or DigitEdges"
-        raise BadData(f"{title} learns two domains, and {images.name} has one; give data with two: {sources}")
-    if game.only_translates and images.targets is not None:
-        pairs = [("images", given, tuple(game.source_shape)), ("targets", images.targets.shape[1:], made)]
-        for what, found, wanted in pairs:
-            if found != wanted:
-                advice = "give both the same size and channels"
-                raise BadArgument(f"the data's {what} are {found} and {title} expects {wanted}; {advice}")
-    elif given != made:
-        raise BadArgument(f"the data are {given} and the model makes {made}; give both the same size and channels")
-    if game.labelled and images.classes is None:
-        raise BadData(f"{title} learns from labels, and {images.name} has none; give data with classes")
-    if game.labelled and images.classes is not None and len(images.classes) != game.classes:
-        raise BadArgument(
-            f"{images.name} has {len(images.classes)} classes and the model {game.classes}; set "
-            f"model.init_args.classes to {len(images.classes)}"
-        )
 
 
 def _opened(folder: Path, resume: bool) -> Found | None:

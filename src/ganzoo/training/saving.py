@@ -177,7 +177,7 @@ class Saver(L.Callback):
                 f"the weights are no longer finite at step {trainer.global_step}, so they were not saved; lower the "
                 "learning rate or set engine.clip, and go on from the last checkpoint"
             )
-        game.settle()
+        game.finalize()
         trainer.save_checkpoint(self.folder / LAST)
         self._saved = trainer.global_step
         self._failure = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ganzoo.data.batch import Data
 from ganzoo.folder import write_model
+from ganzoo.game.abilities import Samples, Translates
 from ganzoo.game.game import Game
 from ganzoo.game.registry import check_arguments, family_of
 from ganzoo.media.charts import curve
@@ -72,8 +72,8 @@ class Scores(L.Callback):
     def _measure(self, trainer: L.Trainer, game: Game) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, Data)
-        game.settle()
-        with game.synchronised():
+        game.finalize()
+        with game.synchronized():
             found = self._scores(game, data)
         value = found[0].value
         sign = 1 if self.protocol.metric in _LOWER else -1
@@ -95,12 +95,13 @@ class Scores(L.Callback):
                 curve(series, self.folder / "scores.png", x_label="images seen", y_label=found[0].key)
 
     def _scores(self, game: Game, data: Data) -> list[Score]:
-        p, real = self.protocol, data.open(self.protocol.split)
+        p, real, able = self.protocol, data.open(self.protocol.split), abilities_of(game)
         if p.metric in TASKS:
             train = data.open("train") if p.metric == "knn" else None
-            return measure_tasks(abilities_of(game), real, [p], train=train, device=game.device, references=False)
+            return measure_tasks(able, real, [p], train=train, device=game.device, references=False)
+        assert able.sample is not None
         return measure(
-            game.sample,
+            able.sample,
             real,
             [p],
             paths=paths_of(game) if p.metric == "ppl" else None,
@@ -118,14 +119,20 @@ def abilities_of(game: Game) -> Abilities:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             fresh: Game = entry.cls(**check_arguments(entry, game.arguments))
-        return fresh.to(game.device).eval().translate
+        whole = fresh.to(game.device).eval()
+        return lambda images, direction, **options: whole.translate(images, to=ways[direction], **options)
+
+    ways = dict(zip(("a2b", "b2a"), game.domains, strict=False)) if isinstance(game, Translates) else {}
+
+    def translate(images: Tensor, *, direction: str, **options: Any) -> Tensor:
+        return game.translate(images, to=ways[direction], **options)
 
     return Abilities(
-        sample=None if game.only_translates else game.sample,
+        sample=getattr(game, "sample", None),
         labels=game.labelled and game.classes is not None,
-        domains="domain" in inspect.signature(game.render).parameters,
-        translate=game.translate if game.directions else None,
-        directions=tuple(game.directions),
+        domains=getattr(game, "views", 1) > 1,
+        translate=translate if ways else None,
+        directions=tuple(ways),
         encode=getattr(game, "encode", None),
         classify=getattr(game, "classify", None),
         untrained=untrained,
@@ -141,12 +148,14 @@ def paths_of(game: Game) -> Paths:
     if game.classes is not None:
         raise BadArgument(f"path lengths (ppl) are of unconditional models, and {type(game).__name__} has classes")
 
+    assert isinstance(game, Samples)
+
     def latents(m: int, first: int) -> Tensor:
         return game.draw(range(first, first + m))[0].to(game.device)
 
     def synthesize(z: Tensor) -> Tensor:
         with game.inferring():
-            return game.generate(z)
+            return game(z)
 
     mapping, synthesize_w = (getattr(game, name, None) for name in ("map", "synthesize"))
     if mapping is None or synthesize_w is None:

@@ -102,7 +102,7 @@ def measure(
 
 def _check_shapes(game: Game, real: Images) -> None:
     """Holds the images of a data set against those that a model makes or takes."""
-    wanted = game.source_shape if game.only_translates else game.shape
+    wanted = game.input_shape
     if tuple(real.shape) != tuple(wanted):
         raise BadArgument(f"{real.name} has samples of shape {tuple(real.shape)}, and the model's are {tuple(wanted)}")
 

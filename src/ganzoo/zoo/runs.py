@@ -271,7 +271,6 @@ class _Draft:
         """Resolves, makes what is not made yet, and holds all of it against each other."""
         from ganzoo.training import record
         from ganzoo.training.options import checked
-        from ganzoo.training.run import check_data
 
         kept = {name for name, made in (("model", self.game), ("data", self.data)) if made is not None}
         recorded = recipes.resolve(_recorded(self.folder), self.name, False, {"model", "data"}) if self.resume else None
@@ -292,7 +291,7 @@ class _Draft:
             flat = record.flat(table)
             changes = record.changed(recorded, {key: flat[key] for key in keys if key in flat}, self.folder)
         game, data = self._made(table)
-        check_data(game, data.open("train"))
+        game.check_data(data.open("train"))
         run = recipes.make_run(table)
         return Plan(table, self.folder, game, data, run, trainer, changes, self.origin, self.resume, self.notes)
 

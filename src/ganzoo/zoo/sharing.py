@@ -33,42 +33,8 @@ def verify(model: str | Path) -> dict[str, Any]:
     game = build(folder, folder.has(folders.PLAYERS), None).eval().to("cpu")
     levels = None
     if folder.has(folders.GOLDEN):
-        from ganzoo.game.translations import compare_golden
-
-        compare = compare_golden if game.only_translates else _compare_golden
-        levels = compare(game, folder.check(folders.GOLDEN))
+        levels = game.check_golden(folder.check(folders.GOLDEN))
     return {"files": folder.hashes(), "tensors": len(game.state_dict()), "golden": levels}
-
-
-def _compare_golden(game: Game, path: Path) -> int:
-    """The largest difference in 8-bit levels between a row of samples in a picture, and the model's own.
-
-    Raises:
-        BadModelFolder: if there is no picture in the file, or one of other samples.
-    """
-    import numpy as np
-    from PIL import Image
-
-    from ganzoo.media.images import grid
-
-    if len(game.shape) != 3:
-        raise BadModelFolder(f"{path}: a picture, where the model makes no pictures")
-    _, height, width = game.shape
-    try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            columns = round(picture.width / picture.height * height / width)  # one row, which may be magnified
-            if not 1 <= columns <= 64:
-                raise BadModelFolder(f"{path}: {picture.width}x{picture.height} pixels are no row of samples")
-            kept = np.asarray(picture.convert("RGB"), dtype=np.int16)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's, for a bad file
-        raise BadModelFolder(f"{path}: no readable picture: {error}") from None
-    drawn = np.asarray(grid(game.sample(columns, seed=0), columns=columns, padding=0).convert("RGB"), dtype=np.int16)
-    if drawn.shape != kept.shape:
-        raise BadModelFolder(f"{path}: {kept.shape[1]}x{kept.shape[0]} pixels where the model draws {drawn.shape}")
-    levels = int(np.abs(drawn - kept).max())
-    if levels > 2:
-        raise BadModelFolder(f"{path}: the model draws other pictures than the golden ones, by {levels} levels of 255")
-    return levels
 
 
 def push(

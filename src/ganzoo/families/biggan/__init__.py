@@ -24,12 +24,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.families.biggan.networks import Discriminator, Generator, accumulating
+from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Count, Depth, Positive, Scale, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses
-from ganzoo.types import BadArgument, Batch
+from ganzoo.types import BadArgument, Batch, Condition
 
 _PUBLISHED_LIMIT = 2.0  # where the published BigGAN-deep truncate, before they scale
 _STANDING_SEEDS = 2**30  # far from those of samples
@@ -44,7 +45,7 @@ _STANDING_SEEDS = 2**30  # far from those of samples
         "L_G = -E D(G(z, y'), y') + beta sum_W ||W'W o (1 - I)||^2",
     ),
 )
-class BigGAN(Game):
+class BigGAN(Samples):
     """Scale, a class embedding shared by all layers, and truncation, which trades diversity for fidelity.
 
     Args:
@@ -105,7 +106,8 @@ class BigGAN(Game):
     ) -> None:
         super().__init__()
         size = 4 << max(len(widths) - 1, 0)
-        self.shape, self.classes, self.latent = (channels, size, size), classes, latent
+        self.shape, self.classes = (channels, size, size), classes
+        self.prior = Normal(latent)
         self.n_critic, self.orthogonal, self.statistics, self.standing = n_critic, orthogonal, statistics, standing
         stages, critic_stages = len(widths) - 1, len(discriminator_widths) - (depth > 0)
         sides = [size >> n for n in range(critic_stages + 1)]
@@ -160,7 +162,7 @@ class BigGAN(Game):
         """As many samples as the batch has, and the classes, drawn evenly, that they are of."""
         assert self.classes is not None
         n = len(batch.images)
-        z = torch.randn(n, self.latent, device=self.device)
+        z = self.noise(batch)
         labels = torch.randint(self.classes, (n,), device=self.device)
         return self.generator(z, labels), labels
 
@@ -176,17 +178,17 @@ class BigGAN(Game):
                     total = total + gram.square().sum() - filters.square().sum(1).square().sum()
         return total
 
-    def generate(self, z: Tensor, labels: Tensor | None = None, truncation: float | None = None) -> Tensor:
+    def generate(self, z: Tensor, condition: Condition, truncation: float | None = None) -> Tensor:
         """Maps z `(n, latent)` as it is, and labels, through the averaged generator.
 
         Where that holds statistics by truncation, those of `truncation` normalize, in [0, 1]; the running ones if None.
         """
-        return self.averaged(z, labels, truncation)
+        return self.averaged(z, condition.labels, truncation)
 
     def render(
         self,
         z: Tensor,
-        labels: Tensor | None,
+        condition: Condition,
         rngs: Sequence[np.random.RandomState],
         *,
         truncation: float | None = None,
@@ -200,11 +202,11 @@ class BigGAN(Game):
             BadArgument: for a truncation out of range.
         """
         if truncation is None:
-            return self.generate(z, labels)
+            return self.generate(z, condition)
         if not 0 < truncation <= (1 if self.statistics else math.inf):
             limits = "above 0, and at most 1," if self.statistics else "above 0"
             raise BadArgument(f"truncation is {truncation}; a number {limits} is expected")
-        return self.generate(self.truncate(z, rngs, truncation), labels, truncation)
+        return self.generate(self.truncate(z, rngs, truncation), condition, truncation)
 
     def truncate(self, z: Tensor, rngs: Sequence[np.random.RandomState], truncation: float) -> Tensor:
         """z `(n, latent)` with what is too large drawn again, each row from its stream; `render` says what that is."""
@@ -220,7 +222,7 @@ class BigGAN(Game):
             row[beyond] = torch.special.ndtri(shares).clamp(-limit, limit)
         return (scale * values).to(z)
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Takes standing statistics before the model is measured or saved, where it has learned since the last ones."""
         state = [tensor._version for tensor in self.averaged.state_dict().values()]
         if self.standing and self.batches_seen and state != self._settled:

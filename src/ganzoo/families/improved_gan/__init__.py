@@ -15,19 +15,18 @@ from __future__ import annotations
 import math
 from functools import partial
 
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.families.improved_gan.networks import Discriminator, Generator, History
+from ganzoo.game.abilities import Classifies, Samples
 from ganzoo.game.arguments import Count, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses
-from ganzoo.types import BadArgument, Batch
+from ganzoo.types import Batch
 
 
 @register(
@@ -39,7 +38,7 @@ from ganzoo.types import BadArgument, Batch
         "L_G = |E f(x) - E f(G(z))|^2",
     ),
 )
-class ImprovedGAN(Game):
+class ImprovedGAN(Samples, Classifies):
     """A discriminator with a logit for each class learns from few labels and many images whose label is -1.
 
     Args:
@@ -83,7 +82,8 @@ class ImprovedGAN(Game):
         betas: tuple[Share, Share] = (0.5, 0.999),
     ) -> None:
         super().__init__()
-        self.shape, self.latent, self.categories = (channels, size, size), latent, classes
+        self.shape, self.categories = (channels, size, size), classes
+        self.prior = Uniform(0, 1, latent)
         self.unlabelled, self.feature_matching, self.smoothing = unlabelled, feature_matching, smoothing
         self.generator = Generator(latent, self.shape, hidden, reference)
         self.discriminator = Discriminator((math.prod(self.shape), *discriminator_hidden), classes, noise, kernels)
@@ -93,10 +93,6 @@ class ImprovedGAN(Game):
     def players(self) -> dict[str, Player]:
         """The discriminator and the generator, with the same Adam."""
         return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
-
-    def prior(self, rng: np.random.RandomState) -> np.ndarray:
-        """z ~ U[0, 1] in each coordinate."""
-        return rng.uniform(0, 1, self.latent)
 
     def rank_state(self) -> dict[str, Tensor]:
         """The means of all past parameters, where historical averaging is on."""
@@ -138,14 +134,6 @@ class ImprovedGAN(Game):
         labels = batch.images.new_full((len(batch.images),), -1).long() if batch.labels is None else batch.labels
         return labels, (labels < 0) | (labels >= 0).all()
 
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return torch.rand(len(batch.images), self.latent, device=self.device)
-
-    def classify(self, images: Tensor, *, batch_size: int = 100) -> Tensor:
-        """Logits `(n, K)` float32 on the CPU of images `(n, C, H, W)`, read batch by batch."""
-        if images.dim() != 4 or tuple(images.shape[1:]) != self.shape:
-            raise BadArgument(f"images have shape {tuple(images.shape)}; (n, *{self.shape}) is expected")
-        with self.inferring():
-            parts = images.to(self.device, self._precision).split(batch_size)
-            return torch.cat([self.average_module("discriminator")(part)[0].float().cpu() for part in parts])
+    def logits(self, images: Tensor) -> Tensor:
+        """Of the K classes."""
+        return self.average_module("discriminator")(images)[0]

@@ -21,11 +21,11 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.families.stylegan3.networks import Generator, Synthesis, blurred
+from ganzoo.game.abilities import Styled
 from ganzoo.game.arguments import Count, Depth, Layers, Positive, Scale, Share, Sizes, Taps, Weight
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Game
+from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
-from ganzoo.game.styles import Styled
 from ganzoo.nn.resampling import input_gradients
 from ganzoo.nn.signals import schedule
 from ganzoo.nn.style import Discriminator, Mapping
@@ -43,7 +43,7 @@ from ganzoo.types import Batch
         "L_G = E f(-D(G(z)))",
     ),
 )
-class StyleGAN3(Styled, Game):
+class StyleGAN3(Styled):
     """Without aliasing, a generator's details move with its objects: nothing is tied to the pixel grid.
 
     What is none by default follows from the configuration. The weight gamma depends on the data most of all: the
@@ -151,7 +151,8 @@ class StyleGAN3(Styled, Game):
         more = 2 if rotates else 1  # 1 x 1 convolutions are cheap, so R has twice the feature maps (section 3.2)
         base = 32768 * more if channel_base is None else channel_base
         most = 512 * more if channel_max is None else channel_max
-        self.shape, self.latent, self.classes = (channels, size, size), latent, classes or None
+        self.shape, self.classes = (channels, size, size), classes or None
+        self.prior = Normal(latent)
         signals = schedule(
             size,
             channels,
@@ -256,7 +257,3 @@ class StyleGAN3(Styled, Game):
         if self.augment is not None:
             return self.augment(images)
         return diff_augment(images) if self.fixed_augment else images
-
-    def noise(self, batch: Batch) -> Tensor:
-        """z `(N, latent)`, as many as there are images in the batch."""
-        return torch.randn(len(batch.images), self.latent, device=self.device)

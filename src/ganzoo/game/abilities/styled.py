@@ -8,39 +8,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.types import BadArgument
-
-if TYPE_CHECKING:
-    from ganzoo.game.game import Game
-
-    Base = Game
-else:  # a family inherits from `Game` itself, beside this
-    Base = object
+from ganzoo.game.abilities.samples import Labels, Samples
+from ganzoo.types import BadArgument, Condition
 
 Noise = Literal["random", "const", "none"]
 """A generator's noise inputs: drawn anew, the same for every image (the network's own), or 0."""
 
 
-class Styled(Base):
-    """Stands before `Game` among the bases of a family whose generator has `mapping` and `synthesis`.
+class Styled(Samples):
+    """A family whose generator has `mapping` and `synthesis`.
 
     `mapping(z, labels, truncation, truncation_cutoff)` gives w `(N, layers, style)`, with classes as indices or as
     vectors; `synthesis(ws, noise)` takes a `Noise`, or a tensor for each of its `sizes`; its `count` are w's layers.
     """
 
+    ability = "styled"
     coarse: ClassVar[range] = range(4)
     """The layers that `mix` takes from the columns by default."""
 
     def map(
         self,
         z: Tensor,
-        labels: Tensor | Sequence[int] | int | None = None,
+        labels: Labels | None = None,
         *,
         truncation: float | None = None,
         truncation_cutoff: int | None = None,
@@ -64,7 +59,7 @@ class Styled(Base):
             raise BadArgument(f"z has shape {tuple(z.shape)}; (N, {self.latent}) is expected")
         self._check_truncation(truncation, truncation_cutoff)
         none = isinstance(labels, Tensor) and labels.dim() == 2 and not labels.shape[1]  # vectors of no classes
-        given = None if none else self._check_labels(labels, len(z))
+        given = None if none else self._labels(labels, len(z))
         with self.inferring():
             given = None if given is None else given.to(self.device)
             return self.averaged.mapping(z.to(self.device), given, truncation, truncation_cutoff)
@@ -90,7 +85,7 @@ class Styled(Base):
     def render(
         self,
         z: Tensor,
-        labels: Tensor | None,
+        condition: Condition,
         rngs: Sequence[np.random.RandomState],
         *,
         truncation: float | None = None,
@@ -101,7 +96,7 @@ class Styled(Base):
 
         Args:
             z: latents `(n, latent)`.
-            labels: class indices `(n,)` or vectors `(n, classes)`, or None.
+            condition: with labels, class indices `(n,)` or vectors `(n, classes)`, of a conditional model.
             rngs: each image's stream.
             truncation: psi; 1 or None for none.
             truncation_cutoff: layers from this one on are not truncated; None truncates all.
@@ -117,7 +112,7 @@ class Styled(Base):
         if noise == "random":
             drawn = [np.stack([rng.randn(1, side, side) for rng in rngs]) for side in generator.synthesis.sizes]
             given = [torch.from_numpy(each).to(device=z.device, dtype=z.dtype) for each in drawn]
-        ws = generator.mapping(z, labels, truncation, truncation_cutoff)
+        ws = generator.mapping(z, condition.labels, truncation, truncation_cutoff)
         return generator.synthesis(ws, given)
 
     def mix(
@@ -126,7 +121,7 @@ class Styled(Base):
         columns: Sequence[int],
         layers: Sequence[int] | None = None,
         *,
-        labels: Tensor | Sequence[int] | int | None = None,
+        labels: Labels | None = None,
         truncation: float | None = None,
         noise: Noise = "const",
     ) -> Tensor:

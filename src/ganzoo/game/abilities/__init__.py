@@ -1,0 +1,13 @@
+"""What models can do: one base class an ability, with its public method, how it is shown and how it is checked.
+
+A family names its abilities as its bases, such as `class BiGAN(Samples, Encodes)`. The first one decides what previews,
+`samples.png` and `golden.png` show. An ability has a name, by which metrics ask for it.
+"""
+
+from ganzoo.game.abilities.classifies import Classifies
+from ganzoo.game.abilities.encodes import Encodes
+from ganzoo.game.abilities.samples import Samples
+from ganzoo.game.abilities.styled import Styled
+from ganzoo.game.abilities.translates import Translates
+
+__all__ = ["Classifies", "Encodes", "Samples", "Styled", "Translates"]
