@@ -63,7 +63,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"model__init_args__size": 9},
      "image size is 9; 4 to 7 times a power of two is expected, such as 8, 28, 32 or 64"),
     ({"model__init_args__size": 16},
-     "the data are (1, 8, 8) and the model makes (1, 16, 16); give both the same size and channels"),
+     "the data are (1, 8, 8) and DCGAN expects (1, 16, 16); give both the same size and channels"),
     ({"model__class_path": "DCGNA"}, "model: there is no family 'DCGNA'; did you mean DCGAN"),
     ({"model__class_path": "dcgan"}, "model: there is no family 'dcgan'; did you mean DCGAN"),
     ({"model": 3}, "not a recipe; it has no key `model`, which says what to train"),
@@ -250,15 +250,15 @@ def test_data_that_do_not_suit_a_translation(tmp_path: Path, capsys: pytest.Capt
         assert "ToyTranslation learns two domains, and digits has one; give data with two: Pairs, Unpaired" in text
         emoji = {"class_path": "EmojiPairs", "init_args": {"root": root, "size": 16}}
         path = write(tmp_path, **TRAINED_ON_TWO, data=emoji)
-        assert "the data's images are (3, 16, 16) and ToyTranslation expects (3, 8, 8)" in said(capsys, path)
+        assert "the data are (3, 16, 16) and ToyTranslation expects (3, 8, 8)" in said(capsys, path)
         path = write(tmp_path, **TRAINED_ON_TWO, data={**emoji, "init_args": {"root": root, "size": 8}})
         words = ["--model.init_args.channels", "1"]
-        assert "the data's targets are (3, 8, 8) and ToyTranslation expects (1, 8, 8)" in said(capsys, path, *words)
+        assert "the data's targets are (3, 8, 8) and ToyTranslation makes (1, 8, 8)" in said(capsys, path, *words)
 
 
 def test_data_that_do_not_suit_a_family_of_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, write(tmp_path, model__init_args__classes=7))
-    assert text == "digits has 10 classes and the model 7; set model.init_args.classes to 10"
+    assert text == "digits has 10 classes and the model 7; set classes to 10"
     pairs = {"class_path": "Folder", "init_args": {"root": str(FILES / "google"), "size": 8, "channels": 1}}
     text = said(capsys, write(tmp_path, model__init_args__classes=7, data=pairs), status=1)
     assert text == "DCGAN learns from labels, and google has none; give data with classes"
