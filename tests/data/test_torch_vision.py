@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from picture_files import cifar, md5, noise
 from PIL import Image
 from scipy.io import savemat  # type: ignore[import-untyped]
 from torchvision import datasets  # type: ignore[import-untyped]
@@ -30,37 +30,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     return path / "data"
 
 
-def noise(n: int, side: int) -> npt.NDArray[np.uint8]:
-    """`(n, 3, side, side)`."""
-    return RANDOM.randint(0, 256, (n, 3, side, side)).astype(np.uint8)
-
-
-def md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes()).hexdigest()
-
-
 def rows(values: Any, labels: Any) -> set[tuple[bytes, int]]:
     return {(value.tobytes(), int(label)) for value, label in zip(values, labels, strict=True)}
-
-
-def cifar(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[npt.NDArray[np.uint8], list[int]]]:
-    """Batches as the authors publish them: rows of 3,072 bytes, red first; and their names."""
-    folder = root / "cifar-10-batches-py"
-    folder.mkdir(parents=True)
-    made: dict[str, tuple[npt.NDArray[np.uint8], list[int]]] = {}
-    names = [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]
-    for name in names:
-        values, labels = noise(12, 32), [int(k) for k in RANDOM.randint(0, 10, 12)]
-        (folder / name).write_bytes(pickle.dumps({"data": values.reshape(12, -1), "labels": labels}))
-        made[name] = values, labels
-    classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": classes}))
-    listed = [[name, md5(folder / name)] for name in names]
-    monkeypatch.setattr(datasets.CIFAR10, "train_list", listed[:5])
-    monkeypatch.setattr(datasets.CIFAR10, "test_list", listed[5:])
-    meta = {**datasets.CIFAR10.meta, "md5": md5(folder / "batches.meta")}
-    monkeypatch.setattr(datasets.CIFAR10, "meta", meta)
-    return made
 
 
 def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

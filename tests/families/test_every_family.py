@@ -18,6 +18,7 @@ import torch
 import yaml
 from emoji_files import prepared
 from helpers import data_for, fit, make, pictures, tensors, tiny
+from picture_files import cifar, class_folders
 from PIL import Image
 from toys import TRANSLATION, installed
 
@@ -367,14 +368,21 @@ def _recipes(name: str) -> list[Path]:
 @pytest.mark.parametrize("recipe", [f"{p.parent.name}/{p.stem}" for p in sorted(RECIPES.glob("*/*.yaml"))])
 def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(torch.nn.init, "orthogonal_", lambda tensor, *_, **__: tensor)  # half a minute of BigGAN's
     path = RECIPES / f"{recipe}.yaml"
     text = path.read_text()
     assert text.startswith("# ") and f"#   ganzoo train recipes/{recipe}.yaml" in text, "the header says the command"
     given = ["--trainer.accelerator", "cpu"]
-    theirs = re.search(r"class_path: (Folder|Pairs|Unpaired)\b", text)
-    if theirs:
+    theirs = re.search(r"class_path: (Folder|Pairs|Unpaired|TorchVision)\b", text)
+    classes = re.search(r"classes: (\d+)", text)
+    if theirs and theirs[1] == "TorchVision":
+        cifar(tmp_path / "photos", monkeypatch)
+        given += ["--data.init_args.root", str(tmp_path / "photos")]
+    elif theirs and classes:
+        given += ["--data.init_args.root", str(class_folders(tmp_path / "photos", int(classes[1])))]
+    elif theirs:
         given += ["--data.init_args.root", str(_pictures(tmp_path / "photos", 12))]
-    if theirs and theirs[1] != "Folder":
+    if theirs and theirs[1] in ("Pairs", "Unpaired"):
         given += ["--data.init_args.targets", str(_pictures(tmp_path / "others", 12))]
     if re.search(r"class_path: Emoji", text):
         given += ["--data.init_args.root", str(prepared(tmp_path / "emoji"))]
