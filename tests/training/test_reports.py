@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -15,6 +16,35 @@ from ganzoo.training.reports import Bar, JsonLines
 
 def steps(folder: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_lines_that_a_full_disk_refuses_are_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = JsonLines(tmp_path)
+    log.log_metrics({"a": 1.0}, step=1)
+
+    class Half:
+        """A file on a disk that becomes full in the middle of a line."""
+
+        def __init__(self, path: Path, *args: object) -> None:
+            self.file = open(path, "a")  # noqa: SIM115
+
+        def __enter__(self) -> Half:
+            return self
+
+        def __exit__(self, *args: object) -> None:
+            self.file.close()
+
+        def write(self, text: str) -> None:
+            self.file.write(text[:5])
+            self.file.flush()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full, pytest.warns(UserWarning, match="No space left on device"):
+        full.setattr(Path, "open", Half)
+        log.log_metrics({"a": 2.0}, step=2)
+    assert steps(tmp_path) == [1], "no half line stays"
+    log.log_metrics({"a": 3.0}, step=3)
+    assert steps(tmp_path) == [1, 2, 3]
 
 
 def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
@@ -78,9 +108,17 @@ def test_the_bar_says_losses_and_speed_where_there_is_no_terminal(capsys: pytest
     game = Toy()
     game.engine.log_every = 2
     fit(game, 4, Bar())
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["step 2 of 4", "step 4 of 4"], "whole lines, and no bar"
+    assert all("critic " in line and "generator " in line and line.endswith(" images/s") for line in lines)
+
+
+def test_a_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    fit(Toy(), 3, Bar("toy", "runs/toy"))
     out = capsys.readouterr().out
-    assert "step 2: critic " in out and "step 4: critic " in out
-    assert "generator " in out and "images/s" in out
+    assert "training: toy, " in out and "3/3" in out and "step 3" not in out
 
 
 def test_the_bar_is_closed_when_training_fails() -> None:

@@ -11,7 +11,10 @@ import io
 import os
 import pkgutil
 import sys
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -67,14 +70,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and gives the exit status."""
     # Once its command was imported, `list` is that module here
     given = [*(sys.argv[1:] if arguments is None else arguments)]
+    with warnings.catch_warnings():
+        warnings.showwarning = _say
+        return _main(given)
+
+
+def _say(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Prints a warning of ganzoo's as one line, without code; those of other libraries are for programmers."""
+    own = Path(__file__).parents[1] in Path(filename).parents
+    if own or os.environ.get("GANZOO_TRACEBACK") == "1":
+        with suppress(OSError):  # into a file on a disk that is full, which may be what it says
+            print(f"ganzoo: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+
+
+def _main(given: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where the terminal has no such letter as ±
     try:
         status = _run(given)
         sys.stdout.flush()
         return status
-    except KeyboardInterrupt:
-        print("ganzoo: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"ganzoo: {' '.join(map(str, stopped.args)) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `ganzoo list | head` is no failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -55,7 +55,6 @@ def run_raw(given: list[str]) -> int:
     if target.startswith("-"):
         raise BadArgument(f"a recipe is expected before {target}; `ganzoo train --help` shows an example")
     flags = {flag: flag in rest for flag in ("--dry-run", "--resume")}
-    _quiet()
     from ganzoo.zoo.runs import plan_of
 
     plan = plan_of(target, [word for word in rest if word not in flags], resume=flags["--resume"])
@@ -69,8 +68,6 @@ def train(plan: Plan) -> int:
     """Trains, measures and pushes, and says so; 130 when a person interrupted."""
     from ganzoo.training.run import Interrupted
 
-    for note in plan.notes:
-        print(note, flush=True)
     try:
         trained = plan.train()
     except Interrupted as stopped:
@@ -97,16 +94,18 @@ def describe(plan: Plan) -> None:
     """Prints the resolved recipe, the networks' sizes and an estimate of the time."""
     import yaml
 
-    from ganzoo.training.run import new_trainer
+    from ganzoo.training.run import new_trainer, quiet
 
     print(yaml.safe_dump(plan.table, sort_keys=False, allow_unicode=True))
     for name in plan.game.networks():
         network = getattr(plan.game, name)
         print(f"# {name}: {sum(p.numel() for p in network.parameters()):,} parameters")
-    world = new_trainer(plan.trainer, plan.folder).world_size
+    with quiet():
+        world = new_trainer(plan.trainer, plan.folder).world_size
     batch = plan.data.batch_size
     print(f"# batch: {batch} a process on {world} process{'es' if world > 1 else ''}, {batch * world} in all")
-    seconds = _seconds_a_step(plan)
+    with quiet():
+        seconds = _seconds_a_step(plan)
     steps = plan.table["trainer"]["max_steps"]
     print(f"# time: {seconds * 1e3:.0f} ms a step, about {_duration(seconds * steps)} for {steps} steps, here and now")
 
@@ -139,19 +138,6 @@ def _seconds_a_step(plan: Plan) -> float:
     )
     trainer.fit(plan.game, plan.data)
     return (clock.ticks[-1] - clock.ticks[2]) / (len(clock.ticks) - 3)
-
-
-def _quiet() -> None:
-    """Lightning's notices are for programmers."""
-    import logging
-    import warnings
-
-    import lightning.pytorch  # noqa: F401  # importing it sets the levels anew
-
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning.*")
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
 
 
 def _duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
 from ganzoo.game import schema
@@ -78,6 +79,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         if name in _REFUSED and value not in usual:
             raise BadArgument(f"trainer.{name} is {schema.short(value)}; {_REFUSED[name]}")
     options = {**DEFAULTS, **given}
+    _check_accelerator(options.get("accelerator", "auto"))
     _check_steps(options)
     if options["logger"] is True:
         raise BadArgument("trainer.logger is true; give run.logger wandb or tensorboard, or a logger")
@@ -133,6 +135,15 @@ def check_callback(cls: type) -> None:
     """
     if cls.__module__.startswith("lightning.") and cls.__name__ not in _CALLBACKS:
         raise BadArgument(f"trainer.callbacks has {cls.__name__}: {_INSTEAD.get(cls.__name__, _OTHERWISE)}")
+
+
+def _check_accelerator(name: Any) -> None:
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    known = {"auto": True, "cpu": True, "gpu": cuda or mps, "cuda": cuda, "mps": mps}
+    if isinstance(name, str) and not known.get(name):
+        why = "which is not there" if name in known else "which there is not"
+        there = " or ".join(each for each, present in known.items() if present)
+        raise BadArgument(f"trainer.accelerator is {name}, {why}; {there} is expected")
 
 
 def _check_steps(options: Mapping[str, Any]) -> None:

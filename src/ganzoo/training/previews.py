@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,7 @@ class Previews(L.Callback):
         if trainer.is_global_zero and isinstance(data, Data):
             path = self.folder / "reals.png"
             reals, columns = _some(data.open("train"), self.count)
-            save_grid(reals, path, columns)
-            _show(trainer, "reals", path, trainer.global_step)
+            _write(trainer, "reals", reals, path, columns)
         self._preview(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
@@ -63,8 +63,7 @@ class Previews(L.Callback):
             real = held_out(data) or (data.open("train") if isinstance(data, Data) else None)
             shown = game.preview(real, self.count, SEED)
         path = self.folder / "previews" / f"{trainer.global_step:08d}.png"
-        save_grid(shown.images, path, shown.columns)
-        _show(trainer, "samples", path, trainer.global_step)
+        _write(trainer, "samples", shown.images, path, shown.columns)
 
 
 def _some(images: Images, count: int) -> tuple[torch.Tensor, int | None]:
@@ -75,6 +74,16 @@ def _some(images: Images, count: int) -> tuple[torch.Tensor, int | None]:
     if batch.targets is None:
         return batch.images, None
     return side_by_side([batch.images, batch.targets]).flatten(0, 1), 8
+
+
+def _write(trainer: L.Trainer, key: str, images: torch.Tensor, path: Path, columns: int | None) -> None:
+    """Writes a picture and shows it; one that a full disk refuses is left out."""
+    try:
+        save_grid(images, path, columns)
+    except OSError as error:
+        warnings.warn(f"{path}: {error.strerror or error}; the picture is left out", stacklevel=1)
+        return
+    _show(trainer, key, path, trainer.global_step)
 
 
 def _show(trainer: L.Trainer, key: str, path: Path, step: int) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class JsonLines(Logger):
         try:
             self._append()
         except OSError as error:
-            warnings.warn(f"{self.path}: {error.strerror}; its lines are kept for later", stacklevel=2)
+            warnings.warn(f"{self.path}: {error.strerror}; its lines are kept for later", stacklevel=1)
 
     def _append(self) -> None:
         if self.after is not None and self.path.exists():
@@ -84,23 +85,30 @@ def _step(line: str) -> int:
 
 
 class Bar(L.Callback):
-    """A progress bar with every player's loss and images a second; a line now and then where there is no terminal."""
+    """A progress bar with every player's loss and images a second; whole lines where there is no terminal.
+
+    Args:
+        name: of the run, which is said when training starts; nothing is said where it is empty.
+        folder: of the run.
+    """
 
     def __init__(self, name: str = "", folder: str = "") -> None:
         self.title, self.folder = name, folder
+        self._main = False
         self._progress: Progress | None = None
         self._shown: dict[str, float] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Says what is trained, and opens the bar."""
-        if not trainer.is_global_zero:
+        self._main = trainer.is_global_zero
+        if not self._main:
             return
         assert isinstance(pl_module, Game)
-        how = "going on" if trainer.global_step else "training"
-        count = sum(p.numel() for name in pl_module.networks() for p in getattr(pl_module, name).parameters())
         if self.title:
-            print(f"{how}: {self.title}, {count:,} parameters, in {self.folder}", flush=True)
-        self._progress = Progress(
+            how = "going on" if trainer.global_step else "training"
+            count = sum(p.numel() for name in pl_module.networks() for p in getattr(pl_module, name).parameters())
+            _say(f"{how}: {self.title}, {count:,} parameters, in {self.folder}")
+        progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -108,39 +116,48 @@ class Bar(L.Callback):
             TimeRemainingColumn(),
             TextColumn("{task.fields[numbers]}"),
         )
-        self._progress.start()
-        total = trainer.max_steps if trainer.max_steps > 0 else None
-        self._task = self._progress.add_task("training", total=total, completed=trainer.global_step, numbers="")
+        if progress.console.is_terminal:
+            self._progress = progress
+            progress.start()
+            total = trainer.max_steps if trainer.max_steps > 0 else None
+            self._task = progress.add_task("training", total=total, completed=trainer.global_step, numbers="")
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Moves the bar."""
-        if self._progress is None:
-            return
         assert isinstance(pl_module, Game)
-        self._progress.update(self._task, completed=trainer.global_step)
-        self._show(pl_module)
+        if self._progress is not None:
+            self._progress.update(self._task, completed=trainer.global_step)
+        self._show(pl_module, trainer.max_steps)
 
-    def _show(self, game: Game) -> None:
+    def _show(self, game: Game, steps: int) -> None:
         """Shows the last line of the log, which the game writes after the callbacks' turn, once."""
-        if self._progress is None or not game.latest or game.latest is self._shown:
+        if not self._main or not game.latest or game.latest is self._shown:
             return
         self._shown = game.latest
         numbers = _numbers(self._shown)
-        self._progress.update(self._task, numbers=numbers)
-        if not self._progress.console.is_terminal:
-            print(f"step {game.latest_step}: {numbers}", flush=True)
+        if self._progress is not None:
+            self._progress.update(self._task, numbers=numbers)
+        else:
+            _say(f"step {game.latest_step}{f' of {steps}' if steps > 0 else ''}: {numbers}")
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Closes the bar."""
+        assert isinstance(pl_module, Game)
+        self._show(pl_module, trainer.max_steps)
+        self._main = False
         if self._progress is not None:
-            assert isinstance(pl_module, Game)
-            self._show(pl_module)
             self._progress.stop()
             self._progress = None
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Closes the bar before the error is printed."""
         self.on_train_end(trainer, pl_module)
+
+
+def _say(text: str) -> None:
+    """Prints a line; where it goes into a file on a full disk, training matters more."""
+    with suppress(OSError):
+        print(text, flush=True)
 
 
 def _numbers(latest: dict[str, float]) -> str:

@@ -9,7 +9,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -135,7 +138,21 @@ def train(
         TrainingStopped: if training cannot go on; the last save stays.
         Interrupted: on ctrl-C and the system's signals, after saving.
     """
-    options = checked(trainer)
+    with quiet():
+        return _train(game, data, folder, run, recipe, changes, origin, resume, checked(trainer))
+
+
+def _train(
+    game: Game,
+    data: Data,
+    folder: Path,
+    run: Run,
+    recipe: dict[str, Any],
+    changes: Mapping[str, Any] | None,
+    origin: str | None,
+    resume: bool,
+    options: dict[str, Any],
+) -> Trained:
     recipe["trainer"]["precision"] = options["precision"]
     images = data.open("train")
     game.check_data(images)
@@ -143,6 +160,8 @@ def train(
     facts = _facts(recipe, run, data, images, found.facts if found else {}, origin)
     if found is not None:
         _check_content(found, images)
+        if found.complaint is not None and _main():
+            warnings.warn(f"{found.complaint}; going on from {found.path.name}, of step {found.step}", stacklevel=1)
         if 0 <= options["max_steps"] <= found.step:
             return _finished(game, data, folder, found, facts, changes)
     saver = Saver(folder, run.save_every, facts, recipe, changes, found)
@@ -216,11 +235,32 @@ def _facts(
     }
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Lightning's notices and the warnings of other libraries, which are for programmers, to itself."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(max(level, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(lightning|torch)\b")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _main() -> bool:
+    """Whether this process is the first rank, before there are any."""
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)
+
+
 def _finished(
     game: Game, data: Data, folder: Path, found: Found, facts: dict[str, Any], changes: Mapping[str, Any] | None
 ) -> Trained:
     """Writes what a kill kept from being written after the last step; there is nothing to train any more."""
-    main = getattr(rank_zero_only, "rank", 0) == 0
+    main = _main()
     game.start_averages()
     state = found.table["state_dict"]
     wanted = {key: tuple(value.shape) for key, value in game.state_dict().items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -184,7 +185,8 @@ class Saver(L.Callback):
         failure = getattr(trainer.strategy.checkpoint_io, "failure", None)
         if failure is not None:
             self._warn(trainer, failure)
-        self._write_folder(trainer, game)
+        if not trainer.strategy.broadcast(failure is not None):  # the folder is never ahead of the checkpoint
+            self._write_folder(trainer, game)
 
     def _write_folder(self, trainer: L.Trainer, game: Game) -> None:
         try:
@@ -193,9 +195,10 @@ class Saver(L.Callback):
             self._warn(trainer, error)
 
     def _warn(self, trainer: L.Trainer, error: Exception) -> None:
-        self._failure = " ".join(str(getattr(error, "strerror", None) or error).split())[:160]
+        text = " ".join(str(getattr(error, "strerror", None) or error).split())[:160]
+        self._failure = re.sub(r".*I/O error: (.*) \(os error.*", r"\1", text)  # as safetensors wraps it
         warnings.warn(
             f"step {trainer.global_step} was not saved in {self.folder} ({self._failure}); training goes on, and the "
             "next save tries again",
-            stacklevel=2,
+            stacklevel=1,  # whose file this is, not Lightning's
         )

@@ -64,6 +64,8 @@ def find(text: str) -> Path:
         return path
     root = resource_folder("recipes")
     brought = {} if root is None else {str(p.relative_to(root).with_suffix("")): p for p in root.glob("*/*.yaml")}
+    if path.is_dir():
+        raise BadArgument(f"{text} is a folder without a recipe.yaml, so it holds no run")
     name = text.removeprefix("recipes/").removesuffix(".yaml")
     if name in brought:
         return brought[name]
@@ -448,15 +450,18 @@ def _kinds() -> dict[str, tuple[str, tuple[type, ...]]]:
     }
 
 
-def _object(key: str, value: Any) -> Any:
-    """What a key of the Trainer names, made: one object, or several in a list; other values as they are."""
+def _object(key: str, value: Any, folder: str) -> Any:
+    """What a key of the Trainer names, made: one object, or several in a list; other values as they are.
+
+    Loggers write into the run's folder.
+    """
     from ganzoo.game import schema
     from ganzoo.training.options import check_callback
     from ganzoo.training.record import is_made
 
     if isinstance(value, list):
-        return [_object(key, each) for each in value if not is_made(each)]
-    if isinstance(value, str) and key in ("callbacks", "plugins"):
+        return [_object(key, each, folder) for each in value if not is_made(each)]
+    if isinstance(value, str) and key in ("callbacks", "logger", "plugins"):
         value = {"class_path": value}
     if not isinstance(value, dict) or "class_path" not in value:
         return value
@@ -471,6 +476,8 @@ def _object(key: str, value: Any) -> Any:
         raise BadArgument(
             f"trainer.{key}: the init_args of {cls.__name__} are {schema.short(given)}; a table is expected"
         )
+    if key == "logger" and "save_dir" in schema.parameters(cls):
+        given = {"save_dir": folder, **given}
     arguments = schema.complete(cls, given, f"trainer.{key}", cls.__name__)
     try:
         return cls(
@@ -522,7 +529,9 @@ def make_trainer(table: Mapping[str, Any]) -> dict[str, Any]:
 
     kinds = _kinds()
     given = {key: value for key, value in table["trainer"].items() if not is_made(value)}
-    return {key: _object(key, value) if key in kinds else value for key, value in given.items()}
+    return {
+        key: _object(key, value, str(table["run"]["folder"])) if key in kinds else value for key, value in given.items()
+    }
 
 
 def _made(cls: Any, arguments: Mapping[str, Any], key: str) -> Any:

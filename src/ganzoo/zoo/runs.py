@@ -108,8 +108,12 @@ class Plan:
 
     def train(self) -> Trained:
         """Trains, or goes on."""
+        from lightning.pytorch.utilities import rank_zero_only
+
         from ganzoo.training.run import train
 
+        for note in self.notes if getattr(rank_zero_only, "rank", 0) == 0 else ():
+            print(note, flush=True)
         return train(
             self.game,
             self.data,
@@ -269,10 +273,12 @@ class _Draft:
 
     def finish(self, objects: Mapping[str, Any]) -> Plan:
         """Resolves, makes what is not made yet, and holds all of it against each other."""
-        from ganzoo.training import record
+        from ganzoo.training import precision, record
         from ganzoo.training.options import checked
 
         kept = {name for name, made in (("model", self.game), ("data", self.data)) if made is not None}
+        if self.resume and self.given.get("trainer.precision") == precision.AUTO:
+            self.given.pop("trainer.precision")  # it was resolved when the run began
         recorded = recipes.resolve(_recorded(self.folder), self.name, False, {"model", "data"}) if self.resume else None
         table = copy.deepcopy(self.table if recorded is None else recorded)
         keys = recipes.overlay(table, {**self.given, **{key: record.plain(value) for key, value in objects.items()}})
@@ -285,7 +291,11 @@ class _Draft:
         table = recipes.resolve(table, self.name, not self.resume and self.game is None, kept)
         table["run"]["folder"] = str(self.folder)
         trainer = recipes.make_trainer(table) | {key.partition(".")[2]: value for key, value in objects.items()}
-        table["trainer"]["precision"] = checked(trainer)["precision"]
+        asked, accelerator = trainer["precision"], trainer.get("accelerator", "auto")
+        table["trainer"]["precision"] = trainer["precision"] = chosen = checked(trainer)["precision"]
+        cost = precision.cost_of(chosen, accelerator)
+        self.notes += [f"trainer.precision is auto: {chosen} here"] if asked == precision.AUTO else []
+        self.notes += [cost] if cost is not None else []
         changes: dict[str, Any] = {}
         if recorded is not None:
             flat = record.flat(table)
