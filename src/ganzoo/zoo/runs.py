@@ -265,7 +265,7 @@ class _Draft:
     def _sizes(self) -> dict[str, Any]:
         """The side and the channels of the pictures that the model learns from."""
         if self.game is not None:
-            shape = getattr(self.game, "source_shape", self.game.shape)
+            shape = self.game.input_shape
             return {"size": shape[-1], "channels": shape[0]} if len(shape) == 3 else {}
         model = self.table.get("model")
         arguments = model.get("init_args") or {} if isinstance(model, Mapping) else {}
