@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -162,6 +162,14 @@ class Card:
     url: str
     idea: str
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str = "`ganzoo list` shows what there is") -> str:
+    """A clause for an error's end that names the known names nearest to `name`, or says how to find them."""
+    import difflib
+
+    close = difflib.get_close_matches(name[:200], list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else f"; {otherwise}"
 
 
 def check_strict(found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]], where: Path | str) -> None:

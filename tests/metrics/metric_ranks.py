@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torchmetrics import Metric
 
+from ganzoo.data.batch import Images
 from ganzoo.data.digits import Digits
 from ganzoo.data.mixtures import Ring
-from ganzoo.metrics import (
-    DensityCoverage,
-    FrechetDistance,
-    InceptionScore,
-    KernelDistance,
-    ModesCovered,
-    NearestDistance,
-    PrecisionRecall,
-    Score,
-    feature_distance,
-    feature_network,
-    measure,
-    perceptual_path_length,
-)
+from ganzoo.metrics import Score, StreamingMetric, Subject, feature_network, measure, perceptual_path_length
+from ganzoo.metrics.functional.path import Paths, feature_distance
 from ganzoo.types import BadData
 
 KEYS = [
@@ -45,6 +32,7 @@ KEYS = [
     "dc150_digits_cnn_k5",
     "nn150_digits_cnn",
     "acc150_digits_cnn",
+    "fd150_digits_cnn_float",  # two views of one stream, of one width
     "fd100_digits_cnn_float_seed5",
 ]
 
@@ -64,18 +52,61 @@ def sample(n: int, *, seed: int, batch_size: int, labels: Tensor | None = None, 
 def scores(**named: Any) -> list[Score]:
     """The scores of the generator above, and of a mixture."""
     train, test = Digits().open("train"), Digits().open("test")
-    found = measure(sample, train, KEYS, holdout=test, classes=10, batch_size=7, **named)
+    data = {"train": train, "test": test}
+    found = measure(Subject(sample, classes=10), data, KEYS, batch_size=7, **named)
     ring = Ring(n=500).open("train")
 
     def draw(n: int, *, seed: int, batch_size: int, **named: Any) -> Tensor:
         return torch.from_numpy(ring.values[seed : seed + n])
 
-    return found + measure(draw, ring, ["modes300_ring", "fd200_points"], batch_size=7)
+    return [
+        *found,
+        *measure(Subject(draw), ring, ["modes300_ring", "fd200_points"], batch_size=7),
+        *measure(able(), {"test": inverted()}, TASKS, batch_size=7),
+        *measure(able(), data, ["knn100_model_test_k3"], batch_size=7),
+    ]
+
+
+TASKS = [
+    *("mae40_pixels_test", "top40_digits_cnn_test", "dist40_digits_cnn_test_to-a", "err100_model_test"),
+    "agree40_pixels_test_k1",
+]
+
+
+def inverted() -> Images:
+    """Held-out digits, and as their targets the same digits in black on white."""
+    own = Digits().open("test")
+    return Images("inverted", own.values, own.labels, own.classes, "test", targets=255 - own.values)
+
+
+def able() -> Subject:
+    """A model that can do whatever is measured."""
+    network = feature_network("digits_cnn")
+
+    def views(n: int, *, view: int, **named: Any) -> Tensor:
+        return sample(n, **named) * (1 - 2 * view)
+
+    def translate(images: Tensor, *, to: str, seed: int, batch_size: int) -> Tensor:
+        return (-images).clamp(-1, 0.9)
+
+    return Subject(
+        views,
+        translate=translate,
+        encode=lambda images: images.flatten(1)[:, :40],
+        classify=lambda images: network.probabilities(images).log(),
+        domains=("b", "a"),
+        back="a",
+        views=2,
+        untrained=lambda: lambda images, **_: images,
+    )
 
 
 def values() -> dict[str, dict[str, float | None]]:
     """The numbers that must not depend on the ranks."""
-    return {s.key: {"value": s.value, "spread": s.spread, "floor": s.floor, "ceiling": s.ceiling} for s in scores()}
+    return {
+        s.key: {"value": s.value, "spread": s.spread, "floor": s.floor, "ceiling": s.ceiling, **s.references}
+        for s in scores()
+    }
 
 
 def feature_sets() -> dict[str, Tensor]:
@@ -85,57 +116,52 @@ def feature_sets() -> dict[str, Tensor]:
         "real": torch.randn(95, 8, generator=generator),
         "generated": torch.randn(80, 8, generator=generator) * 1.1,
         "probabilities": torch.randn(60, 5, generator=generator).softmax(1),
-        "points": torch.randn(50, 2, generator=generator),
     }
 
 
-STATES: dict[str, Callable[[], Metric]] = {
-    "fd": lambda: FrechetDistance(8),
-    "kid": lambda: KernelDistance(8, subsets=4, subset_size=30),
-    "pr": lambda: PrecisionRecall(8),
-    "dc": lambda: DensityCoverage(8),
-    "nn": lambda: NearestDistance(8),
-    "is": lambda: InceptionScore(5, splits=3),
-    "modes": lambda: ModesCovered(torch.tensor([[0.0, 0.0], [1.0, 1.0]]), 0.3),
+STATES: dict[str, dict[str, Any]] = {
+    "fd": {},
+    "kid": {"subsets": 4, "subset_size": 30},
+    "pr": {},
+    "dc": {},
+    "nn": {},
+    "is": {"splits": 3},
+    "acc": {},
 }
 
 
-def fill(name: str, metric: Metric, rank: int, world: int, indexed: bool) -> None:
-    """Gives a rank's part of the sets to a state, in batches of 20 of uneven number."""
+def feed(name: str, metric: StreamingMetric, rank: int, world: int, indexed: bool) -> None:
+    """Gives a rank's part of the sets to a metric, in batches of 20 of uneven number."""
     sets = feature_sets()
-    feeds = {"is": ["probabilities"], "modes": ["points"]}.get(name, ["real", "generated"])
-    for feed in feeds:
-        rows = sets[feed]
+    kinds = {"is": ["probabilities"], "acc": ["probabilities"]}.get(name, ["real", "generated"])
+    for kind in kinds:
+        rows = sets[kind]
         index = torch.arange(len(rows))
-        if world > 1 and not (feed == "generated" and indexed):
+        if world > 1 and not (kind == "generated" and indexed):
             index = index[:70] if rank == 0 else index[70:]  # uneven, and without overlap
         elif world > 1:
             # a sampler's padding: sample 0 comes twice; and rank 1 has none of the last samples
             index = (
                 torch.cat([index[0::2], index[1::2][20:]]) if rank == 0 else torch.cat([index[1::2][:20], index[:1]])
             )
-        if name == "is" and rank == 1:
-            index = index[:0]  # a rank that adds nothing at all
-        if name == "is" and rank == 0:
-            index = torch.arange(len(rows))
+        if kind == "probabilities":  # a rank that adds nothing at all
+            index = torch.arange(len(rows)) if rank == 0 else index[:0]
         for part in index.split(20):
-            named: dict[str, Any] = {"index": part} if indexed and name not in {"fd", "modes"} else {}
+            numbers = {"index": part} if indexed else {}
+            more = {"labels": part % 5} if name == "acc" else {}
             if len(part):
-                metric.update(rows[part], *([feed == "real"] if len(feeds) == 2 else []), **named)
+                metric.update(**{kind: rows[part]}, **more, **numbers)
 
 
 def states(rank: int, world: int) -> dict[str, Any]:
-    """What every state computes, with and without numbers of the samples."""
+    """What every metric computes, with and without numbers of the samples."""
     found: dict[str, Any] = {}
-    for name, make in STATES.items():
+    for name, settings in STATES.items():
         for indexed in (False, True):
-            if indexed and name in {"fd", "modes"}:
-                continue
-            metric = make()
-            fill(name, metric, rank, world, indexed)
+            metric = StreamingMetric(name, **settings)
+            feed(name, metric, rank, world, indexed)
             value = metric.compute()
-            plain = value if isinstance(value, dict) else {"": value}
-            found[f"{name} {'by number' if indexed else 'by content'}"] = {k: float(v) for k, v in plain.items()}
+            found[f"{name} {'by number' if indexed else 'by content'}"] = {k: float(v) for k, v in value.items()}
     return found
 
 
@@ -151,8 +177,9 @@ def path() -> list[float]:
     def synthesize(z: Tensor) -> Tensor:
         return (z @ weight.double()).tanh().view(-1, 1, 8, 8)
 
-    found = perceptual_path_length(synthesize, latents, feature_distance(network), n=45, epsilon=1e-2, batch_size=7)
-    return list(found)
+    paths = Paths(latents, synthesize)
+    found = perceptual_path_length(paths, feature_distance(network), n=45, epsilon=1e-2, batch_size=7)
+    return [found.value, found.spread or 0.0, found.details["paths"]]
 
 
 def failure(rank: int) -> str:
@@ -163,7 +190,7 @@ def failure(rank: int) -> str:
         return drawn * torch.nan if rank == 1 else drawn
 
     try:
-        measure(broken, Digits().open("train"), ["fd50_digits_cnn"], floors=False, batch_size=7)
+        measure(Subject(broken), Digits().open("train"), ["fd50_digits_cnn"], floors=False, batch_size=7)
     except BadData as error:
         return str(error)
     return "nothing was raised"

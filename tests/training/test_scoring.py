@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +18,13 @@ from ganzoo.data.batch import Data, Images
 from ganzoo.data.digits import Digits
 from ganzoo.folder import MODEL, ModelFolder
 from ganzoo.game import registry
-from ganzoo.game.abilities import Translates
 from ganzoo.game.game import Game
-from ganzoo.metrics import feature_distance, feature_network, measuring, perceptual_path_length
-from ganzoo.metrics.protocol import TASKS, protocol, protocols_for
-from ganzoo.training.scores import BEST, Scores, abilities_of, paths_of
-from ganzoo.types import BadArgument
+from ganzoo.metrics import Subject, feature_network, metrics, perceptual_path_length
+from ganzoo.metrics import measure as measure_subject
+from ganzoo.metrics.functional.path import feature_distance
+from ganzoo.metrics.protocol import protocols_for
+from ganzoo.training.scores import BEST, Scores, paths_of, subject_of
+from ganzoo.types import BadArgument, BadData
 from ganzoo.zoo.evaluating import measure
 
 KEY = "fd100_digits_cnn"
@@ -42,7 +44,7 @@ def test_it_measures_every_so_many_images_and_at_the_end(tmp_path: Path) -> None
     scores = Scores(tmp_path, KEY, 24, {})
     game = run(7, scores)
     assert scores.images == [24, 48, 56]
-    again = measuring.measure(game.sample, Digits().open("train"), [KEY], floors=False)[0]
+    again = measure_subject(Subject(game.sample), Digits().open("train"), [KEY], floors=False)[0]
     assert scores.values[-1] == pytest.approx(again.value, rel=1e-6)
 
 
@@ -86,10 +88,9 @@ def test_path_lengths_follow_the_models_own_latents() -> None:
     assert torch.equal(game.limit(paths.synthesize(paths.latents(3, 5))), game.sample(3, seed=5))
     assert paths.mapping is None
     real = Digits().open("train")
-    found = measuring.measure(game.sample, real, ["ppl20_digits_cnn_z_eps0.01"], paths=paths, floors=False)[0]
-    distance = feature_distance(feature_network("digits_cnn"))
-    expected = perceptual_path_length(paths.synthesize, paths.latents, distance, n=20, epsilon=0.01)
-    assert found.value == pytest.approx(expected.mean, rel=1e-4)
+    found = measure_subject(subject_of(game), real, ["ppl20_digits_cnn_z_eps0.01"])[0]
+    expected = perceptual_path_length(paths, feature_distance(feature_network("digits_cnn")), n=20, epsilon=0.01)
+    assert found.value == pytest.approx(expected.value, rel=1e-4)
 
 
 def test_path_lengths_in_w_go_through_the_mapping() -> None:
@@ -144,14 +145,14 @@ SMALL_KEYS = {
 @pytest.mark.parametrize("name", registry.list_families())
 def test_what_a_family_can_do_is_measured_and_the_rest_is_refused(name: str) -> None:
     game = tiny(name)
-    able = abilities_of(game)
-    chosen = {p.metric for p in protocols_for("both", able.names(), able.directions)} & set(TASKS)
-    assert ("translate" in able.names()) == isinstance(game, Translates)
-    assert (able.sample is None) == ("samples" not in game.abilities)
+    able = subject_of(game)
+    chosen = {p.metric for p in protocols_for("both", able.abilities, able.domains)} & set(SMALL_KEYS)
+    assert able.abilities >= game.abilities - {"styled"}
+    assert ("paths" in able.abilities) == ("samples" in game.abilities)
     if len(game.shape) != 3:
         assert not chosen
         return
-    data, keys = Both(game), [SMALL_KEYS[metric] for metric in TASKS if metric in chosen]
+    data, keys = Both(game), [SMALL_KEYS[metric] for metric in SMALL_KEYS if metric in chosen]
     once = measure(game, data, keys) if keys else []
     assert [score.key for score in once] == keys
     assert all(np.isfinite([score.value, *score.references.values()]).all() for score in once)
@@ -161,7 +162,7 @@ def test_what_a_family_can_do_is_measured_and_the_rest_is_refused(name: str) -> 
     for score in once:
         if "untrained network" in score.references:  # and so is a game of `tiny`, with the same seed
             assert score.references["untrained network"] == score.value
-    for metric in set(TASKS) - chosen:
+    for metric in set(SMALL_KEYS) - chosen:
         with pytest.raises(BadArgument, match="this model"):
             measure(game, data, SMALL_KEYS[metric])
 
@@ -182,4 +183,39 @@ def test_a_score_of_a_task_decides_what_is_best(tmp_path: Path, monkeypatch: pyt
     trainer(1, scores).fit(game, Digits(batch_size=8))
     [value] = measure(game, Digits(), "knn200_model_test_k1")
     assert scores.values[-1] == value.value == value.references["pixels"] > 0.8, "encodings that are the pixels"
-    assert protocol("knn200_model_test_k1").metric in TASKS
+    assert metrics()["knn"].better == "higher"
+
+
+@pytest.mark.filterwarnings("ignore:The Fréchet distance of")
+def test_data_without_test_pictures_are_scored_with_those_of_training(tmp_path: Path) -> None:
+    values = Digits().open("train").values[:3]
+
+    class Few(Data):
+        """Three pictures, and none for testing."""
+
+        def read(self, split: str) -> Images:
+            if split == "test":
+                raise BadData("few: no picture falls into the split test.")
+            return Images("few", values, split=split)
+
+    scores = Scores(tmp_path, "fd20_digits_cnn_test", 8, {})
+    game = digits()
+    trainer(2, scores).fit(game, Few(batch_size=4))
+    assert len(scores.values) == 1
+    [score] = measure(game, Few(), ["fd20_digits_cnn"])
+    assert (score.split, score.n_real, score.value) == ("train", 3, pytest.approx(scores.values[0], rel=1e-6))
+    with pytest.warns(UserWarning, match="fd20_digits_cnn is measured in place of fd20_digits_cnn_test"):
+        assert [s.key for s in measure(game, Few(), ["fd20_digits_cnn_test"])] == ["fd20_digits_cnn"]
+
+
+def test_a_protocol_that_the_model_does_not_suit_is_refused_before_training(tmp_path: Path) -> None:
+    game = digits()
+    with pytest.raises(BadArgument, match="mae20_pixels_test: this model does not translate"):
+        trainer(1, Scores(tmp_path, "mae20_pixels_test", 8, {})).fit(game, Digits(batch_size=4))
+    assert game.global_step == 0
+
+
+def test_what_is_no_data_is_one_line() -> None:
+    data: Any = torch.zeros(4, 1, 8, 8)
+    with pytest.raises(BadArgument, match=r"^data is a Tensor; .* is expected [^\n]*$"):
+        measure(digits(), data, KEY)

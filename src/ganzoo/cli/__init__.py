@@ -117,8 +117,7 @@ def _run(given: list[str]) -> int:
         return 0
     name, rest = given[0], given[1:]
     if name not in commands():
-        from ganzoo.game.registry import nearest
-        from ganzoo.types import UnknownName
+        from ganzoo.types import UnknownName, nearest
 
         hint = nearest(name, commands()).replace("`ganzoo list`", "`ganzoo --help`")
         raise UnknownName(f"there is no command {name!r}{hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from ganzoo.types import BadArgument
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
-    from ganzoo.metrics.measuring import Progress, Score
+    from ganzoo.metrics.evaluate import Progress, Score
 
 HELP = "measure a model, or a folder of pictures"
 
@@ -38,6 +39,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--data", type=str, default=None, help="a data source or a folder of pictures")
     made.add_argument("--generated", type=str, default=None, help="a folder of pictures instead of a model")
     made.add_argument("--size", type=int, default=None, help="side of the pictures of --generated and --data")
+    made.add_argument("--bad", choices=["error", "skip"], default="error", help="pictures that cannot be read")
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--out", type=str, default=None, help="write the scores to this JSON file")
     made.add_argument("--write", action="store_true", help="write them into the model's folder and its card")
@@ -54,30 +56,19 @@ def run(arguments: Any) -> int:
         raise BadArgument("--generated needs --data to compare with, and has no card to --write")
     from ganzoo.cli.sample import best_device
     from ganzoo.files import write_json
-    from ganzoo.zoo.evaluating import measure, measure_folder, score
+    from ganzoo.zoo.evaluating import measure, measure_folder
 
-    device = arguments.device or best_device()
+    chosen = {"device": arguments.device or best_device(), "batch_size": arguments.batch_size, "bad": arguments.bad}
     with bar(quiet=arguments.json) as progress:
-        if arguments.generated is not None:
-            scores = measure_folder(
-                arguments.generated,
-                arguments.data,
-                arguments.protocol,
-                size=arguments.size,
-                device=device,
-                batch_size=arguments.batch_size,
-                progress=progress,
-            )
-        elif arguments.write:
-            scores = score(arguments.model, arguments.protocol, progress)
-        else:
+        if arguments.generated is None:
             scores = measure(
-                arguments.model,
-                arguments.data,
-                arguments.protocol,
-                device=device,
-                batch_size=arguments.batch_size,
-                progress=progress,
+                *(arguments.model, arguments.data, arguments.protocol),
+                **{**chosen, "write": arguments.write, "progress": progress},
+            )
+        else:
+            scores = measure_folder(
+                *(arguments.generated, arguments.data, arguments.protocol),
+                **{**chosen, "size": arguments.size, "progress": progress},
             )
     rows = [entry.to_dict() for entry in scores]
     if arguments.out is not None:
@@ -91,7 +82,7 @@ def run(arguments: Any) -> int:
 
 @contextmanager
 def bar(quiet: bool = False) -> Iterator[Progress | None]:
-    """A progress bar for measuring, on the error stream."""
+    """Progress of measuring, on the error stream: a bar for a person, a line for each thing done in a log."""
     if quiet:
         yield None
         return
@@ -99,8 +90,12 @@ def bar(quiet: bool = False) -> Iterator[Progress | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda what, done, total: print(f"{what}: {total}", file=sys.stderr) if done == total else None
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bars = Bars(*columns, console=Console(stderr=True), transient=True)
+    bars = Bars(*columns, console=console, transient=True)
     tasks: dict[str, TaskID] = {}
 
     def progress(what: str, done: int, total: int) -> None:

@@ -7,17 +7,16 @@ and nowhere else: nothing that a configuration says is ever imported as a path.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ganzoo.types import BadArgument, UnknownName, quoted
+from ganzoo.types import BadArgument, UnknownName, nearest, quoted
 
 _PACKAGE = "ganzoo.families"
 _LARGEST = 2**24  # no argument of any family is larger; a configuration that says otherwise is hostile or wrong
@@ -121,12 +120,6 @@ def family_of(cls: type) -> Family:
         if entry.cls is cls:
             return entry
     raise UnknownName(f"{cls.__name__} is not registered; put @register above the class")
-
-
-def nearest(name: str, known: Iterable[str], otherwise: str = "`ganzoo list` shows what there is") -> str:
-    """A clause for an error's end that names the known names nearest to `name`, or says how to find them."""
-    close = difflib.get_close_matches(name[:200], list(known), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else f"; {otherwise}"
 
 
 @functools.cache

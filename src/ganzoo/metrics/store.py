@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +12,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from ganzoo.files import atomic, cache_folder
+
 _LOG = logging.getLogger(__name__)
 
 
-def store_folder() -> Path:
-    """The folder, which may not exist yet: `$GANZOO_CACHE/metrics`, else in `~/.cache/ganzoo`."""
-    root = os.environ.get("GANZOO_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "ganzoo").expanduser() / "metrics"
-
-
 def entry(facts: dict[str, Any]) -> Path:
-    """The file of what depends on `facts` (plain JSON) and nothing else."""
+    """The file, in `cache_folder("metrics")`, of what depends on `facts` (plain JSON) and nothing else."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return store_folder() / f"{digest}.safetensors"
+    return cache_folder("metrics") / f"{digest}.safetensors"
 
 
 def read(path: Path, rows: int) -> dict[str, Tensor] | None:
@@ -45,17 +39,10 @@ def read(path: Path, rows: int) -> dict[str, Tensor] | None:
 
 
 def write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Writes beside the target, synchronises and renames; a folder that cannot be written costs time, not the run."""
-    draft = path.parent / f".{path.name}.{secrets.token_hex(8)}"
+    """Writes a file whole or not at all; a folder that cannot be written costs time, not the run."""
+    kept = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(draft, "xb") as file:
-            file.write(save(tensors, metadata={"facts": json.dumps(facts, sort_keys=True)}))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
+        with atomic(path) as part:
+            part.write_bytes(save(kept, metadata={"facts": json.dumps(facts, sort_keys=True)}))
     except OSError as error:
         _LOG.warning("Features cannot be kept in %s (%s); the next run computes them again.", path.parent, error)
-    finally:
-        if draft.exists():
-            draft.unlink()

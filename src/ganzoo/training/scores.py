@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,17 @@ from torch import Tensor
 
 from ganzoo.data.batch import Data
 from ganzoo.folder import write_model
-from ganzoo.game.abilities import Samples, Translates
+from ganzoo.game.abilities import Samples
 from ganzoo.game.game import Game
 from ganzoo.game.registry import check_arguments, family_of
 from ganzoo.media.charts import curve
-from ganzoo.metrics.measuring import Score, measure
-from ganzoo.metrics.path import Paths
-from ganzoo.metrics.protocol import TASKS, protocol
-from ganzoo.metrics.tasks import Abilities, measure_tasks
+from ganzoo.metrics.evaluate import Subject, cannot, check, measure
+from ganzoo.metrics.functional.path import Paths
+from ganzoo.metrics.protocol import protocol
 from ganzoo.training.saving import held_out
 from ganzoo.types import BadArgument
 
 BEST = "best"
-_LOWER = frozenset({"fd", "kid", "ppl", "mae", "dist", "err"})
-_HIGHER = frozenset({"is", "pr", "dc", "acc", "modes", "top", "knn", "agree"})
 
 
 class Scores(L.Callback):
@@ -44,7 +42,7 @@ class Scores(L.Callback):
     def __init__(self, folder: Path, key: str, every: int, facts: dict[str, Any]) -> None:
         self.folder, self.every, self.facts = folder, every, facts
         self.protocol = protocol(key)
-        if self.protocol.metric not in _LOWER | _HIGHER:
+        if self.protocol.of.better is None:
             raise BadArgument(f"run.score is {key}; a score of which less or more is better is expected")
         self.images: list[int] = []
         self.values: list[float] = []
@@ -56,6 +54,11 @@ class Scores(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the curve back."""
         self.images, self.values = list(state_dict["images"]), list(state_dict["values"])
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Refuses a protocol that does not suit the model or the data, before there is anything to lose."""
+        assert isinstance(pl_module, Game)
+        check(subject_of(pl_module), trainer.datamodule, [self.protocol])  # type: ignore[attr-defined]
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Measures when it is time."""
@@ -74,10 +77,10 @@ class Scores(L.Callback):
         assert isinstance(data, Data)
         game.finalize()
         with game.synchronized():
-            found = self._scores(game, data)
-        value = found[0].value
-        sign = 1 if self.protocol.metric in _LOWER else -1
-        best = not self.values or sign * value < min(sign * other for other in self.values)
+            found = measure(subject_of(game), data, [self.protocol], device=game.device, floors=False)
+        key, value = found[0].key, found[0].value
+        sign = 1 if self.protocol.of.better == "lower" else -1
+        best = all(sign * value < sign * other for other in self.values)
         self.images.append(game.images_seen)
         self.values.append(value)
         for logger in trainer.loggers:
@@ -86,56 +89,44 @@ class Scores(L.Callback):
             facts = {**self.facts, "images_seen": game.images_seen, "steps": trainer.global_step}
             write_model(game, self.folder / BEST, facts, real=held_out(data))
         if trainer.is_global_zero:
-            print(
-                f"step {trainer.global_step}: {found[0].key} {value:.4g}{', the best so far' if best else ''}",
-                flush=True,
-            )
+            print(f"step {trainer.global_step}: {key} {value:.4g}{', the best so far' if best else ''}", flush=True)
             if len(self.values) > 1:
-                series = {found[0].key: (self.images, self.values)}
-                curve(series, self.folder / "scores.png", x_label="images seen", y_label=found[0].key)
-
-    def _scores(self, game: Game, data: Data) -> list[Score]:
-        p, real, able = self.protocol, data.open(self.protocol.split), abilities_of(game)
-        if p.metric in TASKS:
-            train = data.open("train") if p.metric == "knn" else None
-            return measure_tasks(able, real, [p], train=train, device=game.device, references=False)
-        assert able.sample is not None
-        return measure(
-            able.sample,
-            real,
-            [p],
-            paths=paths_of(game) if p.metric == "ppl" else None,
-            classes=game.classes,
-            device=game.device,
-            floors=False,
-        )
+                series = {key: (self.images, self.values)}
+                curve(series, self.folder / "scores.png", x_label="images seen", y_label=key)
 
 
-def abilities_of(game: Game) -> Abilities:
-    """What a model can do, for the scores of `ganzoo.metrics.tasks`: told by what its family has, not by its name."""
+def subject_of(game: Game) -> Subject:
+    """What a model can do, as metrics see it."""
+
+    def sample(n: int, *, view: int | None = None, **named: Any) -> Tensor:
+        return game.sample(n, **named, **({} if view is None else {"domain": view}))
 
     def untrained() -> Callable[..., Tensor]:
         entry = family_of(type(game))
         with torch.random.fork_rng():
             torch.manual_seed(0)
             fresh: Game = entry.cls(**check_arguments(entry, game.arguments))
-        whole = fresh.to(game.device).eval()
-        return lambda images, direction, **options: whole.translate(images, to=ways[direction], **options)
+        return fresh.to(game.device).eval().translate
 
-    ways = dict(zip(("a2b", "b2a"), game.domains, strict=False)) if isinstance(game, Translates) else {}
+    def live() -> Callable[..., Tensor]:
+        twin = copy.deepcopy(game)
+        twin._averages.clear()
+        return twin.sample
 
-    def translate(images: Tensor, *, direction: str, **options: Any) -> Tensor:
-        return game.translate(images, to=ways[direction], **options)
-
-    return Abilities(
-        sample=getattr(game, "sample", None),
-        labels=game.labelled and game.classes is not None,
-        domains=getattr(game, "views", 1) > 1,
-        translate=translate if ways else None,
-        directions=tuple(ways),
-        encode=getattr(game, "encode", None),
-        classify=getattr(game, "classify", None),
-        untrained=untrained,
+    samples, translates = (name in game.abilities for name in ("samples", "translates"))
+    return Subject(
+        sample=sample if samples else cannot,
+        translate=getattr(game, "translate", cannot),
+        encode=getattr(game, "encode", cannot),
+        classify=getattr(game, "classify", cannot),
+        classes=game.classes,
+        labelled=game.labelled,
+        domains=getattr(game, "domains", ()),
+        back=getattr(game, "back", None),
+        views=getattr(game, "views", 1),
+        live=live if samples else cannot,
+        untrained=untrained if translates else cannot,
+        paths=(lambda: paths_of(game)) if samples else cannot,
     )
 
 

@@ -20,8 +20,7 @@ from typing import Any
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.game import registry
-from ganzoo.game.registry import nearest
-from ganzoo.types import BadArgument, UnknownName
+from ganzoo.types import BadArgument, UnknownName, nearest
 
 STATUSES = ("shipped", "hosted", "convert", "recipe", "planned")
 UNPINNED = "unpinned"

@@ -14,10 +14,9 @@ from ganzoo.zoo.loading import load
 if TYPE_CHECKING:
     import torch
 
-    from ganzoo.data.batch import Data, Images
+    from ganzoo.data.batch import Data
     from ganzoo.game.game import Game
-    from ganzoo.metrics.measuring import Progress, Score
-    from ganzoo.metrics.protocol import Protocol
+    from ganzoo.metrics.evaluate import Progress, Score
     from ganzoo.zoo.loading import Model
 
 
@@ -52,10 +51,12 @@ def measure(
     *,
     device: str | torch.device | None = None,
     batch_size: int | None = None,
+    bad: str = "error",
     floors: bool = True,
+    write: bool = False,
     progress: Progress | None = None,
 ) -> list[Score]:
-    """Measures a model and tells everything that the scores depend on; see `evaluate`.
+    """Measures a model and tells everything that the scores depend on.
 
     Args:
         model: as `evaluate`'s.
@@ -63,76 +64,40 @@ def measure(
         protocol: as `evaluate`'s.
         device: where to compute.
         batch_size: images at a time.
-        floors: whether to measure real images against real ones, and noise, as well.
+        bad: what becomes of pictures in a folder that cannot be read: `error` or `skip`.
+        floors: whether to measure what stands beside the scores too: real images, noise, ....
+        write: whether to write the scores into `results.json` and the card of the model's folder.
         progress: told how far it is.
+
+    Raises:
+        BadArgument: for a protocol that does not suit model or data; or where the folder has a score of the same key by
+            another protocol, network or data, in which case nothing is written.
     """
-    from ganzoo.metrics import protocol as protocols
-    from ganzoo.metrics.tasks import measure_tasks
-    from ganzoo.training.scores import abilities_of
+    from ganzoo.metrics import evaluate
+    from ganzoo.metrics.protocol import protocol as protocol_of
+    from ganzoo.metrics.protocol import protocols_for
+    from ganzoo.training.scores import subject_of
 
-    keys = [protocol] if isinstance(protocol, str) else protocol
-    wanted = None if keys is None else [protocols.protocol(key) for key in keys]
-    live = wanted is not None and any(p.weights == "live" for p in wanted)
-    game = load(model, device=device, players=live)
-    source, able = _source(game, data), abilities_of(game)
-    name = source.open("train").name
-    chosen = protocols.protocols_for(name, able.names(), able.directions) if wanted is None else wanted
-    found: dict[str, list[Score]] = {p.key: [] for p in chosen}
-    for split in dict.fromkeys(p.split for p in chosen):
-        real = source.open(split)
-        own = [p for p in chosen if p.split == split]
-        tasks, sampled = ([p for p in own if (p.metric in protocols.TASKS) == is_task] for is_task in (True, False))
-        _check_shapes(game, real)
-        scores = [] if not sampled else _from_samples(game, source, real, sampled, batch_size, floors, progress)
-        if tasks:
-            scores += measure_tasks(
-                able,
-                real,
-                tasks,
-                train=source.open("train"),
-                device=game.device,
-                batch_size=batch_size or 64,
-                references=floors,
-                progress=progress,
-            )
-        for score in scores:
-            found[score.protocol["key"]].append(score)
-    return [score for scores in found.values() for score in scores]
-
-
-def _check_shapes(game: Game, real: Images) -> None:
-    """Holds the images of a data set against those that a model makes or takes."""
-    wanted = game.input_shape
-    if tuple(real.shape) != tuple(wanted):
-        raise BadArgument(f"{real.name} has samples of shape {tuple(real.shape)}, and the model's are {tuple(wanted)}")
-
-
-def _from_samples(
-    game: Game,
-    source: Data,
-    real: Images,
-    protocols: list[Protocol],
-    batch_size: int | None,
-    floors: bool,
-    progress: Progress | None,
-) -> list[Score]:
-    """The scores that are measured from samples."""
-    from ganzoo.metrics.measuring import measure as measure_samples
-    from ganzoo.training.scores import paths_of
-
-    return measure_samples(
-        game.sample,
-        real,
-        protocols,
-        holdout=source.open("test") if real.split == "train" and len(source.open("test")) > 1 else None,
-        live=_live_sampler(game) if any(p.weights == "live" for p in protocols) else None,
-        paths=paths_of(game) if any(p.metric == "ppl" for p in protocols) else None,
-        classes=game.classes,
+    wanted = [protocol_of(key) for key in ([protocol] if isinstance(protocol, str) else protocol or [])]
+    game = load(model, device=device, players=any(p.weights == "live" for p in wanted))
+    folder = _home(game) if write else None
+    source, subject = _source(game, data, bad), subject_of(game)
+    real = source.open("train")
+    shape = tuple(game.input_shape)
+    if tuple(real.shape) != shape:
+        raise BadArgument(f"{real.name} has samples of shape {tuple(real.shape)}, and the model's are {shape}")
+    scores = evaluate.measure(
+        subject,
+        source,
+        wanted or protocols_for(real.name, subject.abilities, subject.domains),
         device=game.device,
         batch_size=batch_size,
         floors=floors,
         progress=progress,
     )
+    if folder is not None:
+        _write(folder, scores)
+    return scores
 
 
 def measure_folder(
@@ -141,10 +106,8 @@ def measure_folder(
     protocol: str | Sequence[str] | None = None,
     *,
     size: int | None = None,
-    device: str | torch.device | None = None,
-    batch_size: int | None = None,
-    floors: bool = True,
-    progress: Progress | None = None,
+    bad: str = "error",
+    **options: Any,
 ) -> list[Score]:
     """Measures a folder of pictures, such as another program's, against real images.
 
@@ -153,40 +116,26 @@ def measure_folder(
         data: the real images: a source's name, a folder, or a source.
         protocol: one or several keys; `fd` and `kid` of as many images as there are in MobileNetV2's features if None.
         size: side to which both are brought; the first generated picture's if None.
-        device: where to compute.
-        batch_size: images at a time.
-        floors: whether to measure real images against real ones, and noise, as well.
-        progress: told how far it is.
+        bad: what becomes of pictures that cannot be read: `error` or `skip`.
+        options: `device`, `batch_size`, `floors` and `progress`, as `measure`'s.
     """
-    from ganzoo.data.batch import Data
     from ganzoo.data.folder import Folder
-    from ganzoo.metrics import measuring
-    from ganzoo.metrics import protocol as protocols
+    from ganzoo.metrics import measure_images
 
     side = size or _first_side(Path(generated))
-    made = Folder(str(generated), size=side, test_share=0.0).open("all")
-    if isinstance(data, Data):
-        source = data
-    elif Path(data).is_dir():
-        source = Folder(str(data), size=side)
-    else:
-        source = _open_source(str(data), {"size": side})
-    keys = [protocol] if isinstance(protocol, str) else protocol
-    asked = keys or [f"{metric}{len(made)}_mobilenet_v2_all" for metric in ("fd", "kid")]
-    wanted = [protocols.protocol(key) for key in asked]
-    splits = {p.split for p in wanted}
-    if len(splits) > 1:
-        raise BadArgument(f"protocols on several splits ({', '.join(sorted(splits))}) at once; measure them one by one")
-    real, values = source.open(splits.pop()), made.values
+    made = Folder(str(generated), size=side, test_share=0.0, bad=bad).open("all")  # type: ignore[arg-type]
+    source = _open(data, {"size": side, "bad": bad})
+    asked = [protocol] if isinstance(protocol, str) else protocol
+    asked = asked or [f"{metric}{len(made)}_mobilenet_v2_all" for metric in ("fd", "kid")]
+    real, values = source.open("train"), made.values
     if real.shape != made.shape and real.shape[1:] == made.shape[1:] and real.shape[0] == 1:
         values = values.mean(1, keepdims=True).round().astype("uint8")  # grey data, and a folder is read in colour
     if tuple(real.shape) != tuple(values.shape[1:]):
         raise BadArgument(
             f"{real.name} has samples of shape {real.shape}, the pictures are {values.shape[1:]}; see --size"
         )
-    return measuring.measure_images(
-        values, real, wanted, device=device or "cpu", batch_size=batch_size, floors=floors, progress=progress
-    )
+    options["device"] = options.get("device") or "cpu"
+    return measure_images(values, source, asked, **options)
 
 
 def _first_side(folder: Path) -> int:
@@ -202,78 +151,81 @@ def _first_side(folder: Path) -> int:
     raise BadArgument(f"{folder}: holds no picture that Pillow reads")
 
 
-def _live_sampler(game: Game) -> Any:
-    """`sample` of the live weights."""
-    import copy
-
-    twin = copy.deepcopy(game)
-    twin._averages.clear()
-    return twin.sample
-
-
-def _source(game: Game, data: str | Path | Data | None) -> Data:
+def _source(game: Game, data: str | Path | Data | None, bad: str) -> Data:
     """The data source that `data` names, or that the model was trained on."""
-    from ganzoo.data.batch import Data
-
-    if isinstance(data, Data):
-        return data
     if data is None:
         facts = game.card.facts.get("data") if game.card is not None else None
         if not isinstance(facts, dict) or not isinstance(facts.get("source"), str):
             raise BadArgument("the model does not say what it was trained on; name the data")
-        return _open_source(facts["source"], facts.get("arguments"))
-    if Path(data).is_dir():
-        return _open_source("Folder", {"root": str(data), "size": game.shape[-1], "channels": game.shape[0]})
-    return _open_source(str(data), {"size": game.shape[-1]} if len(game.shape) == 3 else {})
+        arguments = facts.get("arguments")
+        return _open(facts["source"], arguments if isinstance(arguments, dict) else {})
+    shape = game.input_shape
+    return _open(data, {"size": shape[-1], "channels": shape[0], "bad": bad} if len(shape) == 3 else {})
 
 
-def _open_source(name: str, arguments: Any) -> Data:
-    """A data source with the arguments that it knows; plain values only, checked by its own constructor."""
+def _open(data: str | Path | Data, arguments: dict[str, Any]) -> Data:
+    """A source, a folder of pictures, or a source by its name, with the arguments that it knows; it checks them itself.
+
+    Raises:
+        BadArgument: for anything else, in one line.
+    """
     import inspect
 
     from ganzoo.data import source
+    from ganzoo.data.batch import Data
+    from ganzoo.data.folder import Folder
 
-    cls = source(name)
+    if isinstance(data, Data):
+        return data
+    if not isinstance(data, (str, Path)):
+        raise BadArgument(
+            f"data is a {type(data).__name__}; a source's name, a folder of pictures or a source of ganzoo.data is "
+            "expected (ganzoo.metrics.measure_images takes arrays)"
+        )
+    is_folder = Path(data).is_dir()
+    cls = Folder if is_folder else source(str(data))
+    arguments = {**arguments, "root": str(data)} if is_folder else arguments
     known = inspect.signature(cls).parameters
-    given = arguments if isinstance(arguments, dict) else {}
-    return cls(**{key: value for key, value in given.items() if key in known})
+    return cls(**{key: value for key, value in arguments.items() if key in known})
 
 
-def score(
-    folder: str | Path, protocol: str | Sequence[str] | None = None, progress: Progress | None = None
-) -> list[Score]:
-    """Measures the model of a folder, from its files, and writes the scores into its `results.json` and card.
+def score(folder: str | Path, protocol: str | Sequence[str] | None = None, progress: Progress | None = None) -> Any:
+    """`measure` of a model's folder, writing what it found."""
+    return measure(folder, None, protocol, write=True, progress=progress)
 
-    Args:
-        folder: of the model.
-        protocol: one or several keys; those that suit the data if None.
-        progress: told how far it is.
+
+def _home(game: Game) -> Path:
+    """The folder that a model was loaded from.
 
     Raises:
-        BadArgument: if the folder has a score of the same key by another protocol, network or data; nothing is written.
+        BadArgument: if there is none that is the user's own.
     """
-    from ganzoo.metrics.measuring import check_comparable
+    origin = game.provenance or {}
+    if origin.get("from") != "folder":
+        raise BadArgument("scores are written into a model's folder on this machine; name that folder")
+    return Path(origin["path"])
+
+
+def _write(path: Path, scores: Sequence[Score]) -> None:
+    """Writes scores into a model's folder, beside those of other protocols.
+
+    Raises:
+        BadArgument: if it has a score of the same key by another protocol, network or data.
+    """
+    from ganzoo.metrics import check_comparable
     from ganzoo.zoo import cards
 
-    path = Path(folder)
-    if not (path / folders.MANIFEST).is_file() and (path / "last").is_dir():
-        path = path / "last"
     opened = folders.ModelFolder(path)
-    found = measure(path, None, protocol, progress=progress)
-    rows = [{**entry.to_dict(), **_circumstances(opened)} for entry in found]
+    rows = [{**entry.to_dict(), **_circumstances(opened)} for entry in scores]
     old = opened.json(folders.RESULTS) if opened.has(folders.RESULTS) else []
     new = {row["key"] for row in rows}
     check_comparable([*(row for row in old if row.get("key") in new), *rows])
     files.write_json(path / folders.RESULTS, [row for row in old if row.get("key") not in new] + rows)
     folders.write_manifest(path)
-    text = cards.render_card(path, previous=_text(path / folders.CARD))
-    with files.atomic(path / folders.CARD) as part:
+    card = path / folders.CARD
+    text = cards.render_card(path, previous=card.read_text(encoding="utf-8") if card.is_file() else None)
+    with files.atomic(card) as part:
         part.write_text(text, encoding="utf-8")
-    return found
-
-
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def _circumstances(folder: folders.ModelFolder) -> dict[str, Any]:

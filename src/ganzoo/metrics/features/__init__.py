@@ -1,0 +1,1 @@
+"""Feature networks: what a metric sees of an image."""
