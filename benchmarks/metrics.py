@@ -30,9 +30,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.metrics import describe, frechet_distance_of_moments, kernel_distance_full, moments, precision_recall
-from ganzoo.metrics.features import FeatureNetwork
-from ganzoo.metrics.inception import Inception
+from ganzoo.metrics import precision_recall
+from ganzoo.metrics.features.inception import Inception
+from ganzoo.metrics.features.network import FeatureNetwork, describe
+from ganzoo.metrics.functional.frechet import frechet_distance_of_moments, moments
+from ganzoo.metrics.functional.kernel import kernel_distance_full
 
 Contestants = dict[str, Callable[[], Any]]
 

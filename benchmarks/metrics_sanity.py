@@ -34,7 +34,7 @@ from ganzoo.metrics import (
     nearest_neighbours,
     precision_recall,
 )
-from ganzoo.metrics.features import FeatureNetwork
+from ganzoo.metrics.features.network import FeatureNetwork
 
 STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 KNOWN = 5  # classes of the reference where modes are invented

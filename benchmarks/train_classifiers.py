@@ -1,10 +1,10 @@
 """Trains the small classifiers whose features the metrics use, and writes their weights and cards.
 
-    python benchmarks/train_classifiers.py digits --out src/ganzoo/metrics/weights
-    python benchmarks/train_classifiers.py fashion-mnist --out src/ganzoo/metrics/weights
+    python benchmarks/train_classifiers.py digits --out src/ganzoo/metrics/features/weights
+    python benchmarks/train_classifiers.py fashion-mnist --out src/ganzoo/metrics/features/weights
 
 On one CPU core the first takes under a minute, the second about a quarter of an hour. The sha256 that it prints goes
-into `ganzoo.metrics.features`.
+into `ganzoo.metrics.features.network`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from ganzoo.data.digits import Digits
 from ganzoo.data.fashion_mnist import FashionMNIST
-from ganzoo.metrics.classifiers import SmallClassifier, digits_cnn, fashion_mnist_cnn
+from ganzoo.metrics.features.classifiers import SmallClassifier, digits_cnn, fashion_mnist_cnn
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ SCHEDULES = {
 
 
 def as_input(images: Tensor) -> Tensor:
-    """uint8 `(N, 1, H, W)` to float32 in [-1, 1], as `ganzoo.metrics.features` does it."""
+    """uint8 `(N, 1, H, W)` to float32 in [-1, 1], as `ganzoo.metrics.features.network` does it."""
     return images.float().div(127.5).sub(1)
 
 

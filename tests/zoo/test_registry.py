@@ -11,7 +11,7 @@ import pytest
 
 import ganzoo
 from ganzoo.game import registry
-from ganzoo.types import BadArgument, UnknownName
+from ganzoo.types import BadArgument, UnknownName, nearest
 
 
 @pytest.fixture
@@ -137,6 +137,6 @@ def test_values_that_do_not_fit(given: dict[str, Any], said: str) -> None:
 
 
 def test_near_names() -> None:
-    assert registry.nearest("wgna", ["wgan", "gan"]) == "; did you mean wgan or gan?"
-    assert registry.nearest("quux", ["wgan"]) == "; `ganzoo list` shows what there is"
-    assert registry.nearest("quux", ["wgan"], "ask") == "; ask"
+    assert nearest("wgna", ["wgan", "gan"]) == "; did you mean wgan or gan?"
+    assert nearest("quux", ["wgan"]) == "; `ganzoo list` shows what there is"
+    assert nearest("quux", ["wgan"], "ask") == "; ask"

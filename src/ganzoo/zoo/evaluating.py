@@ -123,7 +123,7 @@ def measure_folder(
     from ganzoo.metrics import measure_images
 
     side = size or _first_side(Path(generated))
-    made = Folder(str(generated), size=side, test_share=0.0, bad=bad).open("all")  # type: ignore[arg-type]
+    made = Folder(str(generated), size=side, test_share=0.0, bad=bad).open("all")
     source = _open(data, {"size": side, "bad": bad})
     asked = [protocol] if isinstance(protocol, str) else protocol
     asked = asked or [f"{metric}{len(made)}_mobilenet_v2_all" for metric in ("fd", "kid")]

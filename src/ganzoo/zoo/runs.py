@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ganzoo.data.batch import Data
     from ganzoo.game.engine import Engine
     from ganzoo.game.game import Game
-    from ganzoo.metrics.measuring import Progress, Score
+    from ganzoo.metrics.evaluate import Progress, Score
     from ganzoo.training.run import Run, Trained
 
 
@@ -107,13 +107,18 @@ class Plan:
     notes: list[str]
 
     def train(self) -> Trained:
-        """Trains, or goes on."""
+        """Trains, or goes on; scores that the model or the data do not suit are refused before."""
         from lightning.pytorch.utilities import rank_zero_only
 
+        from ganzoo.metrics.evaluate import check
         from ganzoo.training.run import train
+        from ganzoo.training.scores import subject_of
 
         for note in self.notes if getattr(rank_zero_only, "rank", 0) == 0 else ():
             print(note, flush=True)
+        keys = [*self.run.protocols, *([self.run.score] if self.run.score else [])]
+        if keys:
+            check(subject_of(self.game), self.data, keys)
         return train(
             self.game,
             self.data,
