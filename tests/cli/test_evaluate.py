@@ -41,7 +41,10 @@ def test_wrong_usage_is_one_line(words: list[str], says: str, capsys: pytest.Cap
     assert says in error and error.strip().count("\n") == 0, error
 
 
-def test_a_broken_picture_is_named_and_can_be_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_picture_is_named_and_can_be_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
     made, real = tmp_path / "made", tmp_path / "real"
     for folder in (made, real):
         folder.mkdir()
@@ -58,3 +61,5 @@ def test_a_broken_picture_is_named_and_can_be_skipped(tmp_path: Path, capsys: py
     assert "fd12_mobilenet_v2_all" in out
     # no terminal: whole lines, one for each thing that was done
     assert "generated images: 12\n" in err and "images of noise: 12\n" in err and "\x1b" not in err
+    # and warnings as lines of their own, without the code that they came from
+    assert "\nganzoo: The Fréchet distance of 12 samples in 1280 dimensions" in err and "Warning" not in err

@@ -88,6 +88,7 @@ def _say(
 def _main(given: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where the terminal has no such letter as ±
+    warnings.showwarning = _warn
     try:
         status = _run(given)
         sys.stdout.flush()
@@ -104,6 +105,11 @@ def _main(given: list[str]) -> int:
         if os.environ.get("GANZOO_TRACEBACK") == "1":
             raise
         return _report(error)
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Prints a warning as one line, without the code that it came from."""
+    print(f"ganzoo: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _run(given: list[str]) -> int:

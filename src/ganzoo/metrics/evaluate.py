@@ -215,16 +215,21 @@ def measure_images(
         BadArgument: for a protocol that asks for more images than there are, or of which images cannot tell.
         BadData: see `measure`.
     """
-    images, wanted = torch.as_tensor(generated), [protocol(p, options.get("networks") or ()) for p in protocols]
+    wanted = [protocol(p, options.get("networks") or ()) for p in protocols]
     for p in wanted:
-        if p.n > len(images):
-            fewer = replace(p, n=max(2, len(images))).key
-            raise BadArgument(f"{p.key} asks for {p.n} images and there are {len(images)}; say {fewer}.")
+        if p.n > len(generated):
+            fewer = replace(p, n=max(2, len(generated))).key
+            raise BadArgument(f"{p.key} asks for {p.n} images and there are {len(generated)}; say {fewer}.")
         if (p.seed, p.labels, p.truncation, p.weights) != (0, "data", None, "averaged"):
             raise BadArgument(f"{p.key}: seed, labels, truncation and weights are settled for images already there.")
     made_for = None if labels is None else torch.as_tensor(labels)
+
+    def sample(n: int, *, seed: int, batch_size: int) -> Tensor:
+        part = generated[seed : seed + n]  # a mapped file is read bit by bit
+        return part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))
+
     subject = Subject(
-        sample=lambda n, *, seed, batch_size: images[seed : seed + n],
+        sample,
         classes=None if made_for is None else int(made_for.max()) + 1,
         made_for=made_for,
         given=True,
