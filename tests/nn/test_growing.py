@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from ganzoo.nn import growing
+from ganzoo.nn.double_backward import input_gradients
 from ganzoo.nn.growing import DownConv2d, Schedule, UpConv2d
-from ganzoo.nn.resampling import input_gradients
 from ganzoo.objectives import penalties
 from ganzoo.types import BadArgument
 

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from ganzoo.nn import resampling
-from ganzoo.nn.resampling import Resampling, convolve, downsample, fir, input_gradients, upsample
+from ganzoo.nn import double_backward, resampling
+from ganzoo.nn.double_backward import input_gradients
+from ganzoo.nn.resampling import Resampling, convolve, downsample, fir, upsample
 
 DOUBLE: Any = {"dtype": torch.float64}
 
@@ -61,9 +62,22 @@ def test_convolutions_against_their_definition(k: int) -> None:
 RESAMPLE: list[Resampling | None] = [None, "up", "down"]
 
 
+@pytest.fixture(params=["torch's own", "for penalties"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's convolutions, and those of `input_gradients`, here with the gradients of weights too."""
+    if request.param == "for penalties":
+        monkeypatch.setattr(
+            resampling,
+            "convolution",
+            lambda x, weight, bias=None, stride=1, padding=0, groups=1, adjoint=False: (
+                double_backward._Convolution.apply(x, weight, bias, stride, padding, groups, adjoint)
+            ),
+        )
+
+
 @pytest.mark.parametrize("resample", RESAMPLE)
 @pytest.mark.parametrize("k", [1, 3])
-def test_derivatives(resample: Resampling | None, k: int) -> None:
+def test_derivatives(resample: Resampling | None, k: int, way: None) -> None:
     torch.manual_seed(0)
     inputs = tuple(torch.randn(s, requires_grad=True, **DOUBLE) for s in ((2, 2, 4, 4), (3, 2, k, k), (3,)))
 
@@ -75,29 +89,27 @@ def test_derivatives(resample: Resampling | None, k: int) -> None:
 
 
 @pytest.mark.parametrize("run", [upsample, downsample, fir])
-def test_derivatives_of_filters(run: Callable[[Tensor], Tensor]) -> None:
+def test_derivatives_of_filters(run: Callable[[Tensor], Tensor], way: None) -> None:
     x = torch.randn(1, 2, 6, 6, requires_grad=True, **DOUBLE)
     assert gradcheck(run, (x,)) and gradgradcheck(run, (x,))
 
 
 @pytest.mark.parametrize("resample", RESAMPLE)
-def test_gradients_of_a_penalty_are_those_of_torchs_own_formula(
-    resample: Resampling | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gradients_of_a_penalty_are_those_of_torchs_own_formula(resample: Resampling | None) -> None:
     torch.manual_seed(0)
     x, weight = torch.randn(2, 3, 8, 8, **DOUBLE), torch.randn(4, 3, 3, 3, requires_grad=True, **DOUBLE)
 
     def penalty() -> Tensor:
         images = x.clone().requires_grad_()
-        with input_gradients():
-            (gradient,) = torch.autograd.grad(
-                F.leaky_relu(convolve(images, weight, None, resample)).sum(), images, create_graph=True
-            )
+        (gradient,) = torch.autograd.grad(
+            F.leaky_relu(convolve(images, weight, None, resample)).sum(), images, create_graph=True
+        )
         total: Tensor = gradient.square().sum()
         return total
 
-    (ours,) = torch.autograd.grad(penalty(), weight)
-    monkeypatch.setattr(resampling, "_plain", lambda *tensors: True)
+    with input_gradients():
+        inside = penalty()
+    (ours,) = torch.autograd.grad(inside, weight)
     (theirs,) = torch.autograd.grad(penalty(), weight)
     assert torch.allclose(ours, theirs) and ours.abs().max() > 0.1
 
@@ -105,11 +117,25 @@ def test_gradients_of_a_penalty_are_those_of_torchs_own_formula(
 def test_gradients_of_weights_are_left_out_only_inside() -> None:
     weight = torch.randn(2, 2, 3, 3, requires_grad=True)
     x = torch.randn(1, 2, 4, 4, requires_grad=True)
-    y = convolve(x, weight)
     with input_gradients():
+        y = convolve(x, weight)
         inside = torch.autograd.grad(y.sum(), (x, weight), retain_graph=True, allow_unused=True)
     assert inside[0] is not None and inside[1] is None
     assert torch.autograd.grad(y.sum(), weight)[0].abs().max() > 0
+
+
+@pytest.mark.parametrize("resample", RESAMPLE)
+def test_outside_of_penalties_all_operations_are_torchs_own(resample: Resampling | None) -> None:
+    """So that a network can be traced and exported whether or not gradients are asked for."""
+    weight = torch.randn(2, 2, 3, 3, requires_grad=True)
+    x = torch.randn(1, 2, 8, 8, requires_grad=True)
+    waiting, seen = [convolve(x, weight, None, resample).grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None:
+            seen.add(type(node).__name__)
+            waiting += [before for before, _ in node.next_functions]
+    assert "ConvolutionBackward0" in seen and not any(name.startswith("_") for name in seen)
 
 
 def test_filters_made_in_inference_mode_serve_training() -> None:

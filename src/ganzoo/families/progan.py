@@ -27,8 +27,8 @@ from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import growing
+from ganzoo.nn.double_backward import input_gradients
 from ganzoo.nn.growing import GAIN, UpConv2d, enlarge
-from ganzoo.nn.resampling import input_gradients
 from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, label_vectors, normalize_2nd_moment
 from ganzoo.objectives import losses, penalties
 from ganzoo.types import Batch

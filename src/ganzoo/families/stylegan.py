@@ -29,8 +29,9 @@ from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import growing, style
+from ganzoo.nn.double_backward import input_gradients
 from ganzoo.nn.growing import BLUR, GAIN, UpConv2d, enlarge
-from ganzoo.nn.resampling import fir, input_gradients
+from ganzoo.nn.resampling import fir
 from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, Generator, check_styles, label_vectors, noise_map
 from ganzoo.objectives import losses, penalties
 from ganzoo.types import Batch

@@ -29,7 +29,8 @@ from ganzoo.game.arguments import Count, Depth, Layers, Positive, Scale, Share, 
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
-from ganzoo.nn.resampling import input_gradients, upsample
+from ganzoo.nn.double_backward import input_gradients
+from ganzoo.nn.resampling import upsample
 from ganzoo.nn.style import (
     Architecture,
     Discriminator,

@@ -23,7 +23,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.nn.resampling import Resampling, convolve, downsample
-from ganzoo.nn.resampling import fir as fir  # ProGAN and StyleGAN take it from here
 from ganzoo.types import BadArgument
 
 Activation = Literal["linear", "lrelu"]

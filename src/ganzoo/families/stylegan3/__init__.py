@@ -26,7 +26,7 @@ from ganzoo.game.arguments import Count, Depth, Layers, Positive, Scale, Share, 
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
-from ganzoo.nn.resampling import input_gradients
+from ganzoo.nn.double_backward import input_gradients
 from ganzoo.nn.signals import schedule
 from ganzoo.nn.style import Discriminator, Mapping
 from ganzoo.objectives import losses, penalties

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.families.stylegan3.banded import filtered
-from ganzoo.nn.resampling import recorded
+from ganzoo.nn.double_backward import recorded
 from ganzoo.nn.signals import Signal, factors
 from ganzoo.nn.style import EqualizedLinear, Mapping, check_styles, demodulation
 from ganzoo.types import BadArgument
