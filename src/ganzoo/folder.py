@@ -345,6 +345,8 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
     """The table of `config.json`: the family, its resolved arguments, and facts about the run."""
     from statistics import median
 
+    from ganzoo.media.medium import medium_of
+
     family, module = registry.family_of(type(game)), type(game).__module__
     return {
         "format": FORMAT,
@@ -355,9 +357,10 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
         "paper": {"title": family.paper, "year": family.year, "url": family.url},
         "arguments": game.arguments,
         "shape": list(game.shape),
-        "value_range": [-1, 1] if len(game.shape) == 3 else None,
+        "value_range": medium_of(game.shape).value_range,
         "latent": game.latent,
         "classes": game.classes,
+        **({} if game.class_names is None else {"class_names": list(game.class_names)}),
         "averaged": bool(game._averages),
         "parameters": {n: sum(p.numel() for p in getattr(game, n).parameters()) for n in game.networks()},
         **({"images_per_second": round(median(game.speeds), 1)} if game.speeds else {}),  # while training
@@ -554,12 +557,17 @@ def _empty(folder: ModelFolder) -> Game:
     try:
         with torch.device("meta"):
             game: Game = entry.cls(**arguments)
-            return game
     except GanzooError as error:
         raise BadModelFolder(f"{path}: {error}") from None
     except (RuntimeError, ValueError, OverflowError, IndexError, ZeroDivisionError, TypeError, AssertionError) as error:
         reason = str(error).split("\n")[0]
         raise BadModelFolder(f"{path}: the arguments make no {entry.name}: {reason}") from None
+    names = folder.config.get("class_names")
+    if names is not None:
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadModelFolder(f"{path}: class_names is no list of names")
+        game.class_names = tuple(name[:100] for name in names[:100_000])
+    return game
 
 
 def _hint(folder: ModelFolder) -> str:

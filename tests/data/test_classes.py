@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganzoo.data.classes import class_index, class_indices
+from ganzoo.data.classes import class_index, class_list
 from ganzoo.data.fashion_mnist import CLASSES
 from ganzoo.types import BadArgument
 
@@ -49,9 +49,12 @@ def test_what_is_no_class_is_refused_in_a_line(name: str, names: tuple[str, ...]
 
 
 def test_lists_of_classes() -> None:
-    assert class_indices("boot,coat", CLASSES) == [9, 4]
-    assert class_indices("0-3, boot ,5", CLASSES) == [0, 1, 2, 3, 9, 5]
-    assert class_indices("0-9", None) == list(range(10))
-    for text in ("3-1", "0-99999999", "boot,", "-3"):
-        with pytest.raises(BadArgument):
-            class_indices(text, CLASSES)
+    assert class_list("boot,coat") == ["boot", "coat"]
+    assert class_list("0-3, ankle boot ,5,t-shirt") == [0, 1, 2, 3, "ankle boot", 5, "t-shirt"]
+    assert class_list("0-9") == list(range(10)) and class_list("7 - 8") == [7, 8]
+    for text in ("3-1", "0-99999999"):
+        with pytest.raises(BadArgument, match="a range runs from a class to a later one"):
+            class_list(text)
+    for text in ("boot,", "-3"):
+        with pytest.raises(BadArgument, match="there is no such class"):
+            [class_index(each, CLASSES) for each in class_list(text) if isinstance(each, str)]

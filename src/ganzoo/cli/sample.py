@@ -27,13 +27,14 @@ def parser() -> ArgumentParser:
             "examples:\n"
             "  ganzoo sample dcgan-fashion-mnist --seeds 0-15 --out grid.png\n"
             "  ganzoo sample infogan-fashion-mnist --seeds 0-9 --labels 0-9 --out codes.png\n"
+            "  ganzoo sample acgan-fashion-mnist --seeds 0-9 --labels boot --out boots.png\n"
             "  ganzoo sample dcgan-fashion-mnist --seeds 0-99 --out pictures/\n"
             "  ganzoo sample stylegan2-ffhq --seeds 85,100 --truncation 0.7 --noise const --out faces/"
         ),
     )
     made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
     made.add_argument("--seeds", type=str, default="0-15", help="such as 0-15,20 (default: 0-15)")
-    made.add_argument("--labels", type=str, default=None, help="one class for all or one a seed, such as 3 or 0-9")
+    made.add_argument("--labels", type=str, default=None, help="one class for all or one a seed, such as boot or 0-9")
     made.add_argument("--truncation", type=float, default=None, help="where the family defines one")
     made.add_argument("--truncation_cutoff", type=int, default=None, help="layers from this one on are not truncated")
     made.add_argument("--noise", type=str, default=None, help="random, const or none, where there are noise inputs")
@@ -47,7 +48,9 @@ def parser() -> ArgumentParser:
 def run(arguments: Any) -> int:
     """Draws, and says where the pictures are."""
     seeds = numbers(arguments.seeds, "--seeds")
-    labels = None if arguments.labels is None else numbers(arguments.labels, "--labels")
+    from ganzoo.data.classes import class_list
+
+    labels = None if arguments.labels is None else class_list(arguments.labels)
     if labels is not None and len(labels) not in (1, len(seeds)):
         raise BadArgument(f"--labels gives {len(labels)} classes for {len(seeds)} seeds; give one, or one a seed")
     out = Path(arguments.out)

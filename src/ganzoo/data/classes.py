@@ -40,19 +40,19 @@ def class_index(name: str, names: Sequence[str] | None) -> int:
     raise BadArgument(f"label {name!r}: there is no such class; {hint}")
 
 
-def class_indices(text: str, names: Sequence[str] | None) -> list[int]:
-    """The indices that a list such as `boot,coat` or `0-3,boot` stands for.
+def class_list(text: str) -> list[int | str]:
+    """The classes that a text such as `boot,coat` or `0-3,boot` lists, by index or name.
 
     Raises:
-        BadArgument: as `class_index`, and for a range that runs backwards or over more than 100,000 classes.
+        BadArgument: for a range that runs backwards, or over more than 100,000 classes.
     """
-    found: list[int] = []
+    found: list[int | str] = []
     for piece in text.split(","):
-        span = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", piece)
+        span = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", piece)
         if span is None:
-            found.append(class_index(piece, names))
+            found.append(piece.strip())
             continue
-        first, last = int(span[1]), int(span[2])
+        first, last = int(span[1]), int(span[2] or span[1])
         if not first <= last < first + 100_000:
             raise BadArgument(f"labels {piece.strip()}: a range runs from a class to a later one")
         found.extend(range(first, last + 1))

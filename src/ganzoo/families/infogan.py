@@ -82,6 +82,8 @@ class InfoGAN(Samples):
         betas: Adam's decay rates.
     """
 
+    named = False  # what its codes come to mean, nobody knows before
+
     def __init__(
         self,
         size: Positive = 28,

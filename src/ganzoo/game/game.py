@@ -100,6 +100,7 @@ class Game(L.LightningModule, ABC):
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
     coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples: ranks then differ from a joined batch
     labelled: bool = False  # whether it learns from labels, so that its data have `classes` classes
+    named: ClassVar[bool] = True  # whether its classes are the data's, where these have as many
     two_domains: ClassVar[bool] = False  # whether it learns from a second domain's images, the batch's targets
 
     shape: tuple[int, ...]
@@ -210,6 +211,8 @@ class Game(L.LightningModule, ABC):
             raise BadArgument(f"the data's targets are {found} and {title} makes {tuple(self.shape)}; {both}")
         if self.labelled and images.classes is None:
             raise BadData(f"{title} learns from labels, and {images.name} has none; give data with classes")
+        if self.labelled and images.labels is not None and images.labels.ndim == 2 and not self.label_vectors:
+            raise BadData(f"{title} learns from one class an image, and {images.name} has attributes; choose one label")
         if self.labelled and images.classes is not None and len(images.classes) != self.classes:
             n = len(images.classes)
             raise BadArgument(f"{images.name} has {n} classes and the model {self.classes}; set classes to {n}")
@@ -529,6 +532,8 @@ class Game(L.LightningModule, ABC):
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Data):
             self.check_data(data.open("train"))
+            names = data.open("train").classes
+            self.class_names = names if self.named and names is not None and len(names) == self.classes else None
         if self.engine.channels_last:
             for name in self.networks():
                 getattr(self, name).to(memory_format=torch.channels_last)

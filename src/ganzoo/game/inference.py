@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from ganzoo.data.classes import class_index
 from ganzoo.types import BadArgument, BadModelFolder, Condition
 
 _SLACK = 1e-3  # how far a rounding error may carry a pixel beyond 1; an eighth of an 8-bit level
@@ -121,9 +122,9 @@ def labels_for(
     if classes is None:
         raise BadArgument(f"{family} has no classes, so no labels can be given")
     if isinstance(labels, str):
-        labels = class_number(labels, names)
+        labels = class_index(labels, names)
     elif not isinstance(labels, (Tensor, int)):
-        labels = [class_number(each, names) if isinstance(each, str) else each for each in labels]
+        labels = [class_index(each, names) if isinstance(each, str) else each for each in labels]
     tensor = torch.as_tensor(labels).cpu()
     if vectors and tensor.dim() > 0 and (tensor.dim() == 2 or tensor.is_floating_point()):
         return _vectors(tensor, n, classes)
@@ -134,19 +135,6 @@ def labels_for(
         worst = int(tensor[(tensor < 0) | (tensor >= classes)][0])
         raise BadArgument(f"label {worst} is out of range; classes run from 0 to {classes - 1}")
     return tensor.expand(n).long()
-
-
-def class_number(name: str, names: Sequence[str] | None) -> int:
-    """The index of a class by its name, in any case.
-
-    Raises:
-        BadArgument: for a name that is none of them.
-    """
-    known = [each.lower() for each in names or ()]
-    if name.lower() in known:
-        return known.index(name.lower())
-    expected = f"one of {', '.join(names)}, or a number" if names else "a number, since the classes have no names,"
-    raise BadArgument(f"label {name!r}: {expected} is expected")
 
 
 def _vectors(tensor: Tensor, n: int, classes: int) -> Tensor:

@@ -26,7 +26,7 @@ class ImageMedium(Medium):
 
     name = "image"
     form = "C, H, W"
-    value_range = (-1.0, 1.0)
+    value_range = (-1, 1)
     stored = "uint8"
     sheet = 64
     suffix = ".png"
