@@ -54,8 +54,13 @@ class CGANPD(Samples):
         discriminator_widths: the discriminator's feature maps after each block.
         downsamplings: how many of its blocks, from the first, halve the side.
         n_critic: updates of the discriminator to one of the generator (section 5).
-        lr: learning rate of both players.
+        lr: learning rate of the generator.
+        discriminator_lr: of the discriminator; None for the same.
         betas: Adam's decay rates.
+        generated: how many images the generator is judged by at its update, for each in the discriminator's batch (128
+            to 64 in the authors' code).
+        reuse: whether the generator moves instead against the very images that the discriminator has just seen; it
+            saves a pass through the generator.
         variant: whose details are computed. `paper`: the authors. code. `mimicry`: pixels are doubled bilinearly, and
             the discriminator's shortcuts see their input after the ReLU.
     """
@@ -73,11 +78,15 @@ class CGANPD(Samples):
         downsamplings: Layers = 5,
         n_critic: Positive = 5,
         lr: Weight = 2e-4,
+        discriminator_lr: Weight | None = None,
         betas: tuple[Share, Share] = (0.0, 0.9),
+        generated: Positive = 2,
+        reuse: bool = False,
         variant: Literal["paper", "mimicry"] = "paper",
     ) -> None:
         super().__init__()
         self.shape, self.classes, self.n_critic = (channels, size, size), classes, n_critic
+        self.generated, self.reuse = generated, reuse
         self.prior = Normal(latent)
         mimicry = variant == "mimicry"
         upsampling: resnet.Upsampling = "bilinear" if mimicry else "nearest"
@@ -91,35 +100,47 @@ class CGANPD(Samples):
             layers=spectral_layers(),
             activated=mimicry,
         )
-        self.adam = partial(Adam, lr=lr, betas=betas)
+        self.generator_adam = partial(Adam, lr=lr, betas=betas)
+        self.discriminator_adam = partial(Adam, lr=lr if discriminator_lr is None else discriminator_lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
-        """The discriminator and the generator, with the same Adam."""
+        """The discriminator and the generator, each with its own learning rate."""
         return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player(self.generator, self.adam),
+            "discriminator": Player(self.discriminator, self.discriminator_adam),
+            "generator": Player(self.generator, self.generator_adam),
         }
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An update of the discriminator with a batch; after n_critic of them one of the generator."""
-        self.move("discriminator", self.discriminator_loss, batch)
-        if self.turn(every=self.n_critic):
-            self.move("generator", self.generator_loss, batch)
+        turn = self.turn(every=self.n_critic)
+        fake, drawn = None, None
+        if turn and self.reuse:
+            z, drawn = self.latents_and_labels(batch)
+            fake = self.ahead(self.generator, z, drawn)
+        self.move("discriminator", self.discriminator_loss, batch, None if fake is None else fake.detach(), drawn)
+        if turn:
+            self.move("generator", self.generator_loss, batch, fake, drawn)
 
-    def discriminator_loss(self, batch: Batch) -> Tensor:
+    def discriminator_loss(self, batch: Batch, fake: Tensor | None = None, drawn: Tensor | None = None) -> Tensor:
         """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y')), in one pass of D."""
-        z, drawn = self.latents_and_labels(batch)
-        images = torch.cat([batch.images, self.generator(z, drawn)])
-        scores = self.discriminator(images, torch.cat([self.labels_of(batch), drawn]))
+        if fake is None or drawn is None:
+            fake, drawn = self.fake(batch)
+        scores = self.discriminator(torch.cat([batch.images, fake]), torch.cat([self.labels_of(batch), drawn]))
         return losses.hinge_discriminator(*scores.chunk(2))
 
-    def generator_loss(self, batch: Batch) -> Tensor:
+    def generator_loss(self, batch: Batch, fake: Tensor | None = None, drawn: Tensor | None = None) -> Tensor:
         """-E D(G(z, y'), y')."""
-        z, drawn = self.latents_and_labels(batch)
-        return losses.hinge_generator(self.discriminator(self.generator(z, drawn), drawn))
+        if fake is None or drawn is None:
+            fake, drawn = self.fake(batch, self.generated)
+        return losses.hinge_generator(self.discriminator(fake, drawn))
 
-    def latents_and_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """z `(N, latent)` and labels `(N,)`, uniform, as many as there are images in the batch."""
+    def fake(self, batch: Batch, times: int = 1) -> tuple[Tensor, Tensor]:
+        """G(z, y') and y'."""
+        z, drawn = self.latents_and_labels(batch, times)
+        return self.generator(z, drawn), drawn
+
+    def latents_and_labels(self, batch: Batch, times: int = 1) -> tuple[Tensor, Tensor]:
+        """z `(n, latent)` and labels `(n,)`, uniform: so many times as many as there are images in the batch."""
         assert self.classes is not None
-        n = len(batch.images)
-        return self.noise(batch), torch.randint(self.classes, (n,), device=self.device)
+        n = times * len(batch)
+        return self.prior.draw(n, self.device), torch.randint(self.classes, (n,), device=self.device)

@@ -52,8 +52,13 @@ class SNGAN(Samples):
         discriminator_widths: the discriminator's feature maps after each block.
         downsamplings: how many of its blocks, from the first, halve the side.
         n_critic: updates of the discriminator to one of the generator (n_dis).
-        lr: learning rate of both players.
+        lr: learning rate of the generator.
+        discriminator_lr: of the discriminator; None for the same.
         betas: Adam's decay rates.
+        generated: how many images the generator is judged by at its update, for each in the discriminator's batch (128
+            to 64 in the authors' code).
+        reuse: whether the generator moves instead against the very images that the discriminator has just seen; it
+            saves a pass through the generator.
         variant: whose details are computed. `paper`: the authors. code. `mimicry`: pixels are doubled bilinearly, and
             the discriminator's shortcuts see their input after the ReLU.
     """
@@ -68,11 +73,15 @@ class SNGAN(Samples):
         downsamplings: Layers = 2,
         n_critic: Positive = 5,
         lr: Weight = 2e-4,
+        discriminator_lr: Weight | None = None,
         betas: tuple[Share, Share] = (0.0, 0.9),
+        generated: Positive = 2,
+        reuse: bool = False,
         variant: Literal["paper", "mimicry"] = "paper",
     ) -> None:
         super().__init__()
         self.shape, self.n_critic = (channels, size, size), n_critic
+        self.generated, self.reuse = generated, reuse
         self.prior = Normal(latent)
         mimicry = variant == "mimicry"
         upsampling: resnet.Upsampling = "bilinear" if mimicry else "nearest"
@@ -80,26 +89,35 @@ class SNGAN(Samples):
         self.discriminator = resnet.Discriminator(
             channels, size, discriminator_widths, downsamplings, layers=spectral_layers(), activated=mimicry
         )
-        self.adam = partial(Adam, lr=lr, betas=betas)
+        self.generator_adam = partial(Adam, lr=lr, betas=betas)
+        self.discriminator_adam = partial(Adam, lr=lr if discriminator_lr is None else discriminator_lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
-        """The discriminator and the generator, with the same Adam."""
+        """The discriminator and the generator, each with its own learning rate."""
         return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player(self.generator, self.adam),
+            "discriminator": Player(self.discriminator, self.discriminator_adam),
+            "generator": Player(self.generator, self.generator_adam),
         }
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An update of the discriminator with a batch; after n_critic of them one of the generator."""
-        self.move("discriminator", self.discriminator_loss, batch)
-        if self.turn(every=self.n_critic):
-            self.move("generator", self.generator_loss, batch)
+        turn = self.turn(every=self.n_critic)
+        fake = self.ahead(self.fake, batch) if turn and self.reuse else None
+        self.move("discriminator", self.discriminator_loss, batch, None if fake is None else fake.detach())
+        if turn:
+            self.move("generator", self.generator_loss, batch, fake)
 
-    def discriminator_loss(self, batch: Batch) -> Tensor:
+    def discriminator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) (eq. 16); one pass of D, and so one step of the power method."""
-        scores = self.discriminator(torch.cat([batch.images, self.generator(self.noise(batch))]))
+        fake = self.fake(batch) if fake is None else fake
+        scores = self.discriminator(torch.cat([batch.images, fake]))
         return losses.hinge_discriminator(*scores.chunk(2))
 
-    def generator_loss(self, batch: Batch) -> Tensor:
+    def generator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E D(G(z)) (eq. 17)."""
-        return losses.hinge_generator(self.discriminator(self.generator(self.noise(batch))))
+        fake = self.fake(batch, self.generated) if fake is None else fake
+        return losses.hinge_generator(self.discriminator(fake))
+
+    def fake(self, batch: Batch, times: int = 1) -> Tensor:
+        """G(z), so many times as many as there are images in the batch."""
+        return self.generator(self.prior.draw(times * len(batch), self.device))
