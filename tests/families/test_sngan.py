@@ -37,6 +37,11 @@ def test_the_losses_are_the_hinge_of_real_and_drawn_labels(name: str) -> None:
     assert real.shape == (6,) and not torch.allclose(expected, torch.tensor(2.0), atol=1e-4)
     torch.manual_seed(7)
     assert torch.allclose(game.discriminator_loss(batch), expected, atol=1e-5)
+    # SNGAN's generator and the projection cGAN's are judged by twice as many, as in their authors' code
+    torch.manual_seed(7)
+    more: Any = Batch(torch.empty(6 if name == "sagan" else 12, *game.shape))
+    drawn = game.latents_and_labels(more) if game.labelled else (game.noise(more),)
+    fake = game.discriminator(game.generator(*drawn), *drawn[1:])
     torch.manual_seed(7)
     assert torch.allclose(game.generator_loss(batch), -fake.mean(), atol=1e-6)
 
@@ -92,12 +97,38 @@ def test_whose_turn_it_is(name: str, moves: int) -> None:
     assert len(played) == moves and played.count("generator") == 2
 
 
-def test_two_time_scales() -> None:
-    game: Any = tiny("sagan")
-    rates = {
-        player: made.optimizer([nn.Parameter(torch.zeros(1))]).defaults["lr"] for player, made in game.players().items()
-    }
-    assert rates == {"discriminator": 4e-4, "generator": 1e-4}
+@pytest.mark.parametrize(
+    ("name", "arguments", "rates"),
+    [
+        ("sagan", {}, (4e-4, 1e-4)),
+        ("sngan", {}, (2e-4, 2e-4)),
+        ("sngan", {"lr": 1e-3}, (1e-3, 1e-3)),
+        ("cgan_pd", {"discriminator_lr": 3e-3}, (3e-3, 2e-4)),
+    ],
+)
+def test_two_time_scales(name: str, arguments: dict[str, float], rates: tuple[float, float]) -> None:
+    players = tiny(name, **arguments).players()
+    found = [
+        players[player].optimizer([nn.Parameter(torch.zeros(1))]).defaults["lr"]
+        for player in ("discriminator", "generator")
+    ]
+    assert found == [*rates]
+
+
+@pytest.mark.parametrize("name", ["sngan", "cgan_pd"])
+def test_both_players_move_against_the_same_samples_where_they_are_reused(name: str) -> None:
+    game: Any = tiny(name, reuse=True)  # n_critic is 2: the first of two moves of D draws its own samples
+    drawn: list[Tensor] = []
+    judged: list[Tensor] = []
+    game.generator.register_forward_hook(lambda m, i, o: drawn.append(o.detach().clone()))
+    game.discriminator.register_forward_hook(lambda m, i, o: judged.append(i[0].detach().clone()))
+    before = [p.detach().clone() for p in game.generator.parameters()]
+    fit(game, 1)
+    half = len(drawn[0])
+    assert [len(x) for x in drawn] == [half, half] and [len(x) for x in judged] == [2 * half, 2 * half, half]
+    for images, scored in zip([drawn[0], drawn[1], drawn[1]], judged, strict=True):
+        assert torch.equal(images, scored[-half:])
+    assert all(not torch.equal(a, b) for a, b in zip(before, game.generator.parameters(), strict=True)), "it learns"
 
 
 def test_sagans_attention_learns_in_both_players() -> None:

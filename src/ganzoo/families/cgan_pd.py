@@ -43,7 +43,8 @@ class CGANPD(Samples):
     """The projection of an embedded label on the features tells whether an image is real and of its class.
 
     The defaults are those of ImageNet (figure 14), but for the number of classes. The discriminator is under spectral
-    normalization, the projection with it; the generator is not.
+    normalization, the projection with it; the generator is not. The authors' code lets both rates fall linearly to 0
+    between updates 400,000 and 450,000 of the generator; in batches of 64, `engine.decay` is `[128000000, 144000000]`.
 
     Args:
         size: side of an image.

@@ -42,7 +42,9 @@ from ganzoo.types import Batch
 class SNGAN(Samples):
     """Dividing each weight matrix by its largest singular value bounds the discriminator's slope at almost no cost.
 
-    The defaults are those of CIFAR-10 (table 4, setting (F) of table 1).
+    The defaults are those of CIFAR-10 (table 4, setting (F) of table 1). There the authors' code lets both rates fall
+    linearly to 0 over 50,000 updates of the generator, in batches of 64: `engine.decay` of `[0, 16000000]`. Real and
+    generated images go through the discriminator together, in one step of the power method; there, one after the other.
 
     Args:
         size: side of an image.
