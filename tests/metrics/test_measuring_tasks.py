@@ -15,7 +15,8 @@ from torch import Tensor
 from ganzoo.data.batch import Images
 from ganzoo.data.digits import Digits
 from ganzoo.media.levels import to_float
-from ganzoo.metrics import Subject, check_comparable, feature_network, measure
+from ganzoo.metrics import Subject, check_comparable, feature_network, frechet_distance, measure
+from ganzoo.metrics.evaluate import usual
 from ganzoo.metrics.functional.votes import by_neighbours, vote
 from ganzoo.types import BadArgument, BadData
 
@@ -214,7 +215,7 @@ def test_accuracy_by_class_beside_that_of_real_images(train: Images, test: Image
         (translator(keep), "mae1k_pixels", "of the split test, and train is asked for"),
         (translator(keep), "mae1k_pixels_test_to-c", "this model translates to b or a, not to c"),
         (translator(keep), "mae1k_pixels_test_to-b", "which a key leaves out"),
-        (translator(keep), "fd1k_digits_cnn_test", "this model draws no samples of its own"),
+        (translator(keep), "is1k_digits_cnn_test", "this model draws no samples of its own"),
         (Subject(encode=keep), "knn1k_model_test_k1", "none at hand"),
         (translator(lambda images, **_: images[1:]), "mae1k_pixels_test", "gave 63 translations where 64"),
     ],
@@ -276,6 +277,7 @@ def test_translations_by_label_are_given_their_domains_by_a_classifier() -> None
     for key, says in (
         ("acc100_digits_cnn_test", "ask for acc100_digits_cnn_test_uniform"),
         ("acc100_digits_cnn_test_uniform_live", "ask for acc100_digits_cnn_test_uniform."),
+        ("kid100_digits_cnn_test_psi0.5", "as they come; ask for kid100_digits_cnn_test."),
         ("top100_digits_cnn_test", "needs pairs"),
     ):
         with pytest.raises(BadArgument, match=says):
@@ -285,3 +287,61 @@ def test_translations_by_label_are_given_their_domains_by_a_classifier() -> None
         measure(many, Digits(), ["acc100_digits_cnn_test_uniform"])
     with pytest.raises(BadArgument, match="takes no labels"):
         measure(translator(keep), Digits(), ["acc100_digits_cnn_test_uniform"])
+
+
+@pytest.mark.filterwarnings("ignore:The Fréchet distance of")
+def test_translations_without_counterparts_are_compared_with_images_of_the_domain(train: Images, test: Images) -> None:
+    """Unpaired targets, and classes of one set of images: what a CycleGAN and a StarGAN learn from."""
+    assert test.targets is not None
+    unpaired = Images("two", test.values, split="test", targets=test.targets[40:], paired=False)
+    found = scores(
+        translator(invert, untrained=lambda: keep), unpaired, "fd300_digits_cnn_test", "kid9_digits_cnn_test"
+    )
+    network = feature_network("digits_cnn")
+    order, others = np.random.RandomState(0).permutation(len(test)), np.random.RandomState(0).permutation(320)
+    made, real = (
+        network(torch.from_numpy(v))
+        for v in (255 - test.values[order[:300]], unpaired.targets[others[:300]])  # type: ignore[index]
+    )
+    distance = found["fd300_digits_cnn_test"]
+    assert distance.value == pytest.approx(frechet_distance(real, made), rel=1e-4) and distance.n_real == 300
+    assert distance.floor is not None and distance.value < 3 * distance.floor < distance.references["copy of the input"]
+    assert distance.ceiling is not None and distance.ceiling > distance.references["copy of the input"]
+    assert distance.floor_of == "two disjoint halves of 150 images"
+
+    domains = tuple(f"d{k}" for k in range(10))
+    asked: list[Any] = []
+
+    def noted(images: Tensor, *, to: str, seed: int, batch_size: int) -> Tensor:
+        asked.append(to)
+        return keep(images)
+
+    subject = Subject(translate=noted, domains=domains, classes=10)
+    own = Digits().open("test")
+    [score] = measure(subject, {"test": own, "train": train}, ["kid1k_digits_cnn_test_to-d3"])
+    assert own.labels is not None
+    assert set(asked) == {"d3"} and score.n == (own.labels != 3).sum() and score.n_real == (own.labels == 3).sum()
+    assert score.value == pytest.approx(score.references["copy of the input"], rel=1e-9), "which is what it gives"
+    assert {p.key for p in usual(subject, Digits())} == {
+        *("kid1k_digits_cnn_test", *(f"kid1k_digits_cnn_test_to-d{k}" for k in range(1, 10))),
+        "acc1k_digits_cnn_test_uniform",
+    }
+    bare = Images("bare", own.values, split="test")
+    with pytest.raises(BadArgument, match="bare has no images of the domain"):
+        scores(translator(keep), bare, "kid100_digits_cnn_test")
+    with pytest.raises(BadArgument, match="so to-a is not for it"):
+        scores(Subject(keep), own, "fd100_digits_cnn_test_to-a")
+
+
+def test_what_is_usual_suits_the_model_and_the_data(train: Images, test: Images) -> None:
+    paired, few = {"train": train, "test": test}, {"train": Images("few", train.values[:5], split="train")}
+    named = {"train": Images("inverted", train.values, split="train", targets=255 - train.values), "test": test}
+    assert [p.metric for p in usual(translator(invert), named)] == [
+        *("kid", "kid", "mae", "dist", "top", "mae", "dist", "top")
+    ]
+    assert [p.key for p in usual(Subject(keep, encode=keep), paired)] == [
+        *("fd10k_digits_cnn", "kid10k_digits_cnn", "knn10k_model_test_k1", "knn10k_model_test_k5")
+    ]
+    assert [p.key for p in usual(Subject(keep, encode=keep), few)] == ["fd10k_mobilenet_v2", "kid10k_mobilenet_v2"]
+    with pytest.raises(BadArgument, match=r"no protocol suits the model and few by itself; name one \(knn10k_model"):
+        usual(Subject(encode=keep), few)

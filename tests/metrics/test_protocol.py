@@ -139,7 +139,7 @@ def test_another_spelling_has_the_canonical_key() -> None:
         ("knn1k_pixels_test_k1", "there are model"),
         ("knn1k_model_test", "knn1k_model_test_k1"),
         ("knn1k_model_k1", "split='train'"),
-        ("fd1k_digits_cnn_to-a", "to='a'"),
+        ("is1k_digits_cnn_to-a", "to='a'"),
         ("mae1k_pixels_test_to-A", "'to-A' is not understood"),
         ("mae1k_pixels_test_b2a", "'b2a' is not understood"),
         ("fd1k_digits_cnn_", "'' is not understood"),
@@ -173,10 +173,12 @@ def test_what_is_measured_follows_from_what_a_model_can_do() -> None:
     assert keys("photos", "samples", "classes") == keys("photos", "samples"), "there is no classifier for them"
     assert keys("ring", "samples") == ["modes10k_ring"]
     assert keys("digits", "classes") == [], "there is nothing to give classes to"
-    assert keys("emoji", "translates", domains=("b",)) == [
-        *("mae1k_pixels_test", "dist1k_mobilenet_v2_test", "top1k_mobilenet_v2_test")
+    assert keys("emoji", "translates", domains=("b",)) == ["kid1k_mobilenet_v2_test"]
+    assert keys("emoji", "translates", domains=("b", "a"))[1] == "kid1k_mobilenet_v2_test_to-a"
+    assert keys("emoji", "translates", "pairs", domains=("b",)) == [
+        *("kid1k_mobilenet_v2_test", "mae1k_pixels_test", "dist1k_mobilenet_v2_test", "top1k_mobilenet_v2_test")
     ]
-    assert "top1k_mobilenet_v2_test_to-a" in keys("emoji", "translates", domains=("b", "a"))
+    assert "top1k_mobilenet_v2_test_to-a" in keys("emoji", "translates", "pairs", domains=("b", "a"))
     assert "acc1k_digits_cnn_test_uniform" in keys("digits", "translates", "classes", domains=("0", "1"))
     assert keys("digits", "encodes") == ["knn10k_model_test_k1", "knn10k_model_test_k5"]
     for data in ("digits", "fashion-mnist", "ring", "grid", "anything"):

@@ -5,7 +5,7 @@ One runner for every metric. What a metric needs first (`metric.LACKS`) says how
 | needs | what is compared | what can stand beside it |
 |---|---|---|
 | `samples` | samples with real images | `floor`: real images; `ceiling`: uniform noise |
-| `translates` | translations with their counterparts; their classes | the copied input; fresh weights; `floor` |
+| `translates` | translations with counterparts, with the domain; their classes | the copied input; fresh weights; ... |
 | `encodes` | classes of held-out images by training images, in encodings | neighbours in pixels |
 | `classifies` | the model's classes of labelled images | the most frequent class for all |
 | `views` | the classes of a latent's two pictures | real pairs; pictures of two latents |
@@ -34,10 +34,9 @@ from torch import Tensor
 from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.metrics import store
 from ganzoo.metrics.features.network import NETWORKS, Description, FeatureNetwork, check_range, feature_network
-from ganzoo.metrics.functional.pairs import COPY
 from ganzoo.metrics.functional.path import Paths, feature_distance
-from ganzoo.metrics.metric import MIXTURES, Metric, Value
-from ganzoo.metrics.protocol import Protocol, protocol
+from ganzoo.metrics.metric import COPY, MIXTURES, Metric, Value
+from ganzoo.metrics.protocol import Protocol, protocol, protocols_for
 from ganzoo.metrics.ranks import chunks, from_first, join, rank_and_world, together
 from ganzoo.types import BadArgument, BadData, GanzooError
 
@@ -185,12 +184,33 @@ def measure(
         BadData: for samples with values outside [-1, 1], NaN, another shape than the real images', or too few of them.
     """
     run = _Run(subject, data, protocols, torch.device(device), batch_size, floors, networks or {}, progress)
+    if not run.wanted:
+        raise BadArgument("Name at least one protocol, such as fd10k_mobilenet_v2.")
     return [score for p in run.wanted for score in run.scores(p)]
 
 
 def check(subject: Subject, data: Data, protocols: Iterable[str | Protocol]) -> list[Protocol]:
     """What `measure` would measure, before any work; arguments and errors are its."""
     return _Run(subject, data, protocols, torch.device("cpu")).wanted
+
+
+def usual(subject: Subject, data: Data) -> list[Protocol]:
+    """What is measured where nobody names a protocol: what suits the model and the data.
+
+    Raises:
+        BadArgument: if nothing does.
+    """
+    found: list[Protocol] = []
+    reason: GanzooError | None = None
+    name = _Run(subject, data, [], torch.device("cpu")).real("train").name
+    for p in protocols_for(name, subject.abilities | {"pairs"}, subject.domains):
+        try:
+            found += check(subject, data, [p])
+        except (BadArgument, BadData) as error:
+            reason = reason or error
+    if not found:
+        raise BadArgument(f"no protocol suits the model and {name} by itself; name one ({reason})")
+    return list(dict.fromkeys(found))
 
 
 def measure_images(
@@ -395,10 +415,7 @@ class _Run:
         self._kept: dict[str, _Sample] = {}
         self.made: dict[tuple[_Stream, _View], _Sample] = {}
         self._tasks = {name: task(self) for name, task in _TASKS.items()}
-        asked = [protocol(key, self.own) for key in self.protocols]
-        if not asked:
-            raise BadArgument("Name at least one protocol, such as fd10k_mobilenet_v2.")
-        self.wanted = list(dict.fromkeys(self._suited(p) for p in asked))
+        self.wanted = list(dict.fromkeys(self._suited(protocol(key, self.own)) for key in self.protocols))
         # whether class probabilities are kept: settled once, so that no image is seen again for their sake
         probable = [_View.of(p) for p in self.wanted if "probabilities" in p.of.inputs]
         self.with_classes = {view for each in probable for view in (each, each.rounded())}
@@ -442,15 +459,18 @@ class _Run:
         if len(real.values) < 2:
             raise BadData(f"{real.name} holds {len(real.values)} real image(s) in its split {real.split}; give more.")
         try:
-            need = p.of.need(self.subject.abilities)
+            self.task(p).check(p)
         except BadArgument as error:
-            raise BadArgument(f"{p.key}: {error}.") from None
-        self._tasks[need.split()[0]].check(p)
+            raise BadArgument(str(error) if p.key in str(error) else f"{p.key}: {error}.") from None
         return p
+
+    def need(self, p: Protocol) -> list[str]:
+        """The words of what a protocol needs of this model."""
+        return p.of.need(self.subject.abilities | {"pairs"}).split()  # which are of the data
 
     def task(self, p: Protocol) -> _Task:
         """How what a protocol compares is made."""
-        return self._tasks[p.of.need(self.subject.abilities).split()[0]]
+        return self._tasks[self.need(p)[0]]
 
     def network(self, view: _View) -> FeatureNetwork | _Plain:
         """The network of a view, with the resizer that a protocol asks for."""
@@ -505,6 +525,7 @@ class _Run:
         side: str = "values",
         view: _View | None = None,
         channels: int | None = None,
+        label: tuple[int, bool] | None = None,
     ) -> _Sample:
         """Features of real images, in an order drawn from the protocol's seed; from the store where they were seen.
 
@@ -515,11 +536,12 @@ class _Run:
             side: `values`, or the `targets` of pairs.
             view: instead of the protocol's.
             channels: to which grey or coloured images are brought.
+            label: a class, and whether images of it or all others are meant.
         """
         real, view = self.real(split), (view or _View.of(p)).rounded()
         values = getattr(real, side)
-        count = len(values) if count is None else min(count, len(values))
-        rows = np.random.RandomState(p.seed).permutation(len(values))[:count]
+        rows = self.order(split, side, p.seed, label)[:count]
+        count = len(rows)
         labels = None if real.labels is None else torch.from_numpy(np.asarray(real.labels)[rows])
 
         def images(part: range) -> Tensor:
@@ -532,15 +554,24 @@ class _Run:
         facts = {"data": real.digest, "count": count, "seed": p.seed, "flips": p.flips}
         facts |= {} if side == "values" else {"side": side}
         facts |= {} if channels is None else {"channels": channels}
+        facts |= {} if label is None else {"label": label}
         shape = values.shape[1:] if channels is None else (channels, *values.shape[2:])
         drawing = _Drawing(
             f"images of {real.name}", shape, images, torch.cat([labels] * (1 + p.flips)) if labels is not None else None
         )
         return self._stored(drawing, count * (1 + p.flips), view, facts)
 
-    def noise(self, p: Protocol) -> _Sample:
-        """Features of uniform noise: image i from numpy's `RandomState(i)`."""
-        n, values = min(p.n, _NOISE), self.real(p.split).values
+    def order(self, split: str, side: str, seed: int, label: tuple[int, bool] | None = None) -> npt.NDArray[np.int64]:
+        """The rows of real images, in an order drawn from a seed; see `images`."""
+        real = self.real(split)
+        rows = np.random.RandomState(seed).permutation(len(getattr(real, side)))
+        if label is None:
+            return rows
+        return rows[(np.asarray(real.labels)[rows] == label[0]) == label[1]]
+
+    def noise(self, p: Protocol, side: str = "values") -> _Sample:
+        """Features of uniform noise in the shape of real images: image i from numpy's `RandomState(i)`."""
+        n, values = min(p.n, _NOISE), getattr(self.real(p.split), side)
         shape = tuple(values.shape[1:])
         if len(shape) == 1:
             low, high = values.min(axis=0), values.max(axis=0)
@@ -582,7 +613,8 @@ class _Run:
         with together():  # weights that one rank cannot find stop all of them
             self.network(_View.of(p))
         found = task.found(p)
-        beside = {name: getattr(task, _BESIDE[name])(p) for name in (p.of.beside if self.floors else ())}
+        makers = {name: getattr(task, _BESIDE[name], None) for name in (p.of.beside if self.floors else ())}
+        beside = {name: make(p) for name, make in makers.items() if make is not None}
         scores: list[Score] | Exception = []
         if self.rank == 0:
             try:
@@ -688,6 +720,16 @@ class _Task(ABC):
         if real.targets is None or not real.paired:
             raise BadArgument(f"{p.key} needs pairs, and {real.name} has none in its split {p.split}.")
 
+    def apart(self, p: Protocol, of: Callable[[str], _Sample]) -> _Compared | None:
+        """Real images against others: those of the test split, or one half against the other."""
+        reference = of(p.split)
+        if p.split == "train" and self.run.some("test"):
+            other = of("test")
+            return self.compared(p, reference, other, f"{len(other)} images of the split test")
+        half = len(reference) // 2
+        one, two = reference.part(0, half), reference.part(half, 2 * half)
+        return self.compared(p, one, two, f"two disjoint halves of {half} images") if half > 2 else None
+
 
 class _Drawn(_Task):
     """What is made by the model, once for all protocols that share it."""
@@ -725,6 +767,8 @@ class _Samples(_Drawn):
         mixture = real.values.ndim == 2 and real.labels is not None and real.name.startswith(p.network)
         if p.network in MIXTURES and not mixture:
             raise BadArgument(f"{p.key} counts the modes of a labelled mixture {p.network!r}, not of {real.name!r}.")
+        if p.to:
+            raise BadArgument(f"{p.key}: samples are measured of this model, so to-{p.to} is not for it.")
         if p.weights == "live" and self.subject.live is cannot:
             raise BadArgument(f"{p.key} asks for the live weights, and this model has averaged ones only.")
         if classes is None and p.labels != "data":
@@ -758,29 +802,22 @@ class _Samples(_Drawn):
             "generated images", tuple(real.values.shape[1:]), images, None if labels is None else labels[:n]
         )
 
-    def reference(self, p: Protocol) -> _Sample:
-        return self.run.images(p, p.split, None if p.full or p.of.whole else p.n)
+    def reference(self, p: Protocol, split: str) -> _Sample:
+        return self.run.images(p, split, None if p.full or (p.of.whole and split == p.split) else p.n)
 
     def found(self, p: Protocol) -> _Compared:
-        return self.compared(p, self.reference(p), self.made(p))
+        return self.compared(p, self.reference(p, p.split), self.made(p))
 
     def floor(self, p: Protocol) -> _Compared | None:
-        """Real images that the reference does not hold: the test split's, or one half against the other."""
-        reference = self.reference(p)
-        if p.split == "train" and self.run.some("test"):
-            other = self.run.images(p, "test", None if p.full else p.n)
-            return self.compared(p, reference, other, f"{len(other)} images of the split test")
-        half = len(reference) // 2
-        one, two = reference.part(0, half), reference.part(half, 2 * half)
-        return self.compared(p, one, two, f"two disjoint halves of {half} images") if half > 2 else None
+        return self.apart(p, lambda split: self.reference(p, split))
 
     def ceiling(self, p: Protocol) -> _Compared:
         noise = self.run.noise(p)
-        return self.compared(p, self.reference(p), noise, f"{len(noise)} images of uniform noise")
+        return self.compared(p, self.reference(p, p.split), noise, f"{len(noise)} images of uniform noise")
 
 
 class _Translations(_Drawn):
-    """Translations against their true counterparts, or against the domain that they were to be of."""
+    """Translations against their counterparts, against images of the domain, or against what a classifier says."""
 
     def by_turns(self, p: Protocol) -> bool:
         """Whether images are translated to each domain by turns, rather than to one."""
@@ -788,51 +825,71 @@ class _Translations(_Drawn):
 
     def check(self, p: Protocol) -> None:
         super().check(p)
-        domains = self.subject.domains
-        if not self.by_turns(p):
+        real, domains = self.run.real(p.split), self.subject.domains
+        if (p.labels, p.truncation, p.weights) != ("uniform" if self.by_turns(p) else "data", None, "averaged"):
+            other = replace(p, labels="uniform" if self.by_turns(p) else "data", truncation=None, weights="averaged")
+            what = "to each domain by turns" if self.by_turns(p) else "as they come"
+            raise BadArgument(f"{p.key}: images are translated {what}; ask for {other.key}.")
+        if self.by_turns(p):
+            most = NETWORKS[p.network].classes if p.network in NETWORKS else len(domains)
+            if most < len(domains):
+                told = f"{p.network} tells {most} classes apart"
+                raise BadArgument(f"{p.key}: {told}, and there are {len(domains)} domains.")
+            return
+        if "pairs" in self.run.need(p):
             self.pairs(p)
-            if p.to and p.to not in domains:
-                raise BadArgument(f"{p.key}: this model translates to {' or '.join(domains)}, not to {p.to}.")
-            if p.to == domains[0]:
-                raise BadArgument(f"{p.key}: {p.to} is the model's first domain, which a key leaves out.")
-        elif (p.labels, p.truncation, p.weights) != ("uniform", None, "averaged"):
-            other = replace(p, labels="uniform", truncation=None, weights="averaged").key
-            raise BadArgument(f"{p.key}: images are translated to each domain by turns; ask for {other}.")
-        elif p.network in NETWORKS and NETWORKS[p.network].classes < len(domains):
-            most = NETWORKS[p.network].classes
-            raise BadArgument(f"{p.key}: {p.network} tells {most} classes apart, and there are {len(domains)} domains.")
+        elif real.targets is None and (real.labels is None or self.subject.classes is None):
+            raise BadArgument(
+                f"{p.key}: {real.name} has no images of the domain, neither as targets nor by its labels."
+            )
+        if p.to and p.to not in domains:
+            raise BadArgument(f"{p.key}: this model translates to {' or '.join(domains)}, not to {p.to}.")
+        if p.to == domains[0]:
+            raise BadArgument(f"{p.key}: {p.to} is the model's first domain, which a key leaves out.")
 
     def count(self, p: Protocol) -> int:
-        return min(p.n, len(getattr(self.run.real(p.split), self.sides(p.to)[0])))
+        return min(p.n, len(self.sources(self.stream(p))))
 
     def stream(self, p: Protocol) -> _Stream:
         return _Stream(p.seed, split=p.split, to="by turns" if self.by_turns(p) else p.to)
 
-    def sides(self, to: str) -> tuple[str, str]:
-        """Where translations start and where they lead: to the data's targets, or back."""
-        if to == self.subject.back:
-            return "targets", "values"
-        return "values", "values" if to == "by turns" else "targets"
+    def sides(self, split: str, to: str) -> tuple[str, str, int | None]:
+        """Where translations start and where they lead: to the data's targets, or back, or to one class of many."""
+        if to == "by turns":
+            return "values", "values", None
+        if self.run.real(split).targets is None:
+            return "values", "values", self.subject.domains.index(to or self.subject.domains[0])
+        return ("targets", "values", None) if to == self.subject.back else ("values", "targets", None)
+
+    def sources(self, stream: _Stream) -> npt.NDArray[np.int64]:
+        """The rows of the images that are translated."""
+        side, _, label = self.sides(stream.split, stream.to)
+        return self.run.order(stream.split, side, stream.seed, None if label is None else (label, False))
 
     def drawing(self, stream: _Stream, n: int) -> _Drawing:
         real, domains, fresh = self.run.real(stream.split), self.subject.domains, stream.weights == "untrained"
         translate = self.subject.untrained() if fresh else self.subject.translate
-        values, others = (getattr(real, side) for side in self.sides(stream.to))
-        order = np.random.RandomState(stream.seed).permutation(len(values))
-        turns = torch.arange(n) % len(domains) if stream.to == "by turns" else None
+        values, others = (getattr(real, side) for side in self.sides(stream.split, stream.to)[:2])
+        rows_, turns = self.sources(stream), torch.arange(n) % len(domains) if stream.to == "by turns" else None
 
         def images(rows: range) -> Tensor:
-            given = to_float(torch.from_numpy(values[order[rows.start : rows.stop]]))
+            given = to_float(torch.from_numpy(values[rows_[rows.start : rows.stop]]))
             each = None if turns is None else [domains[k] for k in turns[rows.start : rows.stop]]
             to = each or stream.to or domains[0]
             return translate(given, to=to, seed=stream.seed + rows.start, batch_size=len(rows))
 
         return _Drawing("untrained translations" if fresh else "translations", others.shape[1:], images, turns)
 
+    def reference(self, p: Protocol, split: str) -> _Sample:
+        """The real images that translations are to be like: in pairs all of them, those translated first."""
+        _, side, label = self.sides(split, p.to)
+        count = None if p.full or "pairs" in self.run.need(p) else p.n
+        return self.run.images(p, split, count, side, label=None if label is None else (label, True))
+
     def against(self, p: Protocol, made: _Sample, of: str = "") -> _Compared:
         if self.by_turns(p):
             return self.compared(p, made, made, of, names=self.subject.domains)
-        return self.compared(p, self.run.images(p, p.split, side=self.sides(p.to)[1]), made)
+        return self.compared(p, self.reference(p, p.split), made, of)
 
     def found(self, p: Protocol) -> _Compared:
         return self.against(p, self.made(p))
@@ -844,16 +901,23 @@ class _Translations(_Drawn):
 
     def copy(self, p: Protocol) -> _Compared | None:
         """The inputs themselves, in as many channels as the targets have; None where neither is grey."""
-        source, target = self.sides(p.to)
+        source, target, label = self.sides(p.split, p.to)
         have, want = (getattr(self.run.real(p.split), side).shape[1] for side in (source, target))
         if have != want and 1 not in (have, want):
             return None
+        others = None if label is None else (label, False)
         channels = None if have == want else want
-        return self.against(p, self.run.images(p, p.split, self.count(p), source, channels=channels))
+        return self.against(p, self.run.images(p, p.split, self.count(p), source, channels=channels, label=others))
 
-    def floor(self, p: Protocol) -> _Compared:
+    def floor(self, p: Protocol) -> _Compared | None:
+        if not self.by_turns(p):
+            return self.apart(p, lambda split: self.reference(p, split))
         real = self.run.images(p, p.split, self.count(p))
         return self.against(p, real, f"{len(real)} images of the split {p.split}")
+
+    def ceiling(self, p: Protocol) -> _Compared:
+        noise = self.run.noise(p, self.sides(p.split, p.to)[1])
+        return self.against(p, noise, f"{len(noise)} images of uniform noise")
 
 
 class _Encodings(_Task):

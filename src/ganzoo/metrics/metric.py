@@ -46,6 +46,7 @@ LACKS: Final = {
     "classifies": "has no classifier",
     "views": "draws in one domain only",
     "paths": "has no latents to follow a path through",
+    "pairs": "has no counterparts to be held against",
     "classes": "takes no labels, and the metric needs the labels that images were made for",
 }
 
@@ -59,6 +60,7 @@ _SETTINGS: Final = {
     "paths": {"resizer"},
 }
 MIXTURES: Final = ("ring", "grid")
+COPY: Final = "copy of the input"
 
 
 @dataclass(frozen=True)

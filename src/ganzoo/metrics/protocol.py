@@ -231,6 +231,7 @@ def _settings_of(key: str, part: str, of: Metric) -> dict[str, Any]:
     raise BadArgument(f"{key!r}: {part!r} is not understood; see ganzoo.metrics.protocol for what a key may say.")
 
 
+_ONE_DOMAIN: Final = ("translates", "translates pairs")  # what is measured for each domain that there is
 # The feature network and the classifier that suit a data set; other pictures are seen by MobileNetV2
 _SUITABLE: Final = {
     "digits": {"features": "digits_cnn", "classifier": "digits_cnn"},
@@ -257,5 +258,5 @@ def protocols_for(data: str, able: Collection[str] = ("samples",), domains: Sequ
             if set(re.findall(r"{(\w+)}", rest)) <= set(suitable):
                 key = f"{each.name}{rest.format(**suitable)}"
                 found.append((rank, key))
-                found += [([*rank, i], f"{key}_to-{to}") for i, to in enumerate(domains[1:]) if need == "translates"]
+                found += [([*rank, i], f"{key}_to-{to}") for i, to in enumerate(domains[1:]) if need in _ONE_DOMAIN]
     return [protocol(key) for _, key in sorted(found, key=lambda pair: pair[0])]

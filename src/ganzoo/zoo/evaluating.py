@@ -75,7 +75,6 @@ def measure(
     """
     from ganzoo.metrics import evaluate
     from ganzoo.metrics.protocol import protocol as protocol_of
-    from ganzoo.metrics.protocol import protocols_for
     from ganzoo.training.scores import subject_of
 
     wanted = [protocol_of(key) for key in ([protocol] if isinstance(protocol, str) else protocol or [])]
@@ -89,7 +88,7 @@ def measure(
     scores = evaluate.measure(
         subject,
         source,
-        wanted or protocols_for(real.name, subject.abilities, subject.domains),
+        wanted or evaluate.usual(subject, source),
         device=game.device,
         batch_size=batch_size,
         floors=floors,
@@ -189,7 +188,9 @@ def _open(data: str | Path | Data, arguments: dict[str, Any]) -> Data:
     return cls(**{key: value for key, value in arguments.items() if key in known})
 
 
-def score(folder: str | Path, protocol: str | Sequence[str] | None = None, progress: Progress | None = None) -> Any:
+def score(
+    folder: str | Path, protocol: str | Sequence[str] | None = None, progress: Progress | None = None
+) -> list[Score]:
     """`measure` of a model's folder, writing what it found."""
     return measure(folder, None, protocol, write=True, progress=progress)
 

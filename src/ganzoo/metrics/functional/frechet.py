@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.metrics.functional.checks import check_features, mean_of
-from ganzoo.metrics.metric import metric
+from ganzoo.metrics.metric import COPY, metric
 from ganzoo.types import BadArgument
 
 
@@ -84,8 +84,9 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     "fd",
     "Fréchet distance, called fid in the features of inception (Heusel 2017)",
     better="lower",
-    needs={"samples": ["10k_{features}"]},
+    needs={"samples": ["10k_{features}"], "translates": []},
     of=moments,
+    beside=["floor", "ceiling", COPY],
     called={"inception": "fid"},
 )
 def frechet_distance_of_moments(real: Moments, generated: Moments) -> float:

@@ -15,7 +15,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from ganzoo.metrics.functional.checks import MeanAndStd, check_features, full_precision, mean_of
-from ganzoo.metrics.metric import Positive, Result, metric
+from ganzoo.metrics.metric import COPY, Positive, Result, metric
 from ganzoo.types import BadArgument
 
 
@@ -57,7 +57,8 @@ def kernel_distance(
     "kid",
     "kernel distance, unbiased (Bińkowski 2018)",
     better="lower",
-    needs={"samples": ["10k_{features}"]},
+    needs={"samples": ["10k_{features}"], "translates": ["1k_{features}_test"]},
+    beside=["floor", "ceiling", COPY],
     forms=["{subsets}x{subset_size}"],
 )
 def kid(

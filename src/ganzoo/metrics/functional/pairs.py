@@ -9,16 +9,14 @@ from torch import Tensor
 
 from ganzoo.metrics.functional.classes import share_of
 from ganzoo.metrics.functional.neighbours import nearest_neighbours
-from ganzoo.metrics.metric import Result, metric
-
-COPY = "copy of the input"
+from ganzoo.metrics.metric import COPY, Result, metric
 
 
 @metric(
     "mae",
     "mean absolute difference of translations to their true counterparts, pixels in [-1, 1] (L1)",
     better="lower",
-    needs={"translates": ["1k_pixels_test"]},
+    needs={"translates pairs": ["1k_pixels_test"]},
     networks=["pixels"],
     beside=[COPY],
 )
@@ -31,7 +29,7 @@ def absolute_difference(real: Tensor, generated: Tensor) -> Result:
     "dist",
     "mean distance of translations to their true counterparts, in features",
     better="lower",
-    needs={"translates": ["1k_mobilenet_v2_test"]},
+    needs={"translates pairs": ["1k_mobilenet_v2_test"]},
     beside=[COPY],
 )
 def pair_distance(real: Tensor, generated: Tensor) -> Result:
@@ -43,7 +41,7 @@ def pair_distance(real: Tensor, generated: Tensor) -> Result:
     "top",
     "share of translations whose nearest target, among all of the split, is their true counterpart (retrieval)",
     better="higher",
-    needs={"translates": ["1k_mobilenet_v2_test"]},
+    needs={"translates pairs": ["1k_mobilenet_v2_test"]},
     beside=[COPY, "untrained network"],
 )
 def retrieval(real: Tensor, generated: Tensor) -> Result:
