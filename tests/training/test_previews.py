@@ -182,5 +182,5 @@ def test_a_logger_that_is_not_installed_says_how_to_get_it(
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     command = ["train", str(tmp_path / "tiny.yaml"), "--run.folder", str(tmp_path / "run"), "--run.logger", logger]
     assert main(command) == 2
-    assert f"pip install 'ganzoo[{logger}]'" in capsys.readouterr().err
+    assert f"pip install 'lightning-ganzoo[{logger}]'" in capsys.readouterr().err
     assert not (tmp_path / "run" / "last.ckpt").exists()

@@ -304,7 +304,7 @@ def _loggers(run: Run, folder: Path) -> list[Any]:
         if run.logger == "tensorboard":
             return [loggers.TensorBoardLogger(folder, name="tensorboard", version="")]
     except ModuleNotFoundError:
-        advice = f"pip install 'ganzoo[{run.logger}]'"
+        advice = f"pip install 'lightning-ganzoo[{run.logger}]'"
         raise BadArgument(f"run.logger is {run.logger}, which is not installed; {advice}") from None
     return []
 
