@@ -76,7 +76,7 @@ def test_each_picture_has_its_own_target(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "protocol"), [("test_ebgan", "fd200_digits_cnn_test"), ("test_stargan", "acc200_digits_cnn_test")]
+    ("name", "protocol"), [("test_ebgan", "fd200_digits_cnn_test"), ("test_stargan", "acc200_digits_cnn_test_uniform")]
 )
 def test_scores_verification_and_a_dry_push(home: Path, name: str, protocol: str) -> None:
     command(home, "evaluate", f"runs/{name}", "--protocol", protocol, "--write", "--device", "cpu")
