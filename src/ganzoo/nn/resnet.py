@@ -293,7 +293,7 @@ def pooled_convolution(x: Tensor, conv: nn.Conv2d) -> Tensor:
 def upsampled_convolution(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """Each pixel as 2 x 2 of them, then a 3 x 3 convolution, as one transposed convolution of 4 x 4."""
     mirrored = weight_of(conv).flip(2, 3).transpose(0, 1)
-    kernel = F.avg_pool2d(F.pad(mirrored, (1, 1, 1, 1)), 2, 1, divisor_override=1)
+    kernel = 4 * F.avg_pool2d(F.pad(mirrored, (1, 1, 1, 1)), 2, 1)
     return F.conv_transpose2d(x, kernel, conv.bias, stride=2, padding=1)
 
 
