@@ -556,7 +556,7 @@ def client_authors(folder: str) -> None:
             files={file: catalogue.File(sha256, size or None)},
             address="" if repo else base + "/",
             repo=repo,
-            revision=catalogue.UNPINNED if repo else "",
+            revision="",
         )
         catalogue.find = lambda _: entry  # type: ignore[assignment]
         said.clear()

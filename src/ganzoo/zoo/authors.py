@@ -20,7 +20,7 @@ from ganzoo import folder as folders
 from ganzoo.folder import MANIFEST, ModelFolder
 from ganzoo.types import HubError
 from ganzoo.zoo.cache import Fetched, Hashes, home_folder, lock, offline_wanted
-from ganzoo.zoo.catalogue import UNPINNED, Entry, File
+from ganzoo.zoo.catalogue import Entry, File
 from ganzoo.zoo.converting import convert_entry
 from ganzoo.zoo.errors import network_error, speaking
 
@@ -93,7 +93,7 @@ def _fetch_authors(entry: Entry, name: str, file: File, target: Path) -> str:
     elif entry.repo:
         from huggingface_hub import hf_hub_download
 
-        revision = None if entry.revision == UNPINNED else entry.revision
+        revision = entry.revision or None
         shutil.copyfile(hf_hub_download(entry.repo, name, revision=revision), target)
         digest = files.sha256(target)
         _check_pin(entry.name, name, file, digest, target.stat().st_size)

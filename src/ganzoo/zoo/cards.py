@@ -125,8 +125,8 @@ def render_model_cards() -> str:
         lines += _table(
             ("family", "data", "metric", "value", "reported by"),
             (
-                (r["family"], r["data"], r["metric"], f"{r['value']:g}", f"[{r['by']}]({r['source']})")
-                for r in sorted(reported, key=lambda r: (r["family"], r["data"], r["by"]))
+                (r.family, r.data, r.metric, f"{r.value:g}", f"[{r.by}]({r.source})")
+                for r in sorted(reported, key=lambda r: (r.family, r.data, r.by))
             ),
         )
     return "\n".join(lines) + "\n"
@@ -149,6 +149,7 @@ def update(*, check: bool) -> list[str]:
     root = None if shipped is None else shipped.parent
     if root is None or not (root / "pyproject.toml").is_file():
         raise BadArgument("the cards are made in a checkout of ganzoo, and this is an installed package")
+    catalogue.check()
     table = json.dumps(gallery.tabulate(), indent=1, ensure_ascii=False) + "\n"
     drifted = _settle(root / TABLE, table, root, check)  # what the others are made of comes first
     catalogue.tables.cache_clear()

@@ -6,13 +6,13 @@ Shipped models are found from their folders, models without weights from their r
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import functools
 import json
 import re
 import tomllib
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from ganzoo.game import registry
 from ganzoo.types import BadArgument, UnknownName, nearest
 
 STATUSES = ("shipped", "hosted", "convert", "recipe", "planned")
-UNPINNED = "unpinned"
 _CATALOGUE = Path(__file__).with_name("catalogue.toml")
 TABLES = Path(__file__).with_name("families.json")
 _NAME = re.compile(r"[a-z0-9]+([-.][a-z0-9]+)*")
@@ -42,10 +41,10 @@ class Terms:
     """
 
     license: str
-    title: str = ""
-    url: str = ""
-    commercial: bool = False
-    redistribute: str = "no"
+    title: str
+    url: str
+    commercial: bool
+    redistribute: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,18 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Reported:
+    """A score that others report for a model of the same family, on other data."""
+
+    family: str
+    data: str
+    metric: str
+    value: float
+    by: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """A model of the catalogue.
 
@@ -102,7 +113,7 @@ class Entry:
         address: what the files' names are appended to, for authors' own addresses.
         repo: `org/name` on the Hub.
         package: the package that carries the files, `name==version`.
-        revision: 40 hexadecimal digits, or `unpinned`.
+        revision: 40 hexadecimal digits; none where nobody pinned one.
         scores: published ones.
         aliases: other names it is found under.
         replaced_by: a better model under a new name.
@@ -151,7 +162,7 @@ class Entry:
         if self.status == "recipe":
             return "" if self.recipe is None else recipe_name(self.recipe)
         if self.repo:
-            return f"hf://{self.repo}" + ("" if self.revision == UNPINNED else f"@{self.revision}")
+            return f"hf://{self.repo}" + (f"@{self.revision}" if self.revision else "")
         if self.package:
             return f"the package {self.package}"
         return self.address + next(iter(self.files), "")
@@ -178,7 +189,7 @@ class Entry:
         if self.paper is not None:
             facts["paper"] = vars(self.paper)
         if self.files:
-            facts["files"] = {n: {"sha256": f.sha256 or UNPINNED, "size": f.size} for n, f in self.files.items()}
+            facts["files"] = {n: {"sha256": f.sha256 or "unpinned", "size": f.size} for n, f in self.files.items()}
         if self.scores:
             facts["published_scores"] = [vars(score) for score in self.scores]
         for key in ("aliases", "replaced_by", "note"):
@@ -262,7 +273,7 @@ def _bare(name: str) -> str:
     return re.sub(r"[-_]", "", name.lower())
 
 
-def reported() -> list[dict[str, Any]]:
+def reported() -> list[Reported]:
     """Scores that others report for models of the same families, on other data and by their own protocols."""
     return _read(_CATALOGUE)[1]
 
@@ -340,159 +351,82 @@ def tables() -> dict[str, Any]:
 
 # ------------------------------------------------------------------------------------------------ catalogue.toml
 
-# The type of each key, and whether it must be there.
-_TERMS = {
-    "license": (str, True),
-    "title": (str, True),
-    "url": (str, True),
-    "commercial": (bool, True),
-    "redistribute": (str, True),
-}
-_PAPER = {"title": (str, True), "year": (int, True), "url": (str, True)}
-_SCORE = {"metric": (str, True), "value": (float, True), "protocol": (str, True), "source": (str, True)}
-_REPORTED = {
-    "family": (str, True),
-    "data": (str, True),
-    "metric": (str, True),
-    "value": (float, True),
-    "by": (str, True),
-    "source": (str, True),
-}
-_FILE = {"sha256": (str, True), "size": (object, True)}
-_MODEL = {
-    "family": (str, True),
-    "status": (str, True),
-    "task": (str, True),
-    "data": (str, True),
-    "resolution": (int, False),
-    "paper": (str, True),
-    "terms": (str, True),
-    "files": (dict, True),
-    "address": (str, False),
-    "repo": (str, False),
-    "revision": (str, False),
-    "package": (str, False),
-    "scores": (list, False),
-    "aliases": (list, False),
-    "replaced_by": (str, False),
-    "note": (str, False),
-}
-_TOP = {
-    "format": (int, True),
-    "terms": (dict, True),
-    "papers": (dict, True),
-    "groups": (dict, True),
-    "reported": (list, False),
-}
-
 
 @functools.cache
-def _read(path: Path) -> tuple[dict[str, Entry], list[dict[str, Any]]]:
+def _read(path: Path) -> tuple[dict[str, Entry], list[Reported]]:
+    """The file's models and what others report; it is ganzoo's own, and `check` has seen it."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    terms = {key: Terms(**value) for key, value in table["terms"].items()}
+    papers = {key: Paper(**value) for key, value in table["papers"].items()}
+    entries = {}
+    for name, value in _models(table):
+        made: dict[str, Any] = {
+            "terms": terms[value["terms"]],
+            "paper": papers[value["paper"]],
+            "files": {file: File(**pin) for file, pin in value["files"].items()},
+            "scores": tuple(Published(**score) for score in value.get("scores", [])),
+            "aliases": tuple(value.get("aliases", [])),
+        }
+        entries[name] = Entry(name, **{**value, **made})
+    return entries, [Reported(**row) for row in table.get("reported", [])]
+
+
+def _models(table: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each model of the file by its name, with what its group says of all of its models."""
+    for group in table["groups"].values():
+        shared = {key: value for key, value in group.items() if key != "models"}
+        for name, own in group["models"].items():
+            yield name, {**shared, **own}
+
+
+def check(path: Path = _CATALOGUE) -> None:
+    """Holds catalogue.toml against what it may say; for `ganzoo cards`, since listings trust it.
+
+    Raises:
+        BadArgument: naming the first key that is missing, unknown, or has another value than it may.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    def valid(kind: Any, value: Any, where: str) -> Any:
+        try:
+            return TypeAdapter(kind).validate_json(json.dumps(value), strict=True, extra="forbid")
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, (where, *first["loc"])))
+            raise BadArgument(f"{path.name}: {place}: {first['msg']}") from None
+
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise BadArgument(f"{path.name}: not readable as TOML: {error}") from None
-    _check(table, _TOP, path.name)
-    if table["format"] != 1:
-        raise BadArgument(f"{path.name}: format {table['format']}; this ganzoo reads format 1")
-    terms = {key: Terms(**_check(value, _TERMS, f"terms.{key}")) for key, value in table["terms"].items()}
-    papers = {key: Paper(**_check(value, _PAPER, f"papers.{key}")) for key, value in table["papers"].items()}
-    entries: dict[str, Entry] = {}
-    for key, group in table["groups"].items():
-        shared = {name: value for name, value in group.items() if name != "models"}
-        for name, own in group.get("models", {}).items():
-            if name in entries:
-                raise BadArgument(f"{path.name}: {name} stands in two groups")
-            entries[name] = _entry(name, {**shared, **own}, terms, papers)
-        if not group.get("models"):
-            raise BadArgument(f"{path.name}: group {key} has no models")
-    _check_names(entries)
-    for number, value in enumerate(table.get("reported", [])):
-        _check(value, _REPORTED, f"reported {number + 1}")
-    return entries, table.get("reported", [])
-
-
-def _check(value: Any, schema: dict[str, tuple[type, bool]], where: str) -> dict[str, Any]:
-    """Checks a table's keys and the types of its values."""
-    if not isinstance(value, dict):
-        raise BadArgument(f"catalogue.toml: {where} is no table")
-    for key, given in value.items():
-        if key not in schema:
-            close = difflib.get_close_matches(key, schema, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(schema)}"
-            raise BadArgument(f"catalogue.toml: {where}: there is no key {key!r}; {hint}")
-        wanted = schema[key][0]
-        right = isinstance(given, (int, float) if wanted is float else wanted)
-        if not right or (isinstance(given, bool) and wanted not in (bool, object)):
-            raise BadArgument(f"catalogue.toml: {where}: {key} is {given!r}; expected {_CALLED.get(wanted, wanted)}")
-    for key, (_, required) in schema.items():
-        if required and key not in value:
-            raise BadArgument(f"catalogue.toml: {where}: {key} is missing")
-    return value
-
-
-_CALLED: dict[type, str] = {
-    str: "a string",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    dict: "a table",
-    list: "a list",
-}
-
-
-def _entry(name: str, value: dict[str, Any], terms: dict[str, Terms], papers: dict[str, Paper]) -> Entry:
-    _check(value, _MODEL, name)
-    if not _NAME.fullmatch(name):
-        raise BadArgument(f"catalogue.toml: {name!r} is no model name; use lower case, digits and single hyphens")
-    if value["status"] not in ("hosted", "convert", "planned"):
-        raise BadArgument(f"catalogue.toml: {name}: status is {value['status']!r}; expected hosted, convert or planned")
-    for key, known in (("terms", terms), ("paper", papers)):
-        if value[key] not in known:
-            raise BadArgument(f"catalogue.toml: {name}: {key} {value[key]!r} is not defined; add it above")
-    _check_place(name, value)
-    files = {file: _file(f"{name}: {file}", pin) for file, pin in value["files"].items()}
-    if not all(re.fullmatch(r"\w[\w.-]*", file) for file in files):
-        raise BadArgument(f"catalogue.toml: {name}: files has {list(files)}; expected plain file names")
-    if not files:
-        raise BadArgument(f"catalogue.toml: {name}: files is empty; name at least one")
-    scores = tuple(Published(**_check(score, _SCORE, f"{name}: scores")) for score in value.get("scores", []))
-    own = {"terms": terms[value["terms"]], "paper": papers[value["paper"]], "files": files, "scores": scores}
-    return Entry(name=name, **{**value, **own, "aliases": tuple(value.get("aliases", []))})
-
-
-def _check_place(name: str, value: dict[str, Any]) -> None:
-    address, repo, package = (value.get(key, "") for key in ("address", "repo", "package"))
-    if sum(map(bool, (address, repo, package))) != 1:
-        raise BadArgument(f"catalogue.toml: {name}: give either an address, a repo or a package")
-    if package and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*==\d+(\.\d+)*", package):
-        raise BadArgument(f"catalogue.toml: {name}: package is {package!r}; expected name==version")
-    if address and not re.fullmatch(r"https?://[^/\s]+/\S*", address):
-        raise BadArgument(f"catalogue.toml: {name}: address is {address!r}; expected https://...")
-    if repo and not re.fullmatch(r"[0-9a-f]{40}|unpinned", value.get("revision", "")):
-        raise BadArgument(
-            f"catalogue.toml: {name}: revision is {value.get('revision')!r}; expected 40 hexadecimal digits or unpinned"
-        )
-    if value["status"] == "hosted" and not (repo and value["revision"] != UNPINNED):
-        raise BadArgument(f"catalogue.toml: {name}: a hosted model needs a repo and a pinned revision")
-
-
-def _file(where: str, value: Any) -> File:
-    _check(value, _FILE, where)
-    sha256, size = value["sha256"], value["size"]
-    if sha256 != UNPINNED and not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{8,63}\*", sha256):
-        raise BadArgument(f"catalogue.toml: {where}: sha256 is {sha256!r}; expected 64 hexadecimal digits, or unpinned")
-    if size != UNPINNED and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-        raise BadArgument(f"catalogue.toml: {where}: size is {size!r}; expected a number of bytes, or unpinned")
-    return File("" if sha256 == UNPINNED else sha256.rstrip("*"), None if size == UNPINNED else size)
-
-
-def _check_names(entries: dict[str, Entry]) -> None:
-    taken = set(entries)
-    for entry in entries.values():
-        for alias in entry.aliases:
-            if not isinstance(alias, str) or alias in taken:
-                raise BadArgument(f"catalogue.toml: {entry.name}: alias {alias!r} is taken, or no name")
-            taken.add(alias)
-        if entry.replaced_by and entry.replaced_by not in entries:
-            raise BadArgument(f"catalogue.toml: {entry.name}: replaced_by {entry.replaced_by!r} is no model")
+    shared = {"terms": dict[str, Terms], "papers": dict[str, Paper], "reported": list[Reported]}
+    known = {key: valid(kind, table.get(key, []), key) for key, kind in shared.items()}
+    names = dict(_models(table))
+    taken = {*names}
+    for key in {*table} - {*shared, "groups"}:
+        raise BadArgument(f"{path.name}: there is no key {key!r}")
+    for name, value in names.items():
+        for key, part in (("terms", "terms"), ("paper", "papers")):
+            if value.get(key) not in known[part]:
+                raise BadArgument(f"{path.name}: {name}: {key} {value.get(key)!r} is not defined; add it above")
+        plain = {key: entry for key, entry in value.items() if key not in ("terms", "paper")}
+        entry = valid(Entry, {**plain, "name": name}, name)
+        pins = entry.files.values()
+        for right, said in (
+            (_NAME.fullmatch(name), "is no model name; use lower case, digits and single hyphens"),
+            (entry.status in ("hosted", "convert", "planned"), f"status is {entry.status!r}"),
+            (sum(map(bool, (entry.address, entry.repo, entry.package))) == 1, "give an address, a repo or a package"),
+            (re.fullmatch(r"(https?://[^/\s]+/\S*)?", entry.address), "address: https://... is expected"),
+            (re.fullmatch(r"([a-z0-9-]+==[\d.]+)?", entry.package), "package: name==version is expected"),
+            (re.fullmatch(r"([0-9a-f]{40})?", entry.revision), "revision: 40 hexadecimal digits are expected"),
+            (entry.status != "hosted" or entry.revision, "a hosted model needs a repo and a pinned revision"),
+            (entry.files, "files is empty; name at least one"),
+            (all(re.fullmatch(r"\w[\w.-]*", file) for file in entry.files), "files: plain file names are expected"),
+            (all(re.fullmatch(r"([0-9a-f]{8,64})?", pin.sha256) for pin in pins), "sha256: 64 hexadecimal digits"),
+            (all(pin.size is None or pin.size > 0 for pin in pins), "size: a number of bytes is expected"),
+            (entry.replaced_by in {"", *names}, f"replaced_by {entry.replaced_by!r} is no model"),
+            (taken.isdisjoint(entry.aliases), f"one of the aliases {[*entry.aliases]} is taken"),
+        ):
+            if not right:
+                raise BadArgument(f"{path.name}: {name}: {said}")
+        taken |= {*entry.aliases}
