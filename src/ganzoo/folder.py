@@ -49,6 +49,7 @@ MODEL, PLAYERS, CONFIG, MANIFEST, RESULTS, SAMPLES, CARD, GOLDEN = (
     "golden.png",
 )
 LISTED = (MODEL, PLAYERS, CONFIG, RESULTS, SAMPLES, GOLDEN)
+_WEIGHTS = (".pkl", ".pt", ".pth", ".bin", ".ckpt", ".safetensors")  # names of files that people take for models
 _PICTURE = re.compile(r"[a-z][a-z0-9-]{0,39}\.png")  # what a family may call a picture
 _JSON_LIMIT = 8 * 2**20  # bytes; the largest configuration or table of results that is read
 _HEADER_LIMIT = 32 * 2**20  # bytes of a safetensors header
@@ -60,6 +61,34 @@ def shipped_folders() -> dict[str, Path]:
     if root is None:
         return {}
     return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / CONFIG).is_file()}
+
+
+def find(model: str | Path) -> Path | None:
+    """The model folder that a path names: the folder itself, or the best or last model of a run's.
+
+    Returns:
+        None for what is no path, such as a name of the zoo or an address on the Hub.
+
+    Raises:
+        BadModelFolder: for a path that names no model; the text says what to load, or what makes a model of it.
+    """
+    path, text = Path(model), str(model)
+    if text in (shipped := shipped_folders()):
+        return shipped[text]
+    local = path.is_dir() or (path.is_file() and path.suffix in _WEIGHTS)
+    if text.startswith("hf://") or not (isinstance(model, Path) or local or "/" in text or "\\" in text):
+        return None
+    for candidate in (path, path / "best", path / "last"):
+        settle(candidate)
+        if (candidate / MANIFEST).is_file():
+            return candidate
+    if path.suffix == ".ckpt" and path.is_file():
+        raise BadModelFolder(f"{path}: a checkpoint to train on from; load the run's folder, {path.parent}")
+    if path.is_file():
+        raise BadModelFolder(f"{path}: a file; `ganzoo convert {path} --to FOLDER` makes a model of a checkpoint")
+    if not path.is_dir():
+        raise BadModelFolder(f"{path}: there is no such folder")
+    raise BadModelFolder(f"{path}: holds no {MANIFEST}; this is not a model folder of ganzoo")
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

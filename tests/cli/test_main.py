@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import tiny
 
 import ganzoo
 from ganzoo import cli
+from ganzoo.folder import write_model
 from ganzoo.game import registry
 from ganzoo.types import BadArgument, GanzooError
 
@@ -85,7 +87,7 @@ def test_a_folder_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_pattern_that_matches_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["list", "no-such-*"]) == 1
-    assert "no model's name matches 'no-such-*'" in capsys.readouterr().out
+    assert "no model matches 'no-such-*'" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------- what they print
@@ -125,6 +127,27 @@ def test_list_and_info_print_what_python_gives(capsys: pytest.CaptureFixture[str
     assert f"name: {name}" in capsys.readouterr().out
     assert cli.main(["list", "--families"]) == 0
     assert capsys.readouterr().out.split() == ganzoo.list_families()
+    assert cli.main(["list", "--json", "--family", "StyleGAN2", "--task", "conditional", "--status", "shipped"]) == 0
+    assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["stylegan2-fashion-mnist"]
+    assert cli.main(["list", "--task", "divination"]) == 1
+    assert capsys.readouterr().out == "no model matches '*', task divination; `ganzoo list` shows all\n"
+
+
+def test_info_of_folders_and_of_loaded_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"name": "mine \x1b[2J", "license": "mit", "note\u202e": ["\x9b1m"], "data": {"name": "photos"}}
+    write_model(tiny("dcgan"), tmp_path / "run" / "last", config, [{"key": "fd", "value": 1.5}])
+    facts = ganzoo.info(tmp_path / "run")
+    assert facts == ganzoo.info(str(tmp_path / "run" / "last"))
+    said = [facts[key] for key in ("family", "task", "license", "data", "resolution", "where")]
+    assert said == ["dcgan", "unconditional", "mit", "photos", 8, str(tmp_path / "run" / "last")]
+    assert cli.main(["info", str(tmp_path / "run")]) == 0
+    text = capsys.readouterr().out
+    assert "fd 1.5" in text and r"name: mine \x1b[2J" in text and r"note\u202e: \x9b1m" in text
+    assert not {*text} & {"\x1b", "\x9b", "\u202e"}, "nothing that steers the terminal"
+    loaded = ganzoo.info(ganzoo.load(tmp_path / "run"))
+    assert loaded.items() >= {"name": config["name"], "where": "loaded", "results": facts["results"]}.items()
+    assert ganzoo.info(tiny("stylegan2", classes=3)).items() >= {"task": "conditional", "resolution": 8}.items()
+    assert ganzoo.info("stylegan2-fashion-mnist")["task"] == "conditional"
 
 
 # --------------------------------------------------------------------------------------------- errors nobody foresaw
@@ -133,7 +156,7 @@ def test_list_and_info_print_what_python_gives(capsys: pytest.CaptureFixture[str
 def test_an_unforeseen_error_is_one_line_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(pattern: str) -> None:
+    def broken(pattern: str, **asked: str) -> None:
         raise ZeroDivisionError("two\nlines")
 
     monkeypatch.setattr("ganzoo.zoo.catalogue.list_models", broken)
@@ -149,7 +172,7 @@ def test_an_unforeseen_error_is_one_line_too(
 
 
 def test_interruption_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(pattern: str) -> None:
+    def interrupted(pattern: str, **asked: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ganzoo.zoo.catalogue.list_models", interrupted)
@@ -160,7 +183,7 @@ def test_interruption_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_a_file_that_cannot_be_written_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(pattern: str) -> None:
+    def full(pattern: str, **asked: str) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "x"))
 
     monkeypatch.setattr("ganzoo.zoo.catalogue.list_models", full)

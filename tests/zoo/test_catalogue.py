@@ -88,6 +88,7 @@ def test_shipped_models_are_found_from_their_folders() -> None:
 
 
 GOOD = """
+licenses = ["mit"]
 [terms.free]
 license = "mit"
 title = "MIT"

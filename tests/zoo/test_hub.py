@@ -734,6 +734,11 @@ def client_refused_pushes(folder: str) -> None:
         return refusal(client.push, source, repo, **options)
 
     assert "for you to say" in said(model)
+    assert "license is 'banana', which the Hub does not know" in said(model, license="banana")
+    assert "did you mean gpl-3.0" in said(model, license="GPL-3.0-only")
+    plan = client.push(licensed, "alice/gan", dry_run=True)
+    assert plan["license"] == "nvidia-source-code-nc", "a license that is known is not asked for"
+    assert client.push(model, "alice/gan", license="other", dry_run=True)["license"] == "other"
     assert "under nvidia-source-code-nc, not mit" in said(licensed, license="mit")
     assert "must not be passed on" in said(foreign, license="none")
     assert said(damaged, license="mit").startswith("BadModelFolder")

@@ -161,15 +161,15 @@ def _help() -> str:
 
 def _report(error: Exception) -> int:
     """Prints an error as one line; where nobody foresaw it, with how to see the whole."""
-    from ganzoo.types import BadArgument, GanzooError, UnknownName
+    from ganzoo.types import BadArgument, GanzooError, UnknownName, printable
 
     if isinstance(error, GanzooError):
         print(f"ganzoo: {error}", file=sys.stderr)
         return 2 if isinstance(error, (UnknownName, BadArgument)) else 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        print(f"ganzoo: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"ganzoo: {printable(f'{where}{error.strerror or error}')}", file=sys.stderr)
         return 1
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
     print(f"ganzoo: unexpected {text[:300]} (GANZOO_TRACEBACK=1 shows where; please report it)", file=sys.stderr)
     return 1

@@ -1,4 +1,4 @@
-"""`ganzoo info`: all that is known of one model or family."""
+"""`ganzoo info`: all that is known of one model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
+from ganzoo.types import printable
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -18,9 +19,9 @@ def parser() -> ArgumentParser:
     made = new_parser(
         prog="ganzoo info",
         description="Prints what is known of one model: family, paper, license, data, scores.",
-        epilog="examples:\n  ganzoo info dcgan-fashion-mnist\n  ganzoo info dcgan-fashion-mnist --json",
+        epilog="examples:\n  ganzoo info dcgan-fashion-mnist\n  ganzoo info runs/my-run --json",
     )
-    made.add_argument("model", type=str, help="a model's name")
+    made.add_argument("model", type=str, help="a model's name, or a model's or a run's folder")
     made.add_argument("--json", action="store_true", help="print JSON")
     return made
 
@@ -39,20 +40,21 @@ def run(arguments: Any) -> int:
 
 def _print(value: dict[str, Any], indent: str) -> None:
     for key, entry in value.items():
+        head = indent + printable(key)
         if isinstance(entry, dict):
-            print(f"{indent}{key}:")
+            print(f"{head}:")
             _print(entry, indent + "  ")
-        elif isinstance(entry, list) and entry and isinstance(entry[0], dict):
-            print(f"{indent}{key}:")
+        elif isinstance(entry, list) and entry and all(isinstance(each, dict) for each in entry):
+            print(f"{head}:")
             for each in entry:
-                print(f"{indent}  - {_short(each)}")
+                print(f"{indent}  - {printable(_short(each))}")
         elif entry is not None and entry != []:
-            print(f"{indent}{key}: {', '.join(map(str, entry)) if isinstance(entry, list) else entry}")
+            print(f"{head}: {printable(', '.join(map(str, entry)) if isinstance(entry, list) else str(entry))}")
 
 
 def _short(entry: dict[str, Any]) -> str:
     """One line for an entry of a table: a score's key and value, or whatever is short enough."""
-    if "key" in entry and "value" in entry:
+    if "key" in entry and isinstance(entry.get("value"), (int, float)):
         spread = f" ± {entry['spread']:.4g}" if isinstance(entry.get("spread"), (int, float)) else ""
         return f"{entry['key']} {entry['value']:.4g}{spread}"
     return ", ".join(f"{key} {value}" for key, value in entry.items() if not isinstance(value, (dict, list)))

@@ -18,9 +18,13 @@ def parser() -> ArgumentParser:
     made = new_parser(
         prog="ganzoo list",
         description="Lists the models of the zoo.",
-        epilog="examples:\n  ganzoo list\n  ganzoo list 'style*' --json\n  ganzoo list --families",
+        epilog="examples:\n  ganzoo list\n  ganzoo list 'style*' --json\n  ganzoo list --task translation\n"
+        "  ganzoo list --families",
     )
     made.add_argument("pattern", type=str, nargs="?", default="*", help="a shell pattern on the name")
+    made.add_argument("--family", type=str, help="only models of this family, such as stylegan2")
+    made.add_argument("--task", type=str, help="only models of this task, such as conditional")
+    made.add_argument("--status", type=str, help="only shipped, hosted, convert or recipe")
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--families", action="store_true", help="list the families instead")
     return made
@@ -35,13 +39,15 @@ def run(arguments: Any) -> int:
         names = list_families()
         print(json.dumps(names, indent=2) if arguments.json else "\n".join(names))
         return 0
-    found = list_models(arguments.pattern)
+    asked = {key: getattr(arguments, key) for key in ("family", "task", "status")}
+    found = list_models(arguments.pattern, **asked)
     if arguments.json:
         print(json.dumps(found, indent=2))
     elif found:
         _table(found)
     else:
-        print(f"no model's name matches {arguments.pattern!r}; `ganzoo list` shows all")
+        said = ", ".join([repr(arguments.pattern), *(f"{key} {value}" for key, value in asked.items() if value)])
+        print(f"no model matches {said}; `ganzoo list` shows all")
     return 0 if found else 1
 
 

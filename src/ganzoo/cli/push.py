@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
+from ganzoo.types import BadArgument, printable
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -19,7 +20,7 @@ def parser() -> ArgumentParser:
         description="Uploads a model in one commit, having loaded back what it is about to upload. Log in first with "
         "`hf auth login`, or set HF_TOKEN.",
         epilog="examples:\n  ganzoo push runs/my-run/last me/my-gan --license apache-2.0\n"
-        "  ganzoo push dcgan-digits me/dcgan-digits --license apache-2.0 --tag v1 --private\n"
+        "  ganzoo push dcgan-digits me/dcgan-digits --tag v1 --private\n"
         "  ganzoo push runs/my-run/last me/my-gan --license mit --dry-run\n"
         "  ganzoo push --shipped my-org --tag v0.1.0",
     )
@@ -29,7 +30,7 @@ def parser() -> ArgumentParser:
     made.add_argument(
         "--license",
         type=str,
-        help="of the weights, such as apache-2.0; always to be given, but for shipped models, which have their own",
+        help="of the weights, such as apache-2.0; not to be given where the model has one, as the shipped ones do",
     )
     made.add_argument("--private", action="store_true", help="make a new repository private")
     made.add_argument("--tag", type=str, help="a new name for the commit, such as v1")
@@ -40,7 +41,6 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Prints the files, and where they are now."""
-    from ganzoo.types import BadArgument
     from ganzoo.zoo.catalogue import list_models
     from ganzoo.zoo.sharing import push
 
@@ -48,8 +48,8 @@ def run(arguments: Any) -> int:
         raise BadArgument("give a model and a repository, or --shipped ORG; `ganzoo push --help` shows examples")
     pushes = [(arguments.model, arguments.repo, arguments.license)]
     if arguments.shipped is not None:
-        shipped = [entry for entry in list_models() if entry["status"] == "shipped"]
-        pushes = [(e["name"], f"{arguments.shipped}/{e['name']}", arguments.license or e["license"]) for e in shipped]
+        names = [entry["name"] for entry in list_models(status="shipped")]
+        pushes = [(name, f"{arguments.shipped}/{name}", arguments.license) for name in names]
     for model, repo, license in pushes:
         done = push(
             model,
@@ -69,7 +69,7 @@ def _print(done: dict[str, Any]) -> None:
         print(f"{size:>12,}  {name}")
     tag = f" as {done['tag']}" if done["tag"] else ""
     if "commit" in done:
-        print(f"pushed to {done['url']}{tag}, license {done['license']}")
+        print(f"pushed to {printable(done['url'])}{tag}, license {done['license']}")
         print(f'load it: ganzoo.load("hf://{done["repo"]}@{done["tag"] or done["commit"]}")')
     else:
         print(f"would be pushed to {done['repo']}{tag}, license {done['license']}, with a card; nothing was sent")

@@ -26,12 +26,6 @@ PROSE_ENDS = "<!-- written by hand up to here -->"
 ALL_CARDS = "MODEL_CARDS.md"
 TABLE = "src/ganzoo/zoo/families.json"
 
-# What the Hub calls licenses; any other is "other" with a name.
-_HUB_LICENSES = (
-    *("apache-2.0", "mit", "isc", "bsd", "bsd-2-clause", "bsd-3-clause", "mpl-2.0", "unlicense", "wtfpl", "openrail"),
-    *("gpl-2.0", "gpl-3.0", "lgpl-2.1", "lgpl-3.0", "agpl-3.0"),
-    *("cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-4.0"),
-)
 _PIPELINES = {"translation": "image-to-image", "super-resolution": "image-to-image"}
 _OWN_METADATA = (
     *("license", "license_name", "license_link", "library_name", "pipeline_tag", "tags"),
@@ -233,7 +227,7 @@ def _license(config: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
     license = config.get("license")
     if not isinstance(license, str):
         return None, {}
-    if license.lower() in _HUB_LICENSES:
+    if license.lower() in catalogue.licenses():
         return license.lower(), {}
     terms = config.get("terms")
     link = {"license_link": str(terms["url"])} if isinstance(terms, dict) and terms.get("url") else {}

@@ -15,12 +15,17 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.game import registry
 from ganzoo.types import BadArgument, UnknownName, nearest
+
+if TYPE_CHECKING:
+    from ganzoo.game.game import Game
+
+    Model = str | Path | Game
 
 STATUSES = ("shipped", "hosted", "convert", "recipe", "planned")
 _CATALOGUE = Path(__file__).with_name("catalogue.toml")
@@ -234,13 +239,38 @@ def list_models(
     return [row for row in rows if all(value is None or row[key] == value for key, value in wanted.items())]
 
 
-def info(name: str) -> dict[str, Any]:
+def info(model: Model) -> dict[str, Any]:
     """All that is known of one model, as plain JSON values.
+
+    Args:
+        model: a name of the zoo, a model's or a run's folder, or a loaded model.
 
     Raises:
         UnknownName: if there is none of this name.
+        BadModelFolder: if the folder holds no model.
     """
-    return find(name).facts()
+    if not isinstance(model, (str, Path)):
+        known = {} if model.card is None else {"name": model.card.name, **model.card.facts}
+        config = {**folders.describe(model, {}), **known}
+        return _local(config, config.pop("results", []), "loaded", type(model).__name__)
+    path = folders.find(model)
+    if path is None or path in folders.shipped_folders().values():
+        return find(str(model)).facts()
+    return _local(*folders.peek(path), str(path), path.name)
+
+
+def _local(config: dict[str, Any], results: list[dict[str, Any]], where: str, name: str) -> dict[str, Any]:
+    """What a configuration says; a stranger's may leave anything out."""
+    data = config.get("data")
+    return {
+        "name": config.get("name", name),
+        **{key: config.get(key) for key in ("family", "task", "license")},
+        "data": data.get("name") if isinstance(data, dict) else None,
+        "resolution": _resolution(config),
+        "where": where,
+        "config": config,
+        "results": results,
+    }
 
 
 def find(name: str) -> Entry:
@@ -271,6 +301,11 @@ def family_name(text: str) -> str:
 
 def _bare(name: str) -> str:
     return re.sub(r"[-_]", "", name.lower())
+
+
+def licenses() -> frozenset[str]:
+    """The licenses that the Hub knows by name; SPDX's identifiers in small letters, and those of weights."""
+    return frozenset(tomllib.loads(_CATALOGUE.read_text(encoding="utf-8"))["licenses"])
 
 
 def reported() -> list[Reported]:
@@ -337,10 +372,7 @@ def _terms_of(config: dict[str, Any]) -> Terms | None:
 
 def _resolution(config: dict[str, Any]) -> int | None:
     shape = config.get("shape")
-    if isinstance(shape, list) and len(shape) == 3:
-        return int(shape[-1])
-    size = config.get("arguments", {}).get("size")
-    return size if isinstance(size, int) else None
+    return shape[-1] if isinstance(shape, list) and len(shape) == 3 and isinstance(shape[-1], int) else None
 
 
 @functools.cache
@@ -399,7 +431,7 @@ def check(path: Path = _CATALOGUE) -> None:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise BadArgument(f"{path.name}: not readable as TOML: {error}") from None
-    shared = {"terms": dict[str, Terms], "papers": dict[str, Paper], "reported": list[Reported]}
+    shared = {"terms": dict[str, Terms], "papers": dict[str, Paper], "reported": list[Reported], "licenses": list[str]}
     known = {key: valid(kind, table.get(key, []), key) for key, kind in shared.items()}
     names = dict(_models(table))
     taken = {*names}

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.folder import CARD, CONFIG, LISTED, MANIFEST, MODEL, PLAYERS, ModelFolder, belongs
-from ganzoo.types import BadArgument, BadModelFolder, HubError
+from ganzoo.game.registry import nearest
+from ganzoo.types import BadArgument, BadModelFolder, HubError, quoted
 from ganzoo.zoo import cards, catalogue
 from ganzoo.zoo.authors import from_authors
 from ganzoo.zoo.cache import Damaged, Fetched, Hashes, lock, offline_wanted
@@ -301,7 +302,7 @@ def push(
     Args:
         folder: the model folder.
         repo_id: `org/name`; the repository is made when it does not exist.
-        license: of the weights; always to be given. It must be the one in `config.json`, where there is one.
+        license: of the weights, as an SPDX identifier or `other`; the one in `config.json`, where there is one.
         private: whether a new repository is private.
         tag: a name for the commit, which must be new.
         dry_run: say what would be uploaded, and open no connection.
@@ -312,7 +313,8 @@ def push(
         `repo`, `license`, `private`, `tag`, `files` (bytes by name) and, unless it was a dry run, `commit` and `url`.
 
     Raises:
-        BadArgument: without a license, with another one than the model's, or for weights that must not be passed on.
+        BadArgument: without a license, with an unknown one or another than the model's, or for weights that must not
+            be passed on.
         BadModelFolder: if the folder is not sound.
         HubError: if the Hub refuses, or somebody pushed at the same time; then nothing was changed.
     """
@@ -339,18 +341,24 @@ def push(
 
 
 def _checked_license(config: dict[str, Any], license: str | None) -> str:
-    if not license:
-        raise BadArgument("which license the weights get is for you to say; give one, such as license='apache-2.0'")
-    terms = config.get("terms")
-    if config.get("license") == "none" or (isinstance(terms, dict) and terms.get("redistribute") == "no"):
+    """The license that the weights get: the one that they are under, or else the one that is given."""
+    terms, known = config.get("terms"), config.get("license")
+    if known == "none" or (isinstance(terms, dict) and terms.get("redistribute") == "no"):
         raise BadArgument("the authors of these weights state no license, so they must not be passed on")
-    known = config.get("license")
-    if known and known != license:
+    if known and license not in (known, None):
         raise BadArgument(
-            f"the model's config.json says that its weights are under {known}, not {license}; push it with "
-            f"license={known!r}, or change config.json if they are yours to license"
+            f"the model's {CONFIG} says that its weights are under {known}, not {license}; push it with "
+            f"license={known!r}, or change {CONFIG} if they are yours to license"
         )
-    return license
+    chosen = known or license
+    if not isinstance(chosen, str) or not chosen:
+        raise BadArgument("which license the weights get is for you to say; give one, such as license='apache-2.0'")
+    if not known and chosen.lower() not in catalogue.licenses():
+        hint = nearest(
+            chosen.lower(), catalogue.licenses(), "an SPDX identifier such as apache-2.0 is expected, or other"
+        )
+        raise BadArgument(f"license is {quoted(chosen)}, which the Hub does not know{hint}")
+    return chosen
 
 
 def _stage(model: ModelFolder, staged: Path, license: str) -> None:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     Device = str | int | torch.device
 
 
-_FILES = (".pkl", ".pt", ".pth", ".bin", ".ckpt", ".safetensors")
-
-
 def create(family: str, **arguments: Any) -> Game:
     """A family with fresh random weights.
 
@@ -105,27 +102,14 @@ def locate(
     model: str | Path, revision: str | None, offline: bool | None, players: bool
 ) -> tuple[folders.ModelFolder, dict[str, Any]]:
     """The checked folder of a model, and where it came from."""
-    text = str(model)
-    shipped = folders.shipped_folders()
-    if text in shipped:
-        return folders.ModelFolder(shipped[text]), {"from": "shipped", "name": text}
-    path = Path(text)
-    local = path.is_dir() or (path.is_file() and path.suffix in _FILES)
-    if not text.startswith("hf://") and (isinstance(model, Path) or local or "/" in text or "\\" in text):
-        for candidate in (path, path / "best", path / "last"):  # a run's folder holds its models
-            folders.settle(candidate)
-            if (candidate / folders.MANIFEST).is_file():
-                return folders.ModelFolder(candidate), {"from": "folder", "path": str(candidate)}
-        if path.suffix == ".ckpt" and path.is_file():
-            raise BadModelFolder(f"{path}: a checkpoint to train on from; load the run's folder, {path.parent}")
-        if path.is_file():
-            raise BadModelFolder(f"{path}: a file; `ganzoo convert {path} --to FOLDER` makes a model of a checkpoint")
-        if not path.is_dir():
-            raise BadModelFolder(f"{path}: there is no such folder")
-        raise BadModelFolder(f"{path}: holds no {folders.MANIFEST}; this is not a model folder of ganzoo")
+    path = folders.find(model)
+    if path is not None:
+        ours = path in folders.shipped_folders().values()
+        where = {"from": "shipped", "name": path.name} if ours else {"from": "folder", "path": str(path)}
+        return folders.ModelFolder(path), where
     from ganzoo.zoo import hub
 
-    return hub.locate(text, revision=revision, offline=offline, players=players)
+    return hub.locate(str(model), revision=revision, offline=offline, players=players)
 
 
 def initialise(game: Game, model: Model) -> None:

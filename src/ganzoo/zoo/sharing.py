@@ -52,7 +52,7 @@ def push(
     Args:
         model: a name, a folder, or a loaded model.
         repo_id: `org/name`; made when it does not exist.
-        license: of the weights, such as `apache-2.0`; always to be given, and the model's own where it has one.
+        license: of the weights, such as `apache-2.0`; the model's own where it has one, which need not be given.
         private: whether a new repository is private.
         tag: a new name for the commit.
         dry_run: say what would be uploaded, and open no connection.
@@ -62,7 +62,8 @@ def push(
         `repo`, `license`, `private`, `tag`, `files` (bytes by name) and, unless it was a dry run, `commit` and `url`.
 
     Raises:
-        BadArgument: without a license, with another one than the model's, or for weights that must not be passed on.
+        BadArgument: without a license, with an unknown one or another than the model's, or for weights that must not
+            be passed on.
         HubError: if the Hub refuses, or somebody pushed at the same time; then nothing was changed.
     """
     import tempfile
