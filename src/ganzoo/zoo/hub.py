@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.folder import CARD, CONFIG, LISTED, MANIFEST, MODEL, PLAYERS, ModelFolder, belongs
-from ganzoo.game.registry import nearest
-from ganzoo.types import BadArgument, BadModelFolder, HubError, quoted
+from ganzoo.types import BadArgument, BadModelFolder, HubError, nearest, quoted
 from ganzoo.zoo import cards, catalogue
 from ganzoo.zoo.authors import from_authors
 from ganzoo.zoo.cache import Damaged, Fetched, Hashes, lock, offline_wanted
