@@ -252,9 +252,9 @@ def test_without_players_there_is_nothing_to_train_on(folder: Path) -> None:
     [
         (lambda path: path.write_bytes(b"no picture"), "no readable picture"),
         (lambda path: cut_png(path), "no readable picture"),
-        (lambda path: Image.new("L", (8, 9)).save(path), "where the model draws"),
+        (lambda path: Image.new("L", (8, 9)).save(path), "where the model makes"),
         (lambda path: Image.new("L", (64 * 65, 64)).save(path), "no row of samples"),
-        (lambda path: Image.new("L", (64 * 4, 64)).save(path), "draws other pictures than the golden ones"),
+        (lambda path: Image.new("L", (64 * 4, 64)).save(path), "makes other pictures than the golden ones"),
         (lambda path: bomb(path), "no readable picture"),
     ],
 )
