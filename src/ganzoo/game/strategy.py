@@ -7,13 +7,28 @@ gradients of one player in one flat buffer, whatever number of backwards, slices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.distributed
+from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 NAME = "ddp_game"
+
+
+class _Launcher(_SubprocessScriptLauncher):
+    """Starts the other ranks; Lightning's own kills this process, without a word, when one of them fails."""
+
+    def launch(self, function: Callable[..., Any], *args: Any, trainer: Any = None, **kwargs: Any) -> Any:
+        """Starts the other ranks and calls a function in this one."""
+        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
+        if not self.cluster_environment.creates_processes_externally:
+            self._call_children_scripts()
+        _set_num_threads_if_needed(num_processes=self.num_processes)
+        return function(*args, **kwargs)
 
 
 class GameDDP(DDPStrategy):
@@ -25,6 +40,12 @@ class GameDDP(DDPStrategy):
     def restore_checkpoint_after_setup(self) -> bool:
         """Checkpoints are restored after the ranks were made equal, because each takes back what was its own."""
         return True
+
+    def _configure_launcher(self) -> None:
+        super()._configure_launcher()
+        if type(self._launcher) is _SubprocessScriptLauncher:
+            assert self.cluster_environment is not None
+            self._launcher = _Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
 
     def configure_ddp(self) -> None:
         """Copies rank 0's parameters and buffers to all ranks; wraps nothing."""

@@ -33,6 +33,7 @@ from ganzoo.training.pushing import best_of
 from ganzoo.training.reports import Bar, JsonLines
 from ganzoo.training.saving import FOLDER, Saver
 from ganzoo.training.scores import BEST, Scores
+from ganzoo.training.watch import Watch
 from ganzoo.types import BadArgument, TrainingStopped, check_strict
 
 
@@ -311,7 +312,9 @@ def _loggers(run: Run, folder: Path) -> list[Any]:
 
 def _fit(trainer: L.Trainer, game: Game, data: Data, folder: Path, found: Found | None) -> None:
     """Lightning's fit, whose ends are told in ganzoo's words."""
-    last = folder / LAST
+    last, watch = folder / LAST, Watch(folder)
+    trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
+    watch.start(trainer)
     try:
         trainer.fit(game, data, ckpt_path=None if found is None else found.path, weights_only=True)
     except TrainingStopped as stopped:
@@ -322,6 +325,12 @@ def _fit(trainer: L.Trainer, game: Game, data: Data, folder: Path, found: Found 
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's answer to a second ctrl-C
             raise KeyboardInterrupt from None
         raise
+    except Exception:
+        if watch.said:  # why
+            raise SystemExit(1) from None
+        raise
+    finally:
+        watch.stop()
     if torch.distributed.is_initialized():  # what follows is one process's work
         torch.distributed.destroy_process_group()
 
