@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,3 +99,28 @@ def test_pillows_bound_is_the_options_while_pictures_are_converted() -> None:
         with pytest.raises(Image.DecompressionBombWarning):
             Image.open(io.BytesIO(saved(gradient(16, 8), "PNG")))
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+COST = """
+import os, resource, sys
+os.cpu_count = lambda: 8
+from ganzoo.data.folder import Folder
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+assert len(Folder(sys.argv[1], size=8, max_pixels=int(sys.argv[2])).open("all")) == 8
+print(peak() - before)
+"""
+
+
+def test_what_eight_threads_cost(tmp_path: Path) -> None:
+    """Eight pictures of 38 MB decoded: one at a time with its copies, where all at a time take 870 MB."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("RGB", (3072, 3072), (1, 2, 3)).save(pictures / "0.png", compress_level=1)
+    for k in range(1, 8):
+        (pictures / f"{k}.png").write_bytes((pictures / "0.png").read_bytes())
+    environment = {**os.environ, "GANZOO_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", COST, str(pictures), str(3072**2)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=True)
+    assert float(done.stdout) < 350, "megabytes"

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError, _imaging
 
 # Pillow hands EPS to Ghostscript, which executes it; it cannot decode the others without a program of the user's
 _NOT_READ: Final = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 _PIXELS: Final = 89_478_485  # Pillow's own limit: a quarter of 2^30 bytes in RGB
+_BLOCK: Final = 2**26  # bytes; above 2^25 glibc asks the system for memory, and gives it back
 _LARGEST_JPEG: Final = 8  # times the limit that a JPEG may have, however small it is decoded: it is read all the same
 
 
@@ -66,15 +67,21 @@ def decoding(content: bytes, background: int = 255, max_pixels: int | None = Non
 
 @contextmanager
 def bounded(max_pixels: int) -> Iterator[None]:
-    """Has Pillow's own check of sizes, which pictures within pictures meet too, hold to a limit; for all threads."""
-    kept = Image.MAX_IMAGE_PIXELS
+    """Has Pillow's own check of sizes, which pictures within pictures meet too, hold to a limit; for all threads.
+
+    Large pictures are given memory in blocks that the C library returns to the system; smaller ones it keeps, in a heap
+    for each thread.
+    """
+    kept, block = Image.MAX_IMAGE_PIXELS, _imaging.get_block_size()
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         Image.MAX_IMAGE_PIXELS = max_pixels
+        _imaging.set_block_size(max(block, _BLOCK))
         try:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = kept
+            _imaging.set_block_size(block)
 
 
 def _headed(content: bytes) -> Image.Image:
