@@ -25,21 +25,6 @@ def test_k_and_m_by_hand() -> None:
     assert state.k.item() == 1, "a move that was skipped does not spoil k"
 
 
-@pytest.mark.parametrize("updates", [1, 2, 511, 512, 513, 1024, 1300, 2500])
-def test_the_course_keeps_means_of_equal_spans(updates: int) -> None:
-    """However long the run, at most 512 values; against the whole course averaged at once."""
-    state, zero = Equilibrium().double(), torch.zeros((), dtype=torch.float64)
-    values = torch.rand(updates, generator=torch.Generator().manual_seed(0)).double()
-    for update, value in enumerate(values):
-        state.advance(value, zero, 0.0, 0.0, update)
-    span = 1
-    while updates > 512 * span:
-        span *= 2
-    expected = torch.stack([part.mean() for part in values.split(span)])
-    assert torch.allclose(state.course[: len(expected)], expected)
-    assert len(expected) <= 512
-
-
 def test_the_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     game: Any = tiny("began")
     z = torch.rand(5, 6) * 2 - 1
@@ -103,7 +88,7 @@ def test_the_learning_rate_is_halved_when_m_stalls() -> None:
     assert rate == 0.5**game.halvings
     other: Any = tiny("began")
     other.load_rank_state(game.rank_state())
-    assert (other.halvings, other.before) == (game.halvings, game.before)
+    assert (other.halvings, other.previous_mean) == (game.halvings, game.previous_mean)
     fresh: Any = tiny("began").players()["generator"]
     assert fresh.schedule(0) == 1
 

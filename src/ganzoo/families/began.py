@@ -24,9 +24,8 @@ from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.media.charts import curve
+from ganzoo.nn.course import Course
 from ganzoo.types import BadArgument, Batch
-
-_BINS = 512  # of the curve of M
 
 
 def encoder(latent: int, channels: int, size: int, width: int) -> nn.Sequential:
@@ -61,31 +60,22 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
     return [nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.ELU(inplace=True)]
 
 
-class Equilibrium(nn.Module):
-    """k, and the course of M over the generator's updates as at most 512 means of equal spans."""
+class Equilibrium(Course):
+    """k, and the course of M over the generator's updates."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.k, self.course = nn.Buffer(torch.zeros(())), nn.Buffer(torch.zeros(_BINS))
-        self.updates = nn.Buffer(torch.zeros((), dtype=torch.int64))
+        self.k = nn.Buffer(torch.zeros(()))
 
     @torch.no_grad()
     def advance(self, real: Tensor, fake: Tensor, gamma: float, gain: float, update: int) -> Tensor:
-        """Moves k after an update with the errors L(x) and L(G(z_G)), and notes M, which is returned."""
+        """Moves k after an update with the errors L(x) and L(G(z_G)), and returns M (section 3.4)."""
         balance = gamma * real - fake
+        k = (self.k + gain * balance).clamp(0, 1)
+        self.k.copy_(torch.where(balance.isfinite(), k, self.k))  # a move that was skipped does not spoil it
         measure = real + balance.abs()
-        self.k.copy_(torch.where(balance.isfinite(), (self.k + gain * balance).clamp(0, 1), self.k))
-        span = _span(update + 1)
-        if span > _span(update):  # the course is full: each two spans become one
-            self.course[: _BINS // 2] = self.course.unflatten(0, (-1, 2)).mean(1)
-        place, before = divmod(update, span)
-        self.course[place] = self.course[place].lerp(measure, 1 / (before + 1)) if before else measure
-        self.updates.fill_(update + 1)
+        self.note(measure, update)
         return measure
-
-
-def _span(updates: int) -> int:  # that are joined in one value of the course
-    return 1 << max(0, (updates - 1).bit_length() - (_BINS - 1).bit_length())
 
 
 @register(
@@ -132,14 +122,17 @@ class BEGAN(Samples):
         self.shape = (channels, size, size)
         self.prior = Uniform(-1, 1, latent)
         self.gamma, self.gain, self.patience, self.adam = gamma, gain, patience, partial(Adam, lr=lr, betas=betas)
-        plan = latent, channels, size, width
-        self.generator, self.discriminator = decoder(*plan), nn.Sequential(encoder(*plan), decoder(*plan))
+        self.generator = decoder(latent, channels, size, width)
+        self.discriminator = nn.Sequential(
+            encoder(latent, channels, size, width), decoder(latent, channels, size, width)
+        )
         for layer in self.modules():  # the paper does not say; without normalization it matters that signals last
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 nn.init.xavier_uniform_(layer.weight)
         self.equilibrium = Equilibrium()
         self.errors: tuple[list[Tensor], list[Tensor]] = [], []  # L(x) and L(G(z_G)) of the slices of a step
-        self.halvings, self.before, self.recent = 0, float("inf"), torch.zeros((), device="cpu")  # of the learning rate
+        self.halvings = 0  # of the learning rate
+        self.previous_mean, self.sum = float("inf"), torch.zeros((), device="cpu")  # of M, by which it is halved
 
     def players(self) -> dict[str, Player]:
         """The discriminator and the generator, with the same Adam."""
@@ -173,26 +166,25 @@ class BEGAN(Samples):
         real, fake = self.trainer.strategy.reduce(errors, reduce_op="mean")
         measure = self.equilibrium.advance(real, fake, self.gamma, self.gain, self.global_step - 1)
         self.record(measure=measure, k=self.equilibrium.k)
-        self.recent = self.recent.to(measure) + measure
+        self.sum = self.sum.to(measure) + measure
         if self.global_step % self.patience == 0:
-            mean, self.recent = float(self.recent) / self.patience, torch.zeros_like(self.recent)
-            self.halvings, self.before = self.halvings + (not mean < 0.99 * self.before), mean
+            mean = float(self.sum) / self.patience
+            self.halvings += not mean < 0.99 * self.previous_mean
+            self.previous_mean, self.sum = mean, torch.zeros_like(self.sum)
 
     def rank_state(self) -> dict[str, Tensor]:
         """How often the learning rate was halved, and what decides it."""
-        return {"pace": torch.tensor([self.halvings, self.before, float(self.recent)], dtype=torch.float64)}
+        return {"pace": torch.tensor([self.halvings, self.previous_mean, float(self.sum)], dtype=torch.float64)}
 
     def load_rank_state(self, state: dict[str, Tensor]) -> None:
         """Takes them back."""
-        halvings, self.before, recent = state["pace"].tolist()
-        self.halvings, self.recent = int(halvings), torch.tensor(recent, dtype=torch.float32)
+        halvings, self.previous_mean, total = state["pace"].tolist()
+        self.halvings, self.sum = int(halvings), torch.tensor(total, dtype=torch.float32)
 
     def pictures(self, real: Images | None) -> dict[str, Tensor]:
         """M over the generator's updates, once there is a course to draw."""
-        updates = int(self.equilibrium.updates)
-        if updates < 2:
+        if self.equilibrium.updates < 2:
             return {}
-        at = np.arange(0, updates, _span(updates)) + _span(updates) / 2
-        course = self.equilibrium.course[: len(at)].float().cpu().numpy()
-        chart = np.array(curve({"M": (at, course)}, title="Convergence measure M", x_label="generator updates"))
+        course = self.equilibrium.points()
+        chart = np.array(curve({"M": course}, title="Convergence measure M", x_label="generator updates"))
         return {"convergence": torch.from_numpy(chart).permute(2, 0, 1).float()[None, None] / 127.5 - 1}
