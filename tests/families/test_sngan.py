@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from helpers import fit, tiny
 from torch import Tensor, nn
 
+from ganzoo.game import registry
 from ganzoo.nn.spectral import Normalized
 from ganzoo.types import BadData, Batch
 
@@ -129,6 +131,20 @@ def test_both_players_move_against_the_same_samples_where_they_are_reused(name: 
     for images, scored in zip([drawn[0], drawn[1], drawn[1]], judged, strict=True):
         assert torch.equal(images, scored[-half:])
     assert all(not torch.equal(a, b) for a, b in zip(before, game.generator.parameters(), strict=True)), "it learns"
+
+
+def test_the_size_of_sagans_discriminator() -> None:
+    """A block of the authors' code has 3 x 3 kernels from its input's feature maps to its output's, and among these."""
+    with torch.device("meta"):
+        games: list[Any] = [registry.family("sagan").cls(wide=wide) for wide in (True, False)]
+    found = [sum(p.numel() for p in game.discriminator.parameters()) for game in games]
+    pairs = [*pairwise((64, 128, 256, 512, 1024, 1024))]
+    first = (9 * 3 * 64 + 64) + (9 * 64 * 64 + 64) + (3 * 64 + 64)
+    shortcuts = sum(i * o + o for i, o in pairs if i != o)
+    blocks = sum((9 * i * o + o) + (9 * o * o + o) for i, o in pairs)
+    attention = 2 * 128 * 16 + 2 * 128 * 64 + 1  # 16 feature maps of queries and keys, 64 of values, and gamma
+    assert found[0] == first + shortcuts + blocks + attention + (1024 + 1) + 10 * 1024 == 38_449_858
+    assert found[0] - found[1] == sum((9 * o * o + o) - (9 * i * i + i) for i, o in pairs)
 
 
 def test_sagans_attention_learns_in_both_players() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -30,3 +31,21 @@ def test_equation_3_on_a_linear_critic(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = game.generator(z)
     expected = (fake.flatten(1) @ w).mean() - (batch.images.flatten(1) @ w).mean() + 7.0 * (w.norm() - 1) ** 2
     assert torch.allclose(game.critic_loss(batch), expected)
+
+
+@pytest.mark.parametrize("name", ["wgan_gp", "dragan"])
+def test_a_critic_without_normalization_begins_with_gradients_near_the_wanted_norm(name: str) -> None:
+    """N(0, 0.02) begins at 0.004; the variance of each layer's weights is 4 / (fan in + fan out), the first's half."""
+    game: Any = tiny(name, size=32, width=24)
+    critic = game.critic if name == "wgan_gp" else game.discriminator
+    layers = [m for m in critic.modules() if isinstance(m, nn.Conv2d)]
+    for i, layer in enumerate(layers):
+        # kernels of 4 x 4: the last one's stride is 1
+        fans = 16 * layer.in_channels + (16 * layer.out_channels if i == len(layers) - 1 else 4 * layer.out_channels)
+        wanted = (4 if i else 2) / fans
+        assert layer.weight.square().mean().item() == pytest.approx(wanted, rel=0.15)
+        assert layer.weight.abs().max().item() <= math.sqrt(3 * wanted) * 1.0001
+    torch.manual_seed(0)
+    x = (torch.rand(64, 1, 32, 32) * 2 - 1).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(x).sum(), x)
+    assert 0.6 < gradient.flatten(1).norm(dim=1).mean().item() < 1.2

@@ -99,7 +99,7 @@ def files(tmp_path: Path, name: str, suffix: str = "_orig", **arguments: Any) ->
     return game.eval(), g, d
 
 
-SAGAN = {"classes": 3, "attention": 16, "discriminator_attention": 8}
+SAGAN = {"classes": 3, "attention": 16, "discriminator_attention": 8, "wide": False}
 
 
 @pytest.mark.parametrize(

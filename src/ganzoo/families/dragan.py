@@ -37,6 +37,8 @@ from ganzoo.types import Batch
 class DRAGAN(Samples):
     """A gradient penalty around noised real data keeps the discriminator smooth where it matters.
 
+    The discriminator's first weights are as large as those of WGAN-GP's critic: its gradients begin near norm 1.
+
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.
         channels: of an image.

@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +29,72 @@ from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
 from ganzoo.types import Batch, Condition
 
+SLOPE = 0.1  # of leaky ReLU (appendix C); the authors' code has 0.01
+
+
+class Generator(nn.Module):
+    """Two fully connected layers, then fractionally strided convolutions; all normalized, with ReLU; tanh (appendix C).
+
+    Args:
+        latent: length of what comes in, noise and codes.
+        channels: channels of an image.
+        size: side of an image.
+        width: feature maps before the last layer; each layer towards z has twice as many.
+        dense: width of the first layer.
+    """
+
+    def __init__(self, latent: int, channels: int, size: int, width: int, dense: int) -> None:
+        super().__init__()
+        start, doublings = dcgan.plan(size)
+        widths = [width * 2**i for i in reversed(range(doublings))]
+        flat = widths[0] * start**2
+        layers: list[nn.Module] = [nn.Linear(latent, dense, bias=False), nn.BatchNorm1d(dense), nn.ReLU(inplace=True)]
+        layers += [nn.Linear(dense, flat, bias=False), nn.BatchNorm1d(flat), nn.ReLU(inplace=True)]
+        layers += [nn.Unflatten(1, (widths[0], start, start))]
+        for wide, narrow in pairwise(widths):
+            layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(narrow), nn.ReLU(inplace=True)]
+        self.main = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1), nn.Tanh())
+        self.apply(dcgan.initialise)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Maps `(N, latent)` to `(N, channels, size, size)` in [-1, 1]."""
+        return self.main(z)
+
+
+class Discriminator(nn.Module):
+    """Strided convolutions, normalized but for the first, and a fully connected layer, whose features Q reads too.
+
+    Args:
+        channels: channels of an image.
+        size: side of an image.
+        width: feature maps after the first layer; each further layer has twice as many.
+        dense: width of the fully connected layer, and length of the features.
+    """
+
+    def __init__(self, channels: int, size: int, width: int, dense: int) -> None:
+        super().__init__()
+        start, doublings = dcgan.plan(size)
+        widths = [width * 2**i for i in range(doublings)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, width, 4, stride=2, padding=1),
+            nn.LeakyReLU(SLOPE, inplace=True),
+        ]
+        for narrow, wide in pairwise(widths):
+            layers += [nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(wide), nn.LeakyReLU(SLOPE, inplace=True)]
+        layers += [nn.Flatten(), nn.Linear(widths[-1] * start**2, dense, bias=False)]
+        self.features = nn.Sequential(*layers, nn.BatchNorm1d(dense), nn.LeakyReLU(SLOPE, inplace=True))
+        self.feature_shape = (dense,)
+        self.head = nn.Linear(dense, 1)
+        self.apply(dcgan.initialise)
+
+    def forward(self, x: Tensor, with_features: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Maps `(N, channels, size, size)` to logits `(N,)`, and features `(N, dense)` beside them if asked for."""
+        features = self.features(x)
+        scores = self.head(features).squeeze(1)
+        return (scores, features) if with_features else scores
+
 
 class Recogniser(nn.Module):
     """Q: reads the codes from the discriminator's features; a hidden layer of 128, as in appendix C.
@@ -40,7 +108,7 @@ class Recogniser(nn.Module):
     def __init__(self, features: int, categories: int, continuous: int) -> None:
         super().__init__()
         self.hidden = nn.Sequential(
-            nn.Flatten(), nn.Linear(features, 128, bias=False), nn.BatchNorm1d(128), nn.LeakyReLU(0.1)
+            nn.Flatten(), nn.Linear(features, 128, bias=False), nn.BatchNorm1d(128), nn.LeakyReLU(SLOPE)
         )
         self.category = nn.Linear(128, categories)
         self.mean = nn.Linear(128, continuous)
@@ -73,9 +141,12 @@ class InfoGAN(Samples):
         size: side of an image: 4, 5, 6 or 7 times a power of two.
         channels: of an image.
         incompressible: length of the noise z beside the codes.
+        noise: what it is drawn from: uniform in [-1, 1], as in the authors' code, or normal.
         categories: values of the categorical code (`labels` of `sample`).
         continuous: number of continuous codes, uniform in [-1, 1].
         width: feature maps beside the images.
+        dense: width of the fully connected layers of both networks (1024 in appendix C); 0 for DCGAN's networks, which
+            have none.
         weight: lambda, of the information term.
         lr: learning rate of the generator.
         discriminator_lr: of the discriminator and Q.
@@ -89,9 +160,11 @@ class InfoGAN(Samples):
         size: Positive = 28,
         channels: Positive = 1,
         incompressible: Count = 62,
+        noise: Literal["uniform", "normal"] = "uniform",
         categories: Positive = 10,
         continuous: Count = 2,
         width: Positive = 64,
+        dense: Count = 1024,
         weight: Weight = 1.0,
         lr: Weight = 1e-3,
         discriminator_lr: Weight = 2e-4,
@@ -99,9 +172,17 @@ class InfoGAN(Samples):
     ) -> None:
         super().__init__()
         self.shape, self.classes, self.weight = (channels, size, size), categories, weight
-        self.prior, self.continuous = Joint((Normal(incompressible), Uniform(-1, 1, continuous))), continuous
-        self.generator = dcgan.Generator(self.latent + categories, channels, size, width)
-        self.discriminator = dcgan.Discriminator(channels, size, width)
+        rest = Uniform(-1, 1, incompressible) if noise == "uniform" else Normal(incompressible)
+        self.prior, self.continuous = Joint((rest, Uniform(-1, 1, continuous))), continuous
+        inputs = self.latent + categories
+        self.generator: nn.Module
+        self.discriminator: Discriminator | dcgan.Discriminator
+        if dense:
+            self.generator = Generator(inputs, channels, size, width, dense)
+            self.discriminator = Discriminator(channels, size, width, dense)
+        else:
+            self.generator = dcgan.Generator(inputs, channels, size, width)
+            self.discriminator = dcgan.Discriminator(channels, size, width)
         self.recogniser = Recogniser(math.prod(self.discriminator.feature_shape), categories, continuous)
         self.generator_adam = partial(Adam, lr=lr, betas=betas)
         self.discriminator_adam = partial(Adam, lr=discriminator_lr, betas=betas)

@@ -66,6 +66,8 @@ class SAGAN(Samples):
         downsamplings: how many of its blocks, from the first, halve the side.
         attention: side of the generator's feature maps that self-attention looks over (table 1).
         discriminator_attention: of the discriminator's.
+        wide: whether the first convolution of the discriminator's blocks widens, as in the authors' code; the second of
+            SNGAN's and of mimicry's does.
         lr: learning rate of the generator.
         discriminator_lr: of the discriminator.
         betas: Adam's decay rates.
@@ -86,6 +88,7 @@ class SAGAN(Samples):
         downsamplings: Layers = 5,
         attention: Positive = 32,
         discriminator_attention: Positive = 32,
+        wide: bool = True,
         lr: Weight = 1e-4,
         discriminator_lr: Weight = 4e-4,
         betas: tuple[Share, Share] = (0.0, 0.9),
@@ -114,6 +117,7 @@ class SAGAN(Samples):
             layers=layers,
             attention=discriminator_attention,
             activated=mimicry,
+            wide=wide,
         )
         self.generator_adam = partial(Adam, lr=lr, betas=betas)
         self.discriminator_adam = partial(Adam, lr=discriminator_lr, betas=betas)

@@ -162,7 +162,7 @@ def _convert(contents: Contents, family: str) -> Converted:
                 raise ledger.error(f"makes images of {size} pixels; mimicry's SAGAN is for 32 and 128")
             own, other = _ATTENTION[size]
             make.attention(widths[(own // start).bit_length() - 1])
-            arguments |= {"attention": own, "discriminator_attention": other}
+            arguments |= {"attention": own, "discriminator_attention": other, "wide": False}
     count, halving = _DISCRIMINATORS[size]
     # Until its file says: mimicry's defaults
     usual = [128] * 4 if size == 32 else [64 << min(level, 4) for level in range(count)]

@@ -126,13 +126,17 @@ class DiscriminatorBlock(nn.Module):
         down: whether the side is halved.
         layers: plain or normalized ones.
         activated: whether the shortcut sees ReLU(x) instead of x.
+        wide: whether the first convolution has the wider feature maps already, instead of the second.
     """
 
-    def __init__(self, inputs: int, outputs: int, down: bool, layers: Layers, activated: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, down: bool, layers: Layers, activated: bool = False, wide: bool = False
+    ) -> None:
         super().__init__()
         self.down, self.activated = down, activated
-        self.conv1 = layers.conv(inputs, inputs, 3, padding=1)
-        self.conv2 = layers.conv(inputs, outputs, 3, padding=1)
+        between = outputs if wide else inputs
+        self.conv1 = layers.conv(inputs, between, 3, padding=1)
+        self.conv2 = layers.conv(between, outputs, 3, padding=1)
         self.shortcut = layers.conv(inputs, outputs, 1) if down or inputs != outputs else nn.Identity()
         _initialise(self)
 
@@ -232,6 +236,7 @@ class Discriminator(nn.Module):
         attention: side of the feature maps that self-attention looks over, after the first block that gives them; 0 for
             none.
         activated: whether shortcuts see ReLU(x) instead of x, as mimicry's do.
+        wide: whether a block's first convolution widens, as SAGAN's do, or its second.
 
     Raises:
         BadArgument: if the size does not fit the downsamplings, or no feature maps have the side `attention`.
@@ -248,6 +253,7 @@ class Discriminator(nn.Module):
         layers: Layers = PLAIN,
         attention: int = 0,
         activated: bool = False,
+        wide: bool = False,
     ) -> None:
         super().__init__()
         if not 1 <= downsamplings <= len(widths) or size >> downsamplings < 1:
@@ -258,7 +264,7 @@ class Discriminator(nn.Module):
         sides = [size >> min(level, downsamplings) for level in range(1, len(widths) + 1)]
         self.first = FirstBlock(channels, widths[0], layers)
         self.blocks = nn.ModuleList(
-            DiscriminatorBlock(i, o, level < downsamplings, layers, activated)
+            DiscriminatorBlock(i, o, level < downsamplings, layers, activated, wide)
             for level, (i, o) in enumerate(pairwise(widths), 1)
         )
         self.attended = _attended(attention, sides)
