@@ -422,9 +422,10 @@ def two_files(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
     arguments = {name: game.arguments[name] for name in ("size", "channels", "latent", "width")}
 
     def state(contents: Contents, part: str) -> dict[str, torch.Tensor]:
-        if contents.tree.keys() != {part}:
+        role = {"generator": "G", "discriminator": "D"}[part]
+        if contents.modules.keys() != {role}:
             raise BadCheckpoint(f"{contents.path}: {contents.describe()}; expected Ada's {part}")
-        with Ledger(contents, part, contents.tree[part]) as ledger:
+        with Ledger(contents, part, contents.modules[role].tensors) as ledger:
             return ledger.rename({r"(.*)": rf"{part}.\1"})
 
     def first(contents: Contents) -> Converted:
@@ -433,7 +434,7 @@ def two_files(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
     def second(contents: Contents, made: Converted) -> Converted:
         return replace(made, players={**made.inference, **state(contents, "discriminator")})
 
-    known = Layout("Ada's DCGAN", "dcgan", lambda c: isinstance(c.tree, dict) and "generator" in c.tree, first, second)
+    known = Layout("Ada's DCGAN", "dcgan", lambda c: "G" in c.modules, first, second)
     found = (known, *layouts())
     monkeypatch.setattr("ganzoo.layouts.layouts", lambda: found)
     for name, part in (("g", "generator"), ("d", "discriminator")):
@@ -449,10 +450,10 @@ def test_a_discriminator_in_a_file_of_its_own(
     assert cli.main(words) == 0
     with pytest.raises(BadModelFolder, match=r"holds no players\.safetensors"):
         ganzoo.load(tmp_path / "model", players=True)
-    assert cli.main([*words, "--discriminator", str(tmp_path / "d.pth")]) == 0
+    assert cli.main(["convert", str(tmp_path / "g.pth"), str(tmp_path / "d.pth"), *words[2:]]) == 0
     model = ganzoo.load(tmp_path / "model", players=True)
     assert all(torch.equal(value, model.player_tensors()[key]) for key, value in game.player_tensors().items())
-    assert model.card is not None and model.card.facts["converted"]["discriminator"] == "d.pth"
+    assert model.card is not None and model.card.facts["converted"]["more"] == ["d.pth"]
 
     before = (tmp_path / "model" / checkpoint.MANIFEST).read_bytes()
     wide = tiny("dcgan", width=8).discriminator.state_dict()
@@ -463,9 +464,9 @@ def test_a_discriminator_in_a_file_of_its_own(
         ("g.pth", "g.pth", 1, "g.pth: a torch file with the keys 'generator'"),
         ("g.pth", "wide.pth", 1, "wide.pth: discriminator."),
         ("g.pth", "none.pth", 1, "none.pth: cannot be read"),
-        ("one.pth", "d.pth", 2, "has no discriminator in a file of its own; leave discriminator out"),
+        ("one.pth", "d.pth", 2, "lies in one file; leave this one out"),
     ):
-        words = ["convert", str(tmp_path / file), "--discriminator", str(tmp_path / second)]
+        words = ["convert", str(tmp_path / file), str(tmp_path / second)]
         assert cli.main([*words, "--to", str(tmp_path / "model")]) == status
         error = capsys.readouterr().err
         assert says in error and error.count("\n") == 1, error

@@ -13,6 +13,7 @@ import parity_files
 import pytest
 import torch
 from hostile_pickles import new, nvidia, pickled, short, whole
+from safetensors.torch import save_file
 
 from ganzoo.layouts.containers import Contents, Network, open_file, plain
 from ganzoo.types import BadCheckpoint
@@ -105,8 +106,8 @@ def test_whole_modules_of_torch(tmp_path: Path) -> None:
         path = tmp_path / f"{legacy}.pth"
         torch.save({"netG": module, "epoch": 3}, path, _use_new_zipfile_serialization=not legacy)
         contents = open_file(path)
-        assert contents.kind == "torch" and [*contents.modules] == ["netG"]
-        found, state = contents.modules["netG"], module.state_dict()
+        assert contents.kind == "torch" and [*contents.modules] == ["G"] and contents.beside == {"epoch": 3}
+        found, state = contents.modules["G"], module.state_dict()
         assert found.tensors.keys() == state.keys()
         assert all(torch.equal(found.tensors[key], value) for key, value in state.items())
         assert torch.equal(found.constants["hidden"], torch.ones(2)) and found.constants["1.eps"] == 1e-5
@@ -223,6 +224,76 @@ def test_networks_that_are_none(changes: dict[str, Any], message: str, tmp_path:
     assert "\n" not in str(caught.value)
 
 
+# Wrappers
+
+
+class Wrapped(torch.nn.Module):
+    """A module of somebody's, pickled whole."""
+
+    def __init__(self, inner: torch.nn.Module, name: str) -> None:
+        super().__init__()
+        self.add_module(name, inner)
+
+
+WRAPS: dict[str, Callable[[torch.nn.Module, dict[str, torch.Tensor]], Any]] = {
+    "alone": lambda net, state: state,
+    "state_dict": lambda net, state: {"state_dict": state, "epoch": 3, "optimizer": {"state": {0: state}}},
+    "model in model": lambda net, state: {"model": {"module": state}},
+    "DataParallel": lambda net, state: {f"module.{name}": value for name, value in state.items()},
+    "compiled and distributed": lambda net, state: {f"_orig_mod.module.{name}": value for name, value in state.items()},
+    "by its role": lambda net, state: {"generator_state_dict": state, "netD": {"weight": torch.ones(3)}},
+    "by its role, wrapped": lambda net, state: {"G": {"state_dict": {f"module.{k}": v for k, v in state.items()}}},
+    "one state dict of two": lambda net, state: (
+        {f"generator.module.{name}": value for name, value in state.items()} | {"discriminator.weight": torch.ones(3)}
+    ),
+    "Lightning's": lambda net, state: {"state_dict": {f"generator.{k}": v for k, v in state.items()}, "loops": {}},
+    "averaged and live": lambda net, state: {"params_ema": state, "params": {k: v + 1 for k, v in state.items()}},
+    "a module": lambda net, state: net,
+    "a module in DataParallel": lambda net, state: Wrapped(net, "module"),
+    "modules": lambda net, state: {"netG": net, "netD": torch.nn.Linear(2, 1), "epoch": 3},
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_networks_are_unwrapped_once(wrap: str, suffix: str, tmp_path: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4, bias=False), torch.nn.BatchNorm1d(4))
+    made, state = WRAPS[wrap](net, net.state_dict()), net.state_dict()
+    path = tmp_path / f"file{suffix}"
+    if suffix == ".pth":
+        torch.save(made, path)
+    elif isinstance(made, dict) and all(isinstance(value, torch.Tensor) for value in made.values()):
+        save_file(made, path)
+    else:
+        return  # safetensors hold nothing but tensors
+    contents = open_file(path)
+    (key,) = {"", "G"} & contents.modules.keys()
+    tensors = contents.modules[key].tensors
+    assert tensors.keys() == state.keys() and all(torch.equal(tensors[name], state[name]) for name in state)
+    assert ("D" in contents.modules) == (wrap in ("by its role", "one state dict of two", "modules"))
+    assert ("epoch" in contents.beside) == (wrap in ("state_dict", "modules"))
+
+
+def test_names_that_hold_module_in_the_middle_stay(tmp_path: Path) -> None:
+    torch.save({"netG": {"formatLayer.module.weight": torch.ones(2)}}, tmp_path / "file.pth")  # pytorch_GAN_zoo's
+    assert [*open_file(tmp_path / "file.pth").modules["G"].tensors] == ["formatLayer.module.weight"]
+
+
+def test_safetensors_that_lie(tmp_path: Path) -> None:
+    path = tmp_path / "file.safetensors"
+    save_file({"w": torch.ones(3)}, path)
+    content = path.read_bytes()
+    for damage, says in (
+        (content[:-4], "damaged"),
+        (content.replace(b"F32", b"F99"), "damaged"),
+        ((2**40).to_bytes(8, "little") + content[8:], "a header of 1,099,511,627,776 bytes: refused"),
+    ):
+        path.write_bytes(damage)
+        with pytest.raises(BadCheckpoint, match=says) as caught:
+            open_file(path)
+        assert "\n" not in str(caught.value)
+
+
 # Others
 
 
@@ -230,7 +301,8 @@ def test_torch_files_keep_their_tree(tmp_path: Path) -> None:
     path = tmp_path / "file.pt"
     torch.save({"g_ema": OrderedDict(weight=torch.ones(2)), "latent_avg": torch.zeros(3), "args": None}, path)
     contents = open_file(path)
-    assert contents.kind == "torch" and [*contents.tree] == ["g_ema", "latent_avg", "args"] and not contents.modules
+    assert contents.kind == "torch" and [*contents.tree] == ["g_ema", "latent_avg", "args"]
+    assert [*contents.modules] == ["G_ema"] and [*contents.beside] == ["latent_avg", "args"]
     assert "'g_ema', 'latent_avg', 'args', in 'g_ema' 'weight'" in contents.describe()
     path.write_bytes(pickle.dumps({"weight": np.ones(3)}))
     assert open_file(path).kind == "torch"

@@ -96,7 +96,7 @@ def small(tmp_path: Path) -> Path:
 
 def converted(name: str, tmp_path: Path, second: str | None = None) -> Any:
     discriminator = None if second is None else fixture(second)
-    ganzoo.convert(fixture(name), to=tmp_path / "m", discriminator=discriminator, pictures=False)
+    ganzoo.convert(fixture(name), to=tmp_path / "m", more=[discriminator] if discriminator else [], pictures=False)
     return ganzoo.load(tmp_path / "m", players=second is not None)
 
 
@@ -207,16 +207,16 @@ def test_a_discriminator_that_does_not_belong_is_refused(tmp_path: Path) -> None
     generator = open_file(fixture("biggan_pytorch.biggan.pth"))
     layout = recognise(generator)
     made = layout.convert(generator)
-    assert layout.discriminator is not None
+    assert layout.join is not None
     for name, said in (
         ("biggan_pytorch.deep.pth.D.pth", "has stages of 2 blocks of four, unlike the generator"),
         ("biggan_pytorch.biggan.pth.G.pth", "is a generator; expected a discriminator"),
     ):
         with pytest.raises(BadCheckpoint, match=re.escape(said)):
-            layout.discriminator(open_file(fixture(name)), made)
+            layout.join(open_file(fixture(name)), made)
     other = dataclasses.replace(made, arguments=made.arguments | {"classes": 8})
     with pytest.raises(BadCheckpoint, match=r"embed.weight' is \[7, 128\]; expected \[8, 128\]"):
-        layout.discriminator(open_file(fixture("biggan_pytorch.biggan.pth.D.pth")), other)
+        layout.join(open_file(fixture("biggan_pytorch.biggan.pth.D.pth")), other)
 
 
 def test_statistics_by_another_name_and_tables_by_class(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def test_parity_with_the_authors_code(tmp_path: Path) -> None:
         assert distance(game.averaged(z), arrays["img_eval"]) < LIMIT
     contents = open_file(fixture("dcgan_example.dcgan.pth.D.pth"))
     layout = recognise(open_file(file))
-    assert layout.discriminator is not None
-    made = layout.discriminator(contents, layout.convert(open_file(file)))
+    assert layout.join is not None
+    made = layout.join(contents, layout.convert(open_file(file)))
     assert made.players is not None
     with torch.device("meta"):
         whole: Any = ganzoo.create("dcgan", **made.arguments)

@@ -23,8 +23,8 @@ def whole(generator: Path, discriminator: Path) -> Any:
     """Both files as one game."""
     contents = open_file(generator)
     layout = recognise(contents)
-    assert layout.discriminator is not None
-    made = layout.discriminator(open_file(discriminator), layout.convert(contents))
+    assert layout.join is not None
+    made = layout.join(open_file(discriminator), layout.convert(contents))
     assert made.players is not None and made.inference.keys() <= made.players.keys()
     with torch.device("meta"):
         game: Any = ganzoo.create(made.family, **made.arguments)
@@ -168,7 +168,7 @@ def test_a_file_that_holds_more_is_refused(tmp_path: Path) -> None:
     _, g, _ = files(tmp_path, "sngan")
     torch.save(torch.load(g, weights_only=True) | {"netE": {"weight": torch.zeros(1)}}, g)
     contents = open_file(g)
-    with pytest.raises(BadCheckpoint, match="'netE', which this layout does not know"):
+    with pytest.raises(BadCheckpoint, match="'model_state_dict' and 'netE'; expected one network of mimicry alone"):
         recognise(contents).convert(contents)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 import ganzoo
 from ganzoo.game import registry
 from ganzoo.layouts import Contents, Converted, Network, recognise
+from ganzoo.layouts.containers import unwrapped
 from ganzoo.types import BadCheckpoint
 from ganzoo.zoo.converting import convert
 
@@ -85,7 +86,7 @@ def build(made: Converted) -> tuple[Any, Any]:
 
 
 def contents(networks: dict[str, Tensors], **others: Any) -> Contents:
-    return Contents(Path("x.pth"), "torch", {**networks, **others})
+    return unwrapped(Path("x.pth"), {**networks, **others})
 
 
 def genforce(widths: list[int], latent: int, channels: int, fused: bool, lod: float, dense: int) -> dict[str, Tensors]:
@@ -327,12 +328,14 @@ def test_shapes_and_options_that_do_not_fit() -> None:
 def test_what_does_not_belong_to_the_networks() -> None:
     parts = genforce([6, 5], 5, 3, False, 0.0, 7)
     run = {"models": parts, "optimizers": {"generator": {}}, "running_metadata": {"iter": 3}}
-    file = Contents(Path("run.pth"), "torch", run)
+    file = unwrapped(Path("run.pth"), run)
     assert recognise(file).convert(file).arguments["size"] == 8, "a run's checkpoint"
-    refused(Contents(Path("x.pth"), "torch", {**parts, "encoder": {}}), "holds 'encoder', which this layout does not")
-    refused(Contents(Path("x.pth"), "torch", {**run, "models": {**parts, "encoder": {}}}), "holds 'encoder'")
+    refused(unwrapped(Path("x.pth"), {**parts, "encoder": {}}), "holds 'encoder', which this layout does not")
+    refused(unwrapped(Path("x.pth"), {**run, "models": {**parts, "encoder": {}}}), "holds 'encoder'")
     parts["discriminator"]["epoch"] = 3  # type: ignore[assignment]
-    refused(contents(parts), "discriminator holds 'epoch', which is no tensor")
+    file = contents(parts)
+    assert file.modules["D"].constants == {"epoch": 3} and "epoch" not in file.modules["D"].tensors
+    assert recognise(file).convert(file).players is not None
     several = tensorflow(genforce([6, 5], 5, 3, False, 0.0, 7), False, 2).networks
     refused(Contents(Path("x.pkl"), "tensorflow", None, networks=(*several, several[0])), "expected G, D and Gs")
 

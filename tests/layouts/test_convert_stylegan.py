@@ -19,6 +19,7 @@ from torch import Tensor
 import ganzoo
 from ganzoo.game import registry
 from ganzoo.layouts import Contents, Converted, Network, recognise
+from ganzoo.layouts.containers import unwrapped
 from ganzoo.types import BadCheckpoint
 from ganzoo.zoo.converting import convert
 
@@ -173,7 +174,7 @@ def build(made: Converted) -> tuple[Any, Any]:
 
 
 def contents(parts: dict[str, Any]) -> Contents:
-    return Contents(Path("x.pth"), "torch", parts)
+    return unwrapped(Path("x.pth"), parts)
 
 
 def tensorflow(parts: dict[str, Tensors], levels: int, **options: Any) -> Contents:

@@ -14,6 +14,7 @@ from torch import Tensor
 import ganzoo
 from ganzoo.families.stylegan2 import StyleGAN2
 from ganzoo.layouts import Contents, Converted, Module, Network, open_file, recognise
+from ganzoo.layouts.containers import unwrapped
 from ganzoo.types import BadCheckpoint
 from ganzoo.zoo.converting import convert
 
@@ -229,7 +230,7 @@ def rosinality(game: StyleGAN2, center: bool = True) -> Contents:
         names |= {"fc": "final_linear.0", "out": "final_linear.1"}
         d[f"{names[layer]}.{kind}"] = value
     tree: dict[str, Any] = {"g": g, "g_ema": g, "d": d, "args": None}
-    return Contents(Path("made.pt"), "torch", tree | ({"latent_avg": generator["mapping.w_avg"]} if center else {}))
+    return unwrapped(Path("made.pt"), tree | ({"latent_avg": generator["mapping.w_avg"]} if center else {}))
 
 
 def made(**arguments: Any) -> StyleGAN2:
@@ -366,10 +367,8 @@ def altered(change: str) -> Contents:
     elif change == "label":
         variables["mapping/LabelConcat/weight"] = np.zeros((3, 9), np.float32)
     elif change == "sizes":
-        contents = Contents(contents.path, contents.kind, None, {}, (tensorflow(made(channels=1)).networks[0],) * 1)
-        contents = Contents(
-            contents.path, "tensorflow", None, {}, (*tensorflow(made()).networks[:2], *contents.networks)
-        )
+        other = tensorflow(made(channels=1)).networks[0]
+        contents = Contents(contents.path, "tensorflow", None, networks=(*tensorflow(made()).networks[:2], other))
     return contents
 
 

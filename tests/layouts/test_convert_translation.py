@@ -48,8 +48,8 @@ def test_parity_of_a_u_net_and_its_discriminator() -> None:
     assert distance(game.translate(x.clamp(-1, 1)), arrays["y_eval"]) < LIMIT
     assert type(game).__name__ == "Pix2Pix" and game.stride == 128
     layout = recognise(open_file(file))
-    assert layout.discriminator is not None
-    whole = built(layout.discriminator(open_file(Path(f"{file}.D.pth")), layout.convert(open_file(file))))
+    assert layout.join is not None
+    whole = built(layout.join(open_file(Path(f"{file}.D.pth")), layout.convert(open_file(file))))
     y = torch.from_numpy(arrays["y_eval"])
     with torch.no_grad():
         assert distance(whole.discriminator(torch.cat([x, y], 1)), arrays["d_out"]) < LIMIT
@@ -250,8 +250,8 @@ def test_discriminators_of_any_depth(layers: int, kind: str, tmp_path: Path) -> 
     torch.save(state, tmp_path / "d.pth")
     torch.save(lively(unet(3, 2, 1, 6, kind), seed=0).state_dict(), tmp_path / "g.pth")
     layout = recognise(open_file(tmp_path / "g.pth"))
-    assert layout.discriminator is not None
-    whole = built(layout.discriminator(open_file(tmp_path / "d.pth"), layout.convert(open_file(tmp_path / "g.pth"))))
+    assert layout.join is not None
+    whole = built(layout.join(open_file(tmp_path / "d.pth"), layout.convert(open_file(tmp_path / "g.pth"))))
     x = torch.rand(1, 5, 64, 64)
     with torch.no_grad():
         assert torch.equal(whole.discriminator(x), theirs(x))
@@ -304,7 +304,7 @@ def test_another_family_is_named(tmp_path: Path) -> None:
 def test_a_discriminator_that_does_not_belong_is_refused(tmp_path: Path) -> None:
     torch.save(unet(3, 3, 1, 5, "instance").state_dict(), tmp_path / "g.pth")
     layout, contents = recognise(open_file(tmp_path / "g.pth")), open_file(tmp_path / "g.pth")
-    assert layout.discriminator is not None
+    assert layout.join is not None
     for channels, kind, said in (
         (6, "batch", "has batch normalization and the generator instance"),
         (4, "instance", r"'model\.0\.weight' is \[2, 4, 4, 4\]; expected \[-1, 6, 4, 4\]"),
@@ -313,6 +313,6 @@ def test_a_discriminator_that_does_not_belong_is_refused(tmp_path: Path) -> None
         state = {name.replace("main", "model"): value for name, value in network.state_dict().items()}
         torch.save(state, tmp_path / "d.pth")
         with pytest.raises(BadCheckpoint, match=said):
-            layout.discriminator(open_file(tmp_path / "d.pth"), layout.convert(contents))
+            layout.join(open_file(tmp_path / "d.pth"), layout.convert(contents))
     with pytest.raises(BadCheckpoint, match="is no discriminator of patches or pixels"):
-        layout.discriminator(contents, layout.convert(contents))
+        layout.join(contents, layout.convert(contents))

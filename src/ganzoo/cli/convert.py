@@ -23,13 +23,13 @@ def parser() -> ArgumentParser:
             "examples:\n"
             "  ganzoo convert stylegan2-ffhq-256x256.pkl --to models/ffhq-256\n"
             "  ganzoo convert network-snapshot.pkl --family stylegan3 --to models/mine --license apache-2.0\n"
-            "  ganzoo convert netG.pth --discriminator netD.pth --to models/mine\n"
+            "  ganzoo convert netG.pth netD.pth --to models/mine\n"
             "  ganzoo convert --list"
         ),
     )
-    made.add_argument("file", type=str, nargs="?", default=None, help="the checkpoint: .pkl, .pt, .pth, .bin")
+    made.add_argument("file", type=str, nargs="?", default=None, help="the checkpoint: .pkl, .pt, .pth, .bin, ...")
+    made.add_argument("more", type=str, nargs="*", help="further files of its authors, such as the discriminator's")
     made.add_argument("--to", type=str, default=None, help="the folder to write")
-    made.add_argument("--discriminator", type=str, default=None, help="its discriminator, where that is another file")
     made.add_argument("--family", type=str, default=None, help="refuse a checkpoint of another family")
     made.add_argument("--generator", type=str, default="ema", help="ema (the moving average) or live")
     made.add_argument("--license", type=str, default=None, help="of the weights, for the model's card")
@@ -54,7 +54,7 @@ def run(arguments: Any) -> int:
         arguments.family,
         to=arguments.to,
         generator=arguments.generator,
-        discriminator=arguments.discriminator,
+        more=arguments.more,
         facts=facts,
     )
     opened = ModelFolder(folder)
@@ -72,9 +72,9 @@ def _list() -> int:
     from ganzoo.layouts import listing
 
     table = Table(box=None, header_style="bold")
-    for column in ("family", "layout", "discriminator"):
+    for column in ("family", "layout", "files"):
         table.add_column(column)
     for row in listing():
-        table.add_row(row["family"], row["layout"], "in a file of its own" if row["discriminator"] else "")
+        table.add_row(row["family"], row["layout"], "several" if row["more"] else "one")
     Console().print(table)
     return 0

@@ -48,9 +48,9 @@ def listing() -> list[dict[str, Any]]:
     """The layouts of authors' checkpoints that `convert` reads, by family.
 
     Returns:
-        A dict a layout: `family`, `layout` (its name), and `discriminator`: whether that may be in a file of its own.
+        A dict a layout: `family`, `layout` (its name), and `more`: whether there are further files to join.
     """
-    rows = ({"family": k.family, "layout": k.name, "discriminator": k.discriminator is not None} for k in layouts())
+    rows = ({"family": k.family, "layout": k.name, "more": k.join is not None} for k in layouts())
     return sorted(rows, key=lambda row: (row["family"], row["layout"]))
 
 

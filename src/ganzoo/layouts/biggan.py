@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.layouts.containers import Contents
-from ganzoo.layouts.layout import Converted, Layout, Ledger
+from ganzoo.layouts.layout import Converted, Layout, Ledger, marked
 from ganzoo.layouts.pickles import quoted, read_container
 from ganzoo.nn.spectral import power_iteration
 from ganzoo.types import BadCheckpoint
@@ -44,7 +44,6 @@ class _Names(NamedTuple):
     gain: str
     bias: str
     attention: tuple[str, str, str, str, str]  # query, key, value, out, gamma
-    table: str = ""  # under which the tensors lie in the file
 
 
 _PYTORCH = _Names(
@@ -73,7 +72,6 @@ _STUDIOGAN = _Names(
     "gain",
     "bias",
     ("conv1x1_theta", "conv1x1_phi", "conv1x1_g", "conv1x1_attn", "sigma"),
-    "state_dict",
 )
 
 
@@ -239,18 +237,8 @@ class _Steering(NamedTuple):
     columns: Order
 
 
-def _table(contents: Contents, names: _Names) -> Mapping[str, Tensor] | None:
-    """The state dict of a file that holds one network."""
-    tree = contents.tree if contents.kind == "torch" and not contents.modules else None
-    found = tree.get(names.table) if isinstance(tree, dict) and names.table else tree
-    return found if isinstance(found, dict) else None
-
-
-def _open(contents: Contents, names: _Names, part: str) -> Ledger:
-    table = _table(contents, names)
-    if table is None:
-        raise BadCheckpoint(f"{contents.path}: {contents.describe()}; expected BigGAN's {part}")
-    return Ledger(contents, part, table)
+def _open(contents: Contents, part: str) -> Ledger:
+    return Ledger(contents, part, contents.alone(f"BigGAN's {part}").tensors)
 
 
 def _blocks(make: _Maker, stages: list[list[str]], attention: list[str | None], widths: list[int], block: Any) -> None:
@@ -276,7 +264,7 @@ class _Ends(NamedTuple):
 
 
 def _generator(contents: Contents, names: _Names, ends: _Ends, eps: float) -> Converted:
-    with _open(contents, names, "generator") as ledger:
+    with _open(contents, "generator") as ledger:
         make = _Maker(ledger, names, "generator")
         stages, attention = make.stages()
         first, deep = stages[0][0], make.is_deep(stages[0][0])
@@ -379,7 +367,7 @@ def _steering(make: _Maker, ends: _Ends, first: str, count: int, deep: bool) -> 
 
 def _discriminator(contents: Contents, converted: Converted, names: _Names, linear: str, embedding: str) -> Converted:
     arguments = converted.arguments
-    with _open(contents, names, "discriminator") as ledger:
+    with _open(contents, "discriminator") as ledger:
         make = _Maker(ledger, names, "discriminator")
         if any(name.startswith(("shared.", "output_layer.", "bn4.")) for name in ledger):
             raise ledger.error("is a generator; expected a discriminator")
@@ -418,22 +406,18 @@ def _discriminator(contents: Contents, converted: Converted, names: _Names, line
         _blocks(make, stages, attention, widths if deep else [channels, *widths], block)
         make.layer(linear, "linear", (1, widths[-1]))
         make.layer(embedding, "embedding", (arguments["classes"], widths[-1]), bias=False)
-    arguments = arguments | {
+    found = {
         "discriminator_widths": widths,
         "discriminator_attention_after": [n for n, there in enumerate(attention, 1) if there is not None],
         "bottom": size >> halvings,
         "wide": wide,
         "activated": names is _STUDIOGAN,  # whose rectifiers work in place
     }
-    players = converted.inference | make.made
-    return Converted(converted.family, arguments, converted.inference, players, converted.facts)
+    made = {name.removeprefix("discriminator."): value for name, value in make.made.items()}
+    return converted.joined("discriminator", made, **found)
 
 
 # ---------------------------------------------------------------------------------------------------------- layouts
-
-
-def _has(names: _Names, *keys: str) -> Callable[[Contents], bool]:
-    return lambda contents: {*keys} <= (_table(contents, names) or {}).keys()
 
 
 def _beside(path: Path, *names: str) -> Path | None:
@@ -461,7 +445,7 @@ def _from_studiogan(contents: Contents) -> Converted:
     made = _generator(
         contents, _STUDIOGAN, _Ends("linear0", "shared.weight", ("bn4", "bn4.weight", "bn4.bias"), "conv2d5"), 1e-4
     )
-    steps = contents.tree.get("step")
+    steps = contents.beside.get("step")
     return Converted(made.family, made.arguments, made.inference, None, {"steps": steps} if type(steps) is int else {})
 
 
@@ -529,19 +513,15 @@ LAYOUTS = (
     Layout(
         PYTORCH,
         "biggan",
-        _has(_PYTORCH, "output_layer.0.gain", "output_layer.2.u0", "linear.u0", "blocks.0.0.conv1.u0"),
+        marked("output_layer.0.gain", "output_layer.2.u0", "linear.u0", "blocks.0.0.conv1.u0"),
         _from_pytorch,
         lambda contents, made: _discriminator(contents, made, _PYTORCH, "linear", "embed"),
     ),
-    Layout(
-        PRETRAINED, "biggan", _has(_PRETRAINED, "embeddings.weight", "generator.gen_z.weight_orig"), _from_pretrained
-    ),
+    Layout(PRETRAINED, "biggan", marked("embeddings.weight", "generator.gen_z.weight_orig"), _from_pretrained),
     Layout(
         STUDIOGAN,
         "biggan",
-        _has(
-            _STUDIOGAN, "shared.weight", "linear0.weight_orig", "conv2d5.weight_orig", "blocks.0.0.conv2d1.weight_orig"
-        ),
+        marked("shared.weight", "linear0.weight_orig", "conv2d5.weight_orig", "blocks.0.0.conv2d1.weight_orig"),
         _from_studiogan,
         lambda contents, made: _discriminator(contents, made, _STUDIOGAN, "linear1", "embedding"),
     ),

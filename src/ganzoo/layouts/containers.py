@@ -1,7 +1,10 @@
-"""What a checkpoint file holds: tensors as saved, NVIDIA's modules, or TensorFlow networks.
+"""What a checkpoint file holds: networks, as modules whose tensors have names, whatever they were wrapped in.
 
-`open_file` reads a file symbolically (pickles.py) and sorts what it finds, so that a layout sees names, arguments and
-tensors, whichever container they came in.
+`open_file` reads a file symbolically (pickles.py) and unwraps it once, so that a layout sees the tensors of a network
+under the names of its state dict, and does not ask how they were saved: as a state dict, alone or among others, below
+`state_dict`, `model` and their like, with the prefixes of `DataParallel` and `torch.compile`; as one state dict of
+several networks; as modules pickled whole; or as safetensors. Networks go by their roles, G_ema, G and D, where the
+file's own names say which they are, and by "" where there is one alone.
 
 A module of NVIDIA's PyTorch code is pickled as a call of `_reconstruct_persistent_obj` with a dictionary: the class's
 name, its source text (never looked at) and its `state`, which is the module's `__dict__`. Others pickle modules by
@@ -11,8 +14,9 @@ arguments, its components and its variables.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,22 +26,31 @@ from torch import Tensor
 from ganzoo.layouts.pickles import Call, Limits, quoted, read_container
 from ganzoo.types import BadCheckpoint
 
+# How programs call a network, written without what is no letter
+_ROLES = {
+    "G_ema": ("gema", "generatorema", "generatorsmooth", "netgema", "avgg", "emag"),
+    "G": ("g", "generator", "netg", "gen"),
+    "D": ("d", "discriminator", "netd", "disc", "dis", "critic"),
+}
+# What they put around a network, or around several; the first that is there counts
+_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "models", "module", "net", "weights")
 _PERSISTENT = ("torch_utils.persistence", "_reconstruct_persistent_obj")
 _TENSORFLOW_VERSIONS = (2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
 class Module:
-    """A `torch.nn.Module` that was pickled whole.
+    """A `torch.nn.Module`: its tensors, and what else the file says of it.
 
     Args:
-        class_name: without the module's path.
+        class_name: without the module's path; empty of a state dict.
         arguments: what its constructor was given: by keyword, and positional ones under "0", "1", ...; empty where the
             container does not say.
         tensors: parameters and buffers under the names of its state dict.
         constants: other plain attributes (numbers, strings, lists of them) by dotted name, and buffers that the
             module's state dict leaves out.
         classes: class names of the modules inside by dotted name.
+        name: what the file calls it.
     """
 
     class_name: str
@@ -45,6 +58,7 @@ class Module:
     tensors: dict[str, Tensor]
     constants: dict[str, Any]
     classes: dict[str, str]
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,9 +88,10 @@ class Contents:
 
     Args:
         path: the file.
-        kind: "torch" (dictionaries of tensors), "nvidia" (modules pickled whole) or "tensorflow".
+        kind: "torch", "nvidia" (modules pickled whole by NVIDIA's code) or "tensorflow".
         tree: all of it as plain data.
-        modules: the modules pickled whole, by their key in the file ("" where the file is one module).
+        modules: the networks by their roles G_ema, G and D, or else by their keys; "" for one alone.
+        beside: what else the file says at its top, such as the number of steps.
         networks: the TensorFlow networks in the file's order (G, D, Gs).
     """
 
@@ -84,14 +99,40 @@ class Contents:
     kind: Literal["torch", "nvidia", "tensorflow"]
     tree: Any
     modules: dict[str, Module] = field(default_factory=dict)
+    beside: dict[str, Any] = field(default_factory=dict)
     networks: tuple[Network, ...] = ()
+
+    def having(self, *names: str) -> list[str]:
+        """The modules that have tensors of all these names."""
+        return [key for key, module in self.modules.items() if {*names} <= module.tensors.keys()]
+
+    def generators(self, mark: str) -> list[str]:
+        """The modules that are generators, the averaged one first: by their roles, else by a tensor that marks them.
+
+        By their roles first, so that a module that lacks that tensor is refused rather than overlooked.
+        """
+        return [key for key in ("G_ema", "G") if key in self.modules] or self.having(mark)
+
+    def alone(self, what: str) -> Module:
+        """The one network of a file.
+
+        Args:
+            what: is expected, for the error's text.
+
+        Raises:
+            BadCheckpoint: there are several, or none.
+        """
+        if len(self.modules) != 1:
+            names = " and ".join(map(quoted, self.modules)) or "none"
+            raise BadCheckpoint(f"{self.path}: holds the networks {names}; expected {what} alone")
+        return next(iter(self.modules.values()))
 
     def describe(self) -> str:
         """What the file holds, in a few words for an error message."""
         if self.networks:
             found = ", ".join(f"{quoted(n.name)} by {quoted(n.function)}" for n in self.networks[:4])
             return f"TensorFlow networks {found}"
-        if self.modules:
+        if any(module.class_name for module in self.modules.values()):
             found = ", ".join(f"{quoted(name)}: {module.class_name}" for name, module in [*self.modules.items()][:6])
             first = next((name for module in self.modules.values() for name in module.tensors), "none")
             return f"pickled modules {found}; first tensor {quoted(first)}"
@@ -115,18 +156,74 @@ def open_file(path: str | Path, limits: Limits | None = None) -> Contents:
     path = Path(path)
     container, tree = read_container(path, limits)
     try:
-        entries = _entries(tree)
-        networks = tuple(_network(value) for _, value in entries if _is_network(value))
-        if networks:
-            return Contents(path, "tensorflow", tree, networks=networks)
-        modules = {key: _module(value) for key, value in entries if _is_module(value)}
-        if modules:
-            return Contents(path, "nvidia" if container == "pickle" else "torch", tree, modules)
-        if not any(isinstance(value, (Tensor, np.ndarray)) for value in _walk(tree)):
-            raise BadCheckpoint(f"holds no network and no tensor, but {_keys(tree)}; expected a checkpoint of a GAN")
-        return Contents(path, "torch", tree)
+        return unwrapped(path, tree, "nvidia" if container == "pickle" else "torch")
     except BadCheckpoint as error:
         raise BadCheckpoint(f"{path}: {error}") from None
+
+
+def unwrapped(path: Path, tree: Any, kind: Literal["torch", "nvidia"] = "torch") -> Contents:
+    """Sorts what a file holds into its networks and the rest.
+
+    Raises:
+        BadCheckpoint: as `open_file`, without the file's name.
+    """
+    networks = tuple(_network(value) for value in _entries(tree).values() if _is_network(value))
+    if networks:
+        return Contents(path, "tensorflow", tree, networks=networks)
+    modules, beside = _networks_in(tree)
+    if not modules and not any(isinstance(value, (Tensor, np.ndarray)) for value in _walk(tree)):
+        raise BadCheckpoint(f"holds no network and no tensor, but {_keys(tree)}; expected a checkpoint of a GAN")
+    if [*modules] == [""]:
+        modules = _split(modules[""])
+    named: dict[str, Module] = {}
+    for key, module in modules.items():
+        role = _role(key)
+        named[key if role in named else role] = replace(module, name=key)
+    whole = any(module.class_name for module in modules.values())
+    return Contents(path, kind if whole else "torch", tree, named, beside)
+
+
+def _role(key: str) -> str:
+    """G_ema, G or D of a name that says it, else the name."""
+    plain_key = re.sub(r"[^a-z]", "", key.lower()).removesuffix("statedict")
+    return next((role for role, names in _ROLES.items() if plain_key in names), key)
+
+
+def _split(module: Module) -> dict[str, Module]:
+    """The networks in one state dict that has all of them, such as Lightning's, by the first part of their names."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in module.tensors.items():
+        first, _, rest = name.partition(".")
+        parts.setdefault(first, {})[rest] = tensor
+    if not parts or not all(_role(part) in _ROLES and "" not in tensors for part, tensors in parts.items()):
+        return {"": module}
+    return {part: _cleaned(replace(module, tensors=tensors)) for part, tensors in parts.items()}
+
+
+def _networks_in(tree: Any) -> tuple[dict[str, Module], dict[str, Any]]:
+    """The networks of a file by their keys, and what stands beside them; "" for what is itself a network."""
+    if isinstance(tree, Call):
+        return ({"": _cleaned(_module(tree))}, {}) if _is_module(tree) else ({}, {})
+    entries = _entries(tree)
+    tensors: dict[str, Any] = {key: value for key, value in entries.items() if isinstance(value, (Tensor, np.ndarray))}
+    inside = {key: _networks_in(value) for key, value in entries.items() if isinstance(value, (dict, Call))}
+    if tensors and not inside and isinstance(tree, dict):
+        rest = {key: plain(value) for key, value in entries.items() if key not in tensors and _is_plain(value)}
+        return {"": _cleaned(Module("", {}, tensors, rest, {}))}, {}
+    modules = {key: found[""] for key, (found, _) in inside.items() if [*found] == [""]}
+    wrapper = next((key for key in _WRAPPERS if key in inside and inside[key][0]), None)
+    if modules.keys() <= {*_WRAPPERS} and wrapper is not None:
+        modules, below = inside[wrapper]
+        return modules, {key: value for key, value in entries.items() if key != wrapper} | below
+    return modules, {key: value for key, value in entries.items() if key not in modules}
+
+
+def _cleaned(module: Module) -> Module:
+    """The names without what `DataParallel` and `torch.compile` put before all of them."""
+    tensors = module.tensors
+    while tensors and all(name.startswith(("module.", "_orig_mod.")) for name in tensors):
+        tensors = {name.partition(".")[2]: tensor for name, tensor in tensors.items()}
+    return module if tensors is module.tensors else replace(module, tensors=tensors)
 
 
 def plain(value: Any) -> Any:
@@ -140,13 +237,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _entries(tree: Any) -> list[tuple[str, Any]]:
+def _entries(tree: Any) -> dict[str, Any]:
     """The values at the top, each with its key."""
-    if isinstance(tree, dict):
-        return [(str(key), value) for key, value in tree.items()]
-    if isinstance(tree, (list, tuple)):
-        return [(str(i), value) for i, value in enumerate(tree)]
-    return [("", tree)]
+    if isinstance(tree, Mapping):
+        return {str(key): value for key, value in tree.items()}
+    return {str(i): value for i, value in enumerate(tree)} if isinstance(tree, (list, tuple)) else {"": tree}
 
 
 def _walk(tree: Any) -> Iterator[Any]:

@@ -8,35 +8,32 @@ ReLU, which a trained generator passes over, moves the numbers of the layers beh
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganzoo.layouts.containers import Contents
-from ganzoo.layouts.layout import Converted, Layout, Ledger
+from ganzoo.layouts.layout import Converted, Layout, Ledger, open_ledger
 from ganzoo.nn import dcgan
 from ganzoo.types import BadArgument
 
-_TABLES = ("", "netG_state_dict", "generator", "G")  # where programs put the generator's state in their file
 
-
-def _generator(contents: Contents) -> Mapping[str, Any] | None:
-    """The generator's table, where the file has one of this layout."""
-    for key in _TABLES:
-        table = contents.tree.get(key) if key and isinstance(contents.tree, dict) else contents.tree
-        if isinstance(table, dict) and all(isinstance(name, str) for name in table):
-            weights = [name for name in table if re.fullmatch(r"(module\.)?main\.\d+\.weight", name)]
-            first = table.get(weights[0]) if weights else None
-            if len(weights) > 2 and len(weights) % 2 and isinstance(first, Tensor) and _projects(first):
-                return table
+def _generator(contents: Contents) -> str | None:
+    """The module that is a generator of this layout."""
+    for key in contents.generators("main.0.weight"):
+        tensors = contents.modules[key].tensors
+        weights = [name for name in tensors if re.fullmatch(r"main\.\d+\.weight", name)]
+        only = all(re.fullmatch(r"main\.\d+\.\w+", name) for name in tensors)
+        if only and len(weights) > 2 and len(weights) % 2 and _projects(tensors[weights[0]], tensors[weights[-1]]):
+            return key
     return None
 
 
-def _projects(weight: Tensor) -> bool:
-    """Whether this is a transposed convolution from z; a discriminator's first layer keeps the number of inputs."""
-    return weight.dim() == 4 and 2 <= weight.shape[2] <= 7 and weight.shape[1] >= 16 and weight.shape[0] > 4
+def _projects(first: Tensor, last: Tensor) -> bool:
+    """Whether these are transposed convolutions from z and to an image; a discriminator's last gives one score."""
+    shapes = [tuple(weight.shape) for weight in (first, last)]
+    (latent, wide, start, _), (narrow, *_) = shapes if [*map(len, shapes)] == [4, 4] else [(0, 0, 0, 0)] * 2
+    return latent > 4 and wide >= 16 and 2 <= start <= 7 and wide >= narrow > 1
 
 
 def _layers(ledger: Ledger) -> tuple[list[int], list[int]]:
@@ -54,14 +51,10 @@ def _normalization(ledger: Ledger, theirs: int, ours: str, width: int) -> dict[s
     return made | {f"{ours}.num_batches_tracked": ledger.take(count, ()) if count in ledger else torch.tensor(0)}
 
 
-def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix("module."): value for name, value in table.items()}
-
-
 def _is_eyes(contents: Contents) -> bool:
     """The one published generator of the layout that has classes beside z, which its tensors' shapes cannot tell."""
-    table = _plain(_generator(contents) or {})
-    shapes = {name: tuple(value.shape) for name, value in table.items() if isinstance(value, Tensor)}
+    key = _generator(contents)
+    shapes = {} if key is None else {name: tuple(t.shape) for name, t in contents.modules[key].tensors.items()}
     dropout = "main.4.weight" in shapes and "main.3.weight" not in shapes
     return (
         dropout and shapes.get("main.0.weight") == (108, 1024, 4, 4) and shapes.get("main.16.weight") == (64, 3, 4, 4)
@@ -73,10 +66,10 @@ def _from_eyes(contents: Contents) -> Converted:
 
 
 def _convert(contents: Contents, classes: int = 0) -> Converted:
-    table = _generator(contents)
-    assert table is not None
+    key = _generator(contents)
+    assert key is not None
     made: dict[str, Tensor] = {}
-    with Ledger(contents, "the generator", _plain(table)) as ledger:
+    with open_ledger(contents, key) as ledger:
         convolutions, norms = _layers(ledger)
         if len(norms) != len(convolutions) - 1:
             raise ledger.error(f"has {len(norms)} normalizations between {len(convolutions)} convolutions")
@@ -102,9 +95,8 @@ def _convert(contents: Contents, classes: int = 0) -> Converted:
 
 def _discriminator(contents: Contents, made: Converted) -> Converted:
     """Adds the discriminator from a file of its own."""
-    table = contents.tree if isinstance(contents.tree, dict) else {}
     found: dict[str, Tensor] = {}
-    with Ledger(contents, "the discriminator", _plain(table)) as ledger:
+    with Ledger(contents, "the discriminator", contents.alone("a discriminator of DCGAN").tensors) as ledger:
         convolutions, norms = _layers(ledger)
         if len(convolutions) < 2 or len(norms) != len(convolutions) - 2:
             raise ledger.error("is no discriminator of DCGAN: strided convolutions with normalizations between them")
@@ -119,8 +111,7 @@ def _discriminator(contents: Contents, made: Converted) -> Converted:
             f"is {found['features.0.weight'].shape[0]} feature maps wide and the generator "
             f"{made.arguments['width']}; the family has one width for both"
         )
-    players = dict(made.inference) | {f"discriminator.{name}": value for name, value in found.items()}
-    return Converted(made.family, made.arguments, made.inference, players, made.facts)
+    return made.joined("discriminator", found)
 
 
 LAYOUTS = (

@@ -56,20 +56,9 @@ class Critic:
         return {"dense": self.dense, "group": group if self.statistics else 1}
 
 
-def tables(contents: Contents, *names: str) -> dict[str, Any]:
-    """Those of a torch file's networks that are there, in the order given; a run's checkpoint has them in `models`."""
-    tree = contents.tree if contents.kind == "torch" else None
-    if isinstance(tree, dict) and isinstance(tree.get("models"), dict):
-        tree = tree["models"]
-    return {name: tree[name] for name in names if name in tree} if isinstance(tree, dict) else {}
-
-
-def check_rest(contents: Contents, names: Iterable[str], left_out: Iterable[str]) -> None:
-    """Refuses a torch file that holds more than its networks and what is known not to belong to them."""
-    tree = contents.tree
-    inner = tree["models"] if isinstance(tree.get("models"), dict) else {}
-    known = {*names, *left_out, *(["models"] if inner else [])}
-    over = [key for key in [*tree, *inner] if key not in known]
+def check_rest(contents: Contents, left_out: Iterable[str]) -> None:
+    """Refuses a torch file that holds more than G_ema, G and D, and what is known not to belong to them."""
+    over = [*(contents.modules.keys() - {"", "G_ema", "G", "D"}), *(contents.beside.keys() - {*left_out})]
     if over:
         raise BadCheckpoint(f"{contents.path}: holds {quoted(over[0])}, which this layout does not know")
 

@@ -1,6 +1,6 @@
 """Layouts: how a family's networks are named in somebody's checkpoints, and strict accounting for every tensor.
 
-Each `convert/<family>.py` has `LAYOUTS`, a tuple of `Layout`; nothing else is to be registered. A layout says whether a
+Each `layouts/<family>.py` has `LAYOUTS`, a tuple of `Layout`; nothing else is to be registered. A layout says whether a
 file is its own, and makes a `Converted` of it: the family's arguments, and its tensors under ganzoo's names. Every
 tensor of the file is used or named as left out; what is missing or over is an error that names it.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,20 @@ class Converted:
     players: dict[str, Tensor] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def joined(self, network: str, tensors: Mapping[str, Tensor], **arguments: Any) -> Converted:
+        """The same with one more network among the players.
+
+        Args:
+            network: "discriminator".
+            tensors: by the names of its state dict.
+            arguments: of the family, that this network says more exactly.
+        """
+        players = {
+            **(self.players or self.inference),
+            **{f"{network}.{name}": value for name, value in tensors.items()},
+        }
+        return replace(self, arguments=self.arguments | arguments, players=players)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -50,8 +64,8 @@ class Layout:
         family: the family that it becomes.
         recognises: whether a file is of this layout, judged by names and arguments, without converting it.
         convert: the conversion; raises `BadCheckpoint` where tensors are missing, over or of other shapes.
-        discriminator: adds the discriminator (or critic) where its authors keep it in a file of its own: from that file
-            and what `convert` made of the generator's, a `Converted` with `players`, whose arguments the second file
+        join: adds what a further file of the same authors holds, such as the discriminator where that lies in a file of
+            its own: from that file and what was made before, a `Converted` with more players, whose arguments the file
             may make more exact; None where there is no such file.
     """
 
@@ -59,13 +73,24 @@ class Layout:
     family: str
     recognises: Callable[[Contents], bool]
     convert: Callable[[Contents], Converted]
-    discriminator: Callable[[Contents, Converted], Converted] | None = None
+    join: Callable[[Contents, Converted], Converted] | None = None
+
+
+def open_ledger(contents: Contents, key: str) -> Ledger:
+    """The ledger of one of a file's networks."""
+    module = contents.modules[key]
+    return Ledger(contents, module.name or "its network", module.tensors)
+
+
+def marked(*names: str) -> Callable[[Contents], bool]:
+    """Recognises a file by the names of tensors that one of its networks has."""
+    return lambda contents: bool(contents.having(*names))
 
 
 class Ledger:
     r"""A table of tensors from which each is taken once, and in which none may be left.
 
-        with Ledger(contents, "G_ema", module.tensors) as ledger:
+        with open_ledger(contents, "G_ema") as ledger:
             made["generator.const"] = ledger.take("synthesis.b4.const", (512, 4, 4))
             made |= ledger.rename({r"mapping\.fc(\d+)\.(weight|bias)": r"generator.mapping.layers.\1.\2"})
             ledger.ignore(r".*\.resample_filter")
@@ -74,20 +99,12 @@ class Ledger:
         contents: the file, for error messages.
         part: which of its networks, for error messages.
         tensors: name to tensor; numpy arrays become tensors.
-
-    Raises:
-        BadCheckpoint: something in the table is no tensor.
     """
 
     def __init__(
         self, contents: Contents, part: str, tensors: Mapping[str, Tensor] | Mapping[str, np.ndarray[Any, Any]]
     ) -> None:
         self.where = f"{contents.path}: {part}"
-        if not isinstance(tensors, Mapping):
-            raise self.error(f"is no table of tensors but a {type(tensors).__name__}")
-        for name, value in tensors.items():
-            if not isinstance(name, str) or not isinstance(value, (Tensor, np.ndarray)):
-                raise self.error(f"holds {quoted(name)}, which is no tensor")
         self.left: dict[str, Tensor | np.ndarray[Any, Any]] = dict(tensors)
 
     def __contains__(self, name: str) -> bool:

@@ -10,7 +10,6 @@ same network as SNGAN's, and is read as such; their discriminators are not.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -20,40 +19,25 @@ from ganzoo.layouts.containers import Contents
 from ganzoo.layouts.layout import Converted, Layout, Ledger
 from ganzoo.layouts.pickles import quoted
 from ganzoo.nn.spectral import power_iteration
-from ganzoo.types import BadCheckpoint
 
 # By side of the image: how many widths the discriminator has, and how many of its blocks halve the side
 _DISCRIMINATORS = {32: (4, 2), 48: (5, 4), 64: (5, 5), 128: (6, 5)}
 # By side of the image: sides of the feature maps that self-attention looks over
 _ATTENTION = {32: (16, 8), 128: (32, 32)}
-_RUN = ("model_state_dict", "optimizer_state_dict", "global_step")
 _BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
 _ATTENDING = {"theta": "query", "phi": "key", "g": "value", "o": "out"}
 
 
-def _table(contents: Contents) -> Mapping[str, Tensor] | None:
-    """The state dict of a file that holds one network."""
-    tree = contents.tree if contents.kind == "torch" and not contents.modules else None
-    found = tree.get("model_state_dict", tree) if isinstance(tree, dict) else None
-    return found if isinstance(found, dict) else None
-
-
 def _open(contents: Contents, part: str) -> Ledger:
-    table = _table(contents)
-    over = [key for key in contents.tree if "model_state_dict" in contents.tree and key not in _RUN]
-    if table is None or over:
-        found = f", and {quoted(over[0])}, which this layout does not know" if over else ""
-        raise BadCheckpoint(f"{contents.path}: {contents.describe()}{found}; expected one network of mimicry")
-    return Ledger(contents, part, table)
+    return Ledger(contents, part, contents.alone("one network of mimicry").tensors)
 
 
 def _family(contents: Contents) -> str | None:
     """Whose generator a file holds."""
-    table = _table(contents)
-    if table is None or not {"l1.weight", "l1.weight_orig"} & table.keys() or "block2.b2.bn.running_mean" not in table:
-        plain = table is not None and {"l1.weight", "block2.b2.running_mean", "block2.c_sc.weight"} <= table.keys()
-        return "sngan" if plain else None
-    return "sagan" if "attn_block.gamma" in table else "cgan_pd"
+    if contents.having("l1.weight", "block2.b2.running_mean", "block2.c_sc.weight"):
+        return "sngan"
+    conditional = contents.having("l1.weight_orig", "block2.b2.bn.running_mean", "attn_block.gamma")
+    return "sagan" if conditional else "cgan_pd" if contents.having("l1.weight", "block2.b2.bn.running_mean") else None
 
 
 def _is(family: str) -> Any:
@@ -172,7 +156,7 @@ def _convert(contents: Contents, family: str) -> Converted:
 
 
 def _steps(contents: Contents) -> dict[str, Any]:
-    steps = contents.tree.get("global_step")
+    steps = contents.beside.get("global_step")
     return {"steps": steps} if type(steps) is int else {}
 
 
@@ -207,14 +191,7 @@ def _with_discriminator(contents: Contents, converted: Converted) -> Converted:
         if converted.family == "sagan":
             sides = [arguments["size"] >> min(level, halving) for level in range(1, count + 1)]
             make.attention(widths[sides.index(arguments["discriminator_attention"])])
-    players = converted.inference | make.named("discriminator")
-    return Converted(
-        converted.family,
-        arguments | {"discriminator_widths": widths},
-        converted.inference,
-        players,
-        converted.facts,
-    )
+    return converted.joined("discriminator", make.made, discriminator_widths=widths)
 
 
 _NAMES = {"sngan": "mimicry SNGAN", "cgan_pd": "mimicry cGAN-PD", "sagan": "mimicry SAGAN"}

@@ -17,7 +17,7 @@ from torch import Tensor
 from ganzoo.layouts import growing
 from ganzoo.layouts.containers import Contents, Network
 from ganzoo.layouts.growing import laid_out, mirrored, square
-from ganzoo.layouts.layout import Converted, Layout, Ledger
+from ganzoo.layouts.layout import Converted, Layout, Ledger, open_ledger
 from ganzoo.layouts.pickles import Call, quoted
 
 # Options of G_paper and D_paper with which the family agrees
@@ -138,37 +138,30 @@ def _check_outputs(ledger: Ledger, critic: growing.Critic, arguments: Mapping[st
 # genforce
 
 
-_GENFORCE = ("generator_smooth", "generator", "discriminator")
-
-
 def _is_genforce(contents: Contents) -> bool:
-    found = next(iter(growing.tables(contents, *_GENFORCE[:2]).values()), None)
-    return isinstance(found, dict) and "layer0.weight" in found and "output0.weight" in found
+    return bool(contents.having("layer0.weight", "layer1.weight", "output0.weight", "lod"))
 
 
 def _from_genforce(contents: Contents) -> Converted:
-    growing.check_rest(contents, _GENFORCE, growing.GENFORCE_RUN)
-    found = growing.tables(contents, *_GENFORCE)
+    growing.check_rest(contents, growing.GENFORCE_RUN)
     critic, classes = None, 0
-    if "discriminator" in found:
-        with Ledger(contents, "discriminator", found["discriminator"]) as ledger:
+    if "D" in contents.modules:
+        with open_ledger(contents, "D") as ledger:
             critic = growing.genforce_critic(ledger, blurred=False)
         classes = critic.outputs - 1
-    made = {name: _genforce_generator(contents, name, found[name], classes) for name in _GENFORCE[:2] if name in found}
+    made = {key: _genforce_generator(contents, key, classes) for key in contents.generators("output0.weight")}
     tensors, arguments = next(iter(made.values()))
     if critic is not None:
         arguments |= critic.arguments(ledger, arguments["widths"], arguments["channels"], 16)
         _check_outputs(ledger, critic, arguments)
     arguments["variant"] = "genforce"
-    return _assembled(arguments, tensors, made["generator"][0] if "generator" in made else None, critic)
+    return _assembled(arguments, tensors, made["G"][0] if "G" in made else None, critic)
 
 
-def _genforce_generator(
-    contents: Contents, part: str, found: Mapping[str, Tensor], classes: int
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _genforce_generator(contents: Contents, key: str, classes: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The generator of `PGGANGenerator`, and the arguments that it shows."""
     made: dict[str, Tensor] = {}
-    with Ledger(contents, part, found) as ledger:
+    with open_ledger(contents, key) as ledger:
         levels = growing.count_levels(ledger, r"output\d+\.weight")
         made["lod"] = growing.level_of_detail(ledger, ledger.take("lod"), levels)
         widths, channels = [], -1
@@ -209,22 +202,18 @@ def _is_fused(ledger: Ledger, pairs: list[tuple[int, int]]) -> bool:
 
 def _config(contents: Contents) -> dict[str, Any]:
     """The configuration, which is an object of the authors' class, or a dictionary."""
-    config = contents.tree.get("config")
+    config = contents.beside.get("config")
     config = config.state if isinstance(config, Call) else config
     return config if isinstance(config, dict) else {}
 
 
-_GAN_ZOO = ("avgG", "netG", "netD")
-
-
 def _is_gan_zoo(contents: Contents) -> bool:
-    found = next(iter(growing.tables(contents, *_GAN_ZOO[:2]).values()), None)
-    return isinstance(found, dict) and "formatLayer.module.weight" in found
+    return bool(contents.having("formatLayer.module.weight", "toRGBLayers.0.module.weight"))
 
 
 def _from_gan_zoo(contents: Contents) -> Converted:
-    growing.check_rest(contents, _GAN_ZOO, ("config", "tmp"))
-    config, found = _config(contents), growing.tables(contents, *_GAN_ZOO)
+    growing.check_rest(contents, ("config", "tmp"))
+    config = _config(contents)
     alpha, equal = config.get("alpha", 0.0), config.get("equalizedlR", True)
     with Ledger(contents, "config", {}) as ledger:
         classes = growing.whole(ledger, config, "categoryVectorDim", 0)
@@ -238,20 +227,17 @@ def _from_gan_zoo(contents: Contents) -> Converted:
             "lossCriterion": ("WGANGP", "Logistic"),  # the others end in tanh
         }
         growing.check_options(ledger, config, known)
-    made = {
-        name: _gan_zoo_generator(contents, name, found[name], classes, alpha, equal)
-        for name in _GAN_ZOO[:2]
-        if name in found
-    }
+    keys = contents.generators("formatLayer.module.weight")
+    made = {key: _gan_zoo_generator(contents, key, classes, alpha, equal) for key in keys}
     tensors, arguments = next(iter(made.values()))
     critic = None
-    if "netD" in found:
-        with Ledger(contents, "netD", found["netD"]) as ledger:
+    if "D" in contents.modules:
+        with open_ledger(contents, "D") as ledger:
             critic = _gan_zoo_critic(ledger, alpha, equal)
         arguments |= critic.arguments(ledger, arguments["widths"], arguments["channels"], 4)
         _check_outputs(ledger, critic, arguments)
     arguments |= {"fused": False, "variant": "gan_zoo"}
-    return _assembled(arguments, tensors, made["netG"][0] if "netG" in made else None, critic)
+    return _assembled(arguments, tensors, made["G"][0] if "G" in made else None, critic)
 
 
 def _gan_zoo_layer(
@@ -266,7 +252,7 @@ def _gan_zoo_layer(
 
 
 def _gan_zoo_generator(
-    contents: Contents, part: str, found: Mapping[str, Tensor], classes: int, alpha: float, equal: bool
+    contents: Contents, key: str, classes: int, alpha: float, equal: bool
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The generator of `GNet`, and the arguments that it shows."""
     made: dict[str, Tensor] = {}
@@ -274,7 +260,7 @@ def _gan_zoo_generator(
     def add(ours: str, layer: tuple[Tensor, Tensor]) -> None:
         made[f"{ours}.weight"], made[f"{ours}.bias"] = layer
 
-    with Ledger(contents, part, found) as ledger:
+    with open_ledger(contents, key) as ledger:
         levels = growing.count_levels(ledger, r"toRGBLayers\.\d+\.module\.weight")
         made["lod"] = growing.level_of_detail(ledger, alpha if levels > 1 else 0.0, max(levels, 2))
         widths, channels = [], -1

@@ -13,7 +13,7 @@ from torch import Tensor
 from ganzoo.layouts import growing
 from ganzoo.layouts.containers import Contents, Network
 from ganzoo.layouts.growing import laid_out, mirrored, square
-from ganzoo.layouts.layout import Converted, Layout, Ledger
+from ganzoo.layouts.layout import Converted, Layout, Ledger, open_ledger
 from ganzoo.layouts.pickles import quoted
 
 _FUSED_FROM = 128  # pixels, where the layers of the authors' code are fused by `auto`
@@ -202,30 +202,25 @@ def _tensorflow_generator(contents: Contents, network: Network) -> _Built:
 # genforce
 
 
-_GENFORCE = ("generator_smooth", "generator", "discriminator")
-
-
 def _is_genforce(contents: Contents) -> bool:
-    found = next(iter(growing.tables(contents, *_GENFORCE[:2]).values()), None)
-    return isinstance(found, dict) and {"synthesis.layer0.style.weight", "synthesis.output0.weight"} <= found.keys()
+    return bool(contents.having("synthesis.layer0.const", "synthesis.layer0.style.weight", "synthesis.output0.weight"))
 
 
 def _from_genforce(contents: Contents) -> Converted:
-    growing.check_rest(contents, _GENFORCE, growing.GENFORCE_RUN)
-    found = growing.tables(contents, *_GENFORCE)
-    made = {name: _genforce_generator(contents, name, found[name]) for name in _GENFORCE[:2] if name in found}
+    growing.check_rest(contents, growing.GENFORCE_RUN)
+    made = {key: _genforce_generator(contents, key) for key in contents.generators("synthesis.output0.weight")}
     built, critic = next(iter(made.values())), None
-    if "discriminator" in found:
-        with Ledger(contents, "discriminator", found["discriminator"]) as ledger:
+    if "D" in contents.modules:
+        with open_ledger(contents, "D") as ledger:
             critic = growing.genforce_critic(ledger, blurred=True)
             _fit(ledger, critic, built, 4)
-    return _assembled(built, made.get("generator"), critic, {})
+    return _assembled(built, made.get("G"), critic, {})
 
 
-def _genforce_generator(contents: Contents, part: str, found: Mapping[str, Tensor]) -> _Built:
+def _genforce_generator(contents: Contents, key: str) -> _Built:
     """The generator of `StyleGANGenerator`."""
     built = _Built()
-    with Ledger(contents, part, found) as ledger:
+    with open_ledger(contents, key) as ledger:
         latent = built.add_mapping(ledger, "mapping.dense", "mapping.label_weight", matrix=False)
         built.tensors["mapping.mean"] = ledger.take("truncation.w_avg", (latent,))
         levels = growing.count_levels(ledger, r"synthesis\.output\d+\.weight")

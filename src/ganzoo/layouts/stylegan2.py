@@ -12,8 +12,8 @@ only served that (the images of the lower resolutions) is left out once they hav
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,14 @@ import torch
 from torch import Tensor
 
 from ganzoo.layouts.containers import Contents, Module, Network
-from ganzoo.layouts.layout import Converted, Layout, Ledger
+from ganzoo.layouts.layout import Converted, Layout, Ledger, marked, open_ledger
 from ganzoo.layouts.pickles import quoted
 from ganzoo.nn.resampling import TAPS
 from ganzoo.nn.style import Mapping as MappingNetwork
 from ganzoo.types import BadCheckpoint
 
 _FAMILY = "stylegan2"
+_LARGEST = 2**13  # pixels of a side
 
 
 @dataclass(frozen=True)
@@ -288,10 +289,7 @@ def joined(name: str, averaged: Made, live: Made | None, critic: Made | None, le
     if live is not None and live[0] != arguments:
         raise ledger.error("has a live generator of another architecture than the averaged one")
     if critic is not None:
-        shared = ("size", "channels", "classes")
-        if any(critic[0][key] != arguments[key] for key in shared):
-            theirs, ours = ([made[key] for key in shared] for made in (critic[0], arguments))
-            raise ledger.error(f"has a discriminator for {theirs} (size, channels, classes); its generator: {ours}")
+        check_pair(ledger, critic[0], arguments)
         arguments |= critic[0]
         if arguments["discriminator_widths"] == arguments["widths"]:
             arguments["discriminator_widths"] = None
@@ -303,6 +301,14 @@ def joined(name: str, averaged: Made, live: Made | None, critic: Made | None, le
     return Converted(_FAMILY, arguments, inference, players, {"converted_from": name})
 
 
+def check_pair(ledger: Ledger, critic: Mapping[str, Any], generator: Mapping[str, Any]) -> None:
+    """Refuses a discriminator that is not for its generator's images."""
+    shared = ("size", "channels", "classes")
+    theirs, ours = ([made[key] for key in shared] for made in (critic, generator))
+    if theirs != ours:
+        raise ledger.error(f"has a discriminator for {theirs} (size, channels, classes); its generator: {ours}")
+
+
 # ---------------------------------------------------------------- NVIDIA, PyTorch
 
 _NVIDIA = "NVIDIA StyleGAN2 (PyTorch)"
@@ -310,30 +316,22 @@ _NVIDIA = "NVIDIA StyleGAN2 (PyTorch)"
 _BOUNDED = r"synthesis\.b\d+\.(conv\d|torgb)\.conv_clamp|b\d+\.conv\d?\.conv_clamp"
 
 
-def _is_nvidia(contents: Contents) -> bool:
-    return any("synthesis.b4.const" in module.tensors for module in contents.modules.values())
-
-
 def _from_nvidia(contents: Contents) -> Converted:
-    generators = roles(contents, ("G_ema", "G"), "synthesis.b4.const")
-    critics = roles(contents, ("D",), "b4.out.weight")
-    key = generators[0]
-    ledger, averaged = _module(contents, key, generator)
-    live = _module(contents, "G", generator)[1] if "G" in generators and key != "G" else None
-    critic = None
-    if critics:
-        rate = averaged[0]["mapping_rate"]
-        critic = nvidia_discriminator(contents, critics[0], rate)
+    keys = contents.generators("synthesis.b4.const")
+    critics = ["D"] if "D" in contents.modules else contents.having("b4.out.weight")
+    ledger, averaged = _module(contents, keys[0], generator)
+    live = _module(contents, "G", generator)[1] if "G" in keys[1:] else None
+    critic = nvidia_discriminator(contents, critics[0], averaged[0]["mapping_rate"]) if critics else None
     return joined(_NVIDIA, averaged, live, critic, ledger)
 
 
-def roles(contents: Contents, keys: Sequence[str], marker: str) -> list[str]:
-    """The modules of one role: those under the keys that NVIDIA's code gives them, else those with a certain tensor.
-
-    By their keys first, so that a module which lacks that tensor is refused rather than overlooked.
-    """
-    named = [key for key in keys if key in contents.modules]
-    return named or [key for key, module in contents.modules.items() if marker in module.tensors]
+def _join_nvidia(contents: Contents, made: Converted) -> Converted:
+    """Adds the discriminator of a file of its own, as StudioGAN keeps it."""
+    module = contents.alone("a discriminator of StyleGAN2")
+    key = next(iter(contents.modules))
+    arguments, critic = nvidia_discriminator(contents, key, made.arguments["mapping_rate"])
+    check_pair(Ledger(contents, "the discriminator", module.tensors), arguments, made.arguments)
+    return made.joined("discriminator", critic, **arguments)
 
 
 def nvidia_discriminator(contents: Contents, key: str = "D", rate: float = 0.01) -> Made:
@@ -352,7 +350,7 @@ def nvidia_discriminator(contents: Contents, key: str = "D", rate: float = 0.01)
 
 def _module(contents: Contents, key: str, convert: Callable[[Ledger, Traits], Made]) -> tuple[Ledger, Made]:
     module = contents.modules[key]
-    ledger = Ledger(contents, key, module.tensors)
+    ledger = open_ledger(contents, key)
     for name, value in module.constants.items():
         linear = re.search(r"(^|\.)(affine|embed|out|skip|torgb)\.activation$", name)
         if name.endswith(".activation") and value != ("linear" if linear else "lrelu"):
@@ -523,31 +521,40 @@ def _mirrored(weight: Tensor) -> Tensor:
 # ---------------------------------------------------------------- rosinality
 
 _ROSINALITY = "rosinality StyleGAN2"
-
-
-def _is_rosinality(contents: Contents) -> bool:
-    tree = contents.tree
-    return (
-        contents.kind == "torch"
-        and isinstance(tree, dict)
-        and any(
-            isinstance(tree.get(key), dict) and "conv1.conv.modulation.weight" in tree[key] for key in ("g_ema", "g")
-        )
-    )
+_PSP = "pixel2style2pixel's StyleGAN2 (pSp, e4e and kin)"
 
 
 def _from_rosinality(contents: Contents) -> Converted:
-    tree = contents.tree
-    key = "g_ema" if isinstance(tree.get("g_ema"), dict) else "g"
-    center = tree.get("latent_avg")
-    ledger, averaged = _r_generator(contents, key, center)
-    live = _r_generator(contents, "g", center)[1] if key != "g" and isinstance(tree.get("g"), dict) else None
-    critic = _r_discriminator(contents) if isinstance(tree.get("d"), dict) else None
-    return joined(_ROSINALITY, averaged, live, critic, ledger)
+    keys, center = contents.generators("conv1.conv.modulation.weight"), contents.beside.get("latent_avg")
+    made = [_r_generator(contents, key, contents.modules[key].tensors, center) for key in keys[:2]]
+    critic = _r_discriminator(contents) if "D" in contents.modules else None
+    (ledger, averaged, drawn), live = made[0], made[1][1] if keys[1:] == ["G"] else None
+    return _noted(joined(_ROSINALITY, averaged, live, critic, ledger), drawn)
 
 
-def _r_generator(contents: Contents, key: str, center: Any) -> tuple[Ledger, Made]:
-    ledger = _tensors(contents, key)
+def _join_rosinality(contents: Contents, made: Converted) -> Converted:
+    """Adds the discriminator of a file of its own."""
+    arguments, critic = _r_discriminator(contents, next(iter(contents.modules), ""))
+    check_pair(Ledger(contents, "the discriminator", {}), arguments, made.arguments)
+    return made.joined("discriminator", critic, **arguments)
+
+
+def _from_psp(contents: Contents) -> Converted:
+    """The generator in an encoder's checkpoint; the encoder is left out."""
+    tensors = contents.alone("an encoder with its generator").tensors
+    inside = {name.removeprefix("decoder."): t for name, t in tensors.items() if name.startswith("decoder.")}
+    ledger, averaged, drawn = _r_generator(contents, "decoder", inside, contents.beside.get("latent_avg"))
+    return _noted(joined(_PSP, averaged, None, None, ledger), drawn)
+
+
+def _noted(made: Converted, drawn: bool) -> Converted:
+    """Says where the constant noise is from, if not from the file."""
+    return replace(made, facts={**made.facts, "noise": "drawn from seed 0; the file has none"}) if drawn else made
+
+
+def _r_generator(contents: Contents, key: str, tensors: Mapping[str, Tensor], center: Any) -> tuple[Ledger, Made, bool]:
+    """Converts a generator; the last value says whether its constant noise was drawn here."""
+    ledger = Ledger(contents, key or "the generator", tensors)
     check_filters(ledger, r".*\.kernel", gain=4.0)
     made: dict[str, Tensor] = {}
     for name in ledger.names(r"style\.\d{1,3}\.(weight|bias)"):
@@ -559,6 +566,8 @@ def _r_generator(contents: Contents, key: str, center: Any) -> tuple[Ledger, Mad
         blocks[f"convs.{i}"] = (8 << i // 2, f"conv{i % 2}")
     for i in range(len(ledger.names(r"to_rgbs\.\d+\.conv\.weight"))):
         blocks[f"to_rgbs.{i}"] = (8 << i, "torgb")
+    drawn = not ledger.names(r"noises\..*")  # the author's own published file lacks them
+    rng = np.random.RandomState(0)
     for source, (size, layer) in blocks.items():
         target = f"synthesis.b{size}.{layer}"
         made[f"{target}.weight"] = ledger.take(f"{source}.conv.weight", (1, -1, -1, -1, -1))[0]
@@ -569,13 +578,23 @@ def _r_generator(contents: Contents, key: str, center: Any) -> tuple[Ledger, Mad
             continue
         made[f"{target}.bias"] = ledger.take(f"{source}.activate.bias")
         made[f"{target}.noise_strength"] = ledger.take(f"{source}.noise.weight", (1,))[0]
+        if drawn and size <= _LARGEST:
+            made[f"{target}.noise_const"] = torch.from_numpy(rng.randn(size, size)).float()
     for name in ledger.names(r"noises\.noise_\d{1,2}"):
         size, layer = _place(int(name.removeprefix("noises.noise_")))
         made[f"synthesis.b{size}.{layer}.noise_const"] = ledger.take(name, (1, 1, size, size))[0, 0]
     ledger.close()
-    made["mapping.w_avg"] = center.flatten() if isinstance(center, Tensor) else _estimated(contents, made)
-    named = Ledger(contents, key, made)
-    return named, generator(named, Traits())
+    made["mapping.w_avg"] = _center(ledger, center) if isinstance(center, Tensor) else _estimated(contents, made)
+    named = Ledger(contents, key or "the generator", made)
+    return named, generator(named, Traits()), drawn
+
+
+def _center(ledger: Ledger, center: Tensor) -> Tensor:
+    """The mean of w; some files have it once a layer."""
+    rows = center.reshape(-1, center.shape[-1]) if center.dim() else center.reshape(1, 1)
+    if not bool((rows == rows[:1]).all()):
+        raise ledger.error("has a mean of w for each layer; expected one for all")
+    return rows[0]
 
 
 def _estimated(contents: Contents, made: Mapping[str, Tensor]) -> Tensor:
@@ -595,8 +614,8 @@ def _estimated(contents: Contents, made: Mapping[str, Tensor]) -> Tensor:
     return torch.stack(parts).mean(0)
 
 
-def _r_discriminator(contents: Contents) -> Made:
-    ledger = _tensors(contents, "d")
+def _r_discriminator(contents: Contents, key: str = "D") -> Made:
+    ledger = Ledger(contents, key or "the discriminator", contents.modules[key].tensors if contents.modules else {})
     check_filters(ledger, r".*\.kernel")
     count = len(ledger.names(r"convs\.\d+\.conv1\.0\.weight"))
     pairs = {"convs.0.0.weight": f"b{4 << count}.fromrgb.weight", "convs.0.1.bias": f"b{4 << count}.fromrgb.bias"}
@@ -616,19 +635,12 @@ def _r_discriminator(contents: Contents) -> Made:
         pairs |= {f"final_linear.{i}.{kind}": f"{target}.{kind}" for kind in ("weight", "bias")}
     made = {ours: ledger.take(theirs) for theirs, ours in pairs.items()}
     ledger.close()
-    return discriminator(Ledger(contents, "d", made), Traits())
-
-
-def _tensors(contents: Contents, key: str) -> Ledger:
-    entries = contents.tree[key]
-    ledger = Ledger(contents, key, {str(name): value for name, value in entries.items() if isinstance(value, Tensor)})
-    if len(ledger.left) != len(entries):
-        raise ledger.error("holds something other than tensors")
-    return ledger
+    return discriminator(Ledger(contents, key or "the discriminator", made), Traits())
 
 
 LAYOUTS = (
-    Layout(_NVIDIA, _FAMILY, _is_nvidia, _from_nvidia),
+    Layout(_NVIDIA, _FAMILY, marked("synthesis.b4.const"), _from_nvidia, _join_nvidia),
     Layout(_TENSORFLOW, _FAMILY, _is_tensorflow, _from_tensorflow),
-    Layout(_ROSINALITY, _FAMILY, _is_rosinality, _from_rosinality),
+    Layout(_ROSINALITY, _FAMILY, marked("conv1.conv.modulation.weight"), _from_rosinality, _join_rosinality),
+    Layout(_PSP, _FAMILY, marked("decoder.conv1.conv.modulation.weight"), _from_psp),
 )

@@ -15,9 +15,9 @@ from typing import Any
 from torch import Tensor
 
 from ganzoo.layouts.containers import Contents, Module
-from ganzoo.layouts.layout import Converted, Layout, Ledger
+from ganzoo.layouts.layout import Converted, Layout, Ledger, marked, open_ledger
 from ganzoo.layouts.pickles import quoted
-from ganzoo.layouts.stylegan2 import mapping, nvidia_discriminator, roles
+from ganzoo.layouts.stylegan2 import check_pair, mapping, nvidia_discriminator
 from ganzoo.nn.signals import Signal, factors, schedule
 from ganzoo.types import BadArgument
 
@@ -28,13 +28,9 @@ _LARGEST = 2**14  # pixels of a side
 Made = tuple[dict[str, Any], dict[str, Tensor]]  # arguments of the family, and tensors under its names
 
 
-def _is_nvidia(contents: Contents) -> bool:
-    return any("synthesis.input.freqs" in module.tensors for module in contents.modules.values())
-
-
 def _from_nvidia(contents: Contents) -> Converted:
-    generators = roles(contents, ("G_ema", "G"), "synthesis.input.freqs")
-    critics = roles(contents, ("D",), "b4.out.weight")
+    generators = contents.generators("synthesis.input.freqs")
+    critics = ["D"] if "D" in contents.modules else contents.having("b4.out.weight")
     key = generators[0]
     arguments, averaged = _generator(contents, key)
     live = averaged
@@ -45,11 +41,7 @@ def _from_nvidia(contents: Contents) -> Converted:
     players = None
     if critics:
         theirs, critic = _critic(contents, critics[0])
-        for name in ("size", "channels", "classes"):
-            if theirs[name] != arguments[name]:
-                raise Ledger(contents, critics[0], {}).error(
-                    f"is for {name} {theirs[name]}, the generator for {arguments[name]}"
-                )
+        check_pair(Ledger(contents, critics[0], {}), theirs, arguments)
         arguments |= theirs
         players = {f"generator.{name}": value for name, value in live.items()}
         players |= {f"discriminator.{name}": value for name, value in critic.items()}
@@ -113,7 +105,7 @@ def _generator(contents: Contents, key: str) -> Made:
         BadCheckpoint: for tensors that are missing, over or of another shape, and arguments that do not fit them.
     """
     module = contents.modules[key]
-    ledger = Ledger(contents, key, module.tensors)
+    ledger = open_ledger(contents, key)
     facts = _Facts(ledger, module)
     names = _layers(ledger)
     arguments, made = mapping(ledger, "mapping.")
@@ -273,4 +265,4 @@ def _take_layer(
         made[ours] = ledger.take(f"synthesis.{name}.{key}", shape)
 
 
-LAYOUTS = (Layout(_NVIDIA, _FAMILY, _is_nvidia, _from_nvidia),)
+LAYOUTS = (Layout(_NVIDIA, _FAMILY, marked("synthesis.input.freqs"), _from_nvidia),)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,10 +23,8 @@ PIX2PIX = "pytorch-CycleGAN-and-pix2pix, a U-Net (.pth)"
 _BLOCK = r"model\.(\d+)\.(conv_block|block)\.1\.weight"
 
 
-def _table(contents: Contents) -> dict[str, Any]:
-    """The file's tensors, without the prefix of `DataParallel`."""
-    tree = contents.tree if isinstance(contents.tree, Mapping) else {}
-    return {name.removeprefix("module.") if isinstance(name, str) else name: value for name, value in tree.items()}
+def _open(contents: Contents, part: str) -> Ledger:
+    return Ledger(contents, f"the {part}", contents.alone(f"a {part} of pytorch-CycleGAN-and-pix2pix").tensors)
 
 
 class _Layers:
@@ -76,14 +73,17 @@ class _Layers:
 
 
 def _is_resnet(contents: Contents) -> bool:
-    table = _table(contents)
-    first = table.get("model.1.weight")
-    blocks = any(isinstance(name, str) and re.fullmatch(_BLOCK, name) for name in table)
-    return isinstance(first, Tensor) and first.dim() == 4 and first.shape[-1] == 7 and blocks
+    for key in contents.having("model.1.weight"):
+        tensors = contents.modules[key].tensors
+        first, blocks = tensors["model.1.weight"], any(re.fullmatch(_BLOCK, name) for name in tensors)
+        blurred = any(name.endswith(".filt") for name in tensors)  # CUT's, which are another network
+        if first.ndim == 4 and first.shape[-1] == 7 and blocks and not blurred:
+            return True
+    return False
 
 
 def _from_resnet(contents: Contents) -> Converted:
-    with Ledger(contents, "the generator", _table(contents)) as ledger:
+    with _open(contents, "generator") as ledger:
         found = [match for name in ledger if (match := re.fullmatch(_BLOCK, name))]
         blocks, block = len(found), found[0][2]
         dropout = f"model.10.{block}.6.weight" in ledger and len(ledger.shape(f"model.10.{block}.6.weight")) == 4
@@ -121,13 +121,12 @@ def _from_resnet(contents: Contents) -> Converted:
 
 
 def _is_unet(contents: Contents) -> bool:
-    table = _table(contents)
-    first = table.get("model.model.0.weight")
-    return isinstance(first, Tensor) and first.dim() == 4 and "model.model.1.model.1.weight" in table
+    keys = contents.having("model.model.0.weight", "model.model.1.model.1.weight")
+    return any(contents.modules[key].tensors["model.model.0.weight"].ndim == 4 for key in keys)
 
 
 def _from_unet(contents: Contents) -> Converted:
-    with Ledger(contents, "the generator", _table(contents)) as ledger:
+    with _open(contents, "generator") as ledger:
         places = ["model.model", "model.model.1.model"]  # the sequence of layers at each depth
         while f"{places[-1]}.3.model.1.weight" in ledger:
             places.append(f"{places[-1]}.3.model")
@@ -159,9 +158,8 @@ def _from_unet(contents: Contents) -> Converted:
 
 def _discriminator(contents: Contents, made: Converted) -> Converted:
     """Adds pix2pix's discriminator, of patches or of pixels, from a file of its own."""
-    table = _table(contents)
-    part = "net" if "net.0.weight" in table else "model"
-    with Ledger(contents, "the discriminator", table) as ledger:
+    with _open(contents, "discriminator") as ledger:
+        part = "net" if "net.0.weight" in ledger else "model"
         numbers = sorted(int(name.split(".")[1]) for name in ledger.names(rf"{part}\.\d+\.weight"))
         numbers = [i for i in numbers if len(ledger.shape(f"{part}.{i}.weight")) == 4]
         if numbers != [0, *range(2, 3 * len(numbers) - 3, 3)] or len(numbers) < 3:

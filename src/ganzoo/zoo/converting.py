@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -30,7 +31,7 @@ def convert(
     *,
     to: str | Path,
     generator: Literal["ema", "live"] = "ema",
-    discriminator: str | Path | None = None,
+    more: Sequence[str | Path] = (),
     facts: dict[str, Any] | None = None,
     pictures: bool = True,
 ) -> Path:
@@ -41,8 +42,8 @@ def convert(
         family: refuse other families than this.
         to: the folder to write; a model folder that stands there is exchanged as a whole.
         generator: which generator `load` gives: the moving average, or the live one.
-        discriminator: the file of the discriminator (or critic), where its authors keep it in one of its own; with it
-            the model can be trained on.
+        more: further files of the same authors, where they keep the discriminator (or critic) in a file of its own, or
+            the networks of the other direction; with all of them the model can be trained on.
         facts: what `config.json` says beside what the file does: `license`, `data`, `name`.
         pictures: whether to draw samples into the folder, where that takes seconds.
 
@@ -52,8 +53,8 @@ def convert(
     Raises:
         BadCheckpoint: if a file cannot be read, is of no known layout, or lacks or has too many tensors. Nothing is
             written then.
-        BadArgument: if there is no live generator in the file, `to` is no model folder, or a discriminator is given
-            where the layout has none in a file of its own.
+        BadArgument: if there is no live generator in the file, `to` is no model folder, or more files are
+            given where the layout knows of none.
     """
     from ganzoo.layouts import open_file, recognise
     from ganzoo.zoo import cards
@@ -63,18 +64,17 @@ def convert(
     contents = open_file(Path(file))
     layout = recognise(contents, None if family is None else registry.family(catalogue.family_name(family)).name)
     made = layout.convert(contents)
-    source = {"layout": layout.name, "file": Path(file).name, "generator": generator}
-    second = None
-    if discriminator is not None:
-        if layout.discriminator is None:
+    source: dict[str, Any] = {"layout": layout.name, "file": Path(file).name, "generator": generator}
+    opened = [contents]
+    for further in more:
+        if layout.join is None:
             raise BadArgument(
-                f"{discriminator}: {layout.name}, which {contents.path.name} is, has no discriminator in a file of its "
-                "own; leave discriminator out"
+                f"{further}: {layout.name}, which {contents.path.name} is, lies in one file; leave this one out"
             )
-        second = open_file(Path(discriminator))
-        made = layout.discriminator(second, made)
-        source["discriminator"] = Path(discriminator).name
-    game = _check_converted(made, contents, second)
+        opened.append(open_file(Path(further)))
+        made = layout.join(opened[-1], made)
+        source["more"] = [other.path.name for other in opened[1:]]
+    game = _check_converted(made, opened)
     inference = made.inference
     if generator == "live":
         if made.players is None:
@@ -110,7 +110,7 @@ def _affordable(game: Game, file: Path) -> int:
         return 0
 
 
-def _check_converted(made: Converted, contents: Contents, second: Contents | None) -> Game:
+def _check_converted(made: Converted, opened: Sequence[Contents]) -> Game:
     """The family, on no memory, into which the converted tensors fit strictly."""
     import torch
 
@@ -123,16 +123,17 @@ def _check_converted(made: Converted, contents: Contents, second: Contents | Non
         with torch.device("meta"):
             game: Game = entry.cls(**arguments)
     except BadArgument as error:
-        raise BadCheckpoint(f"{contents.path}: its sizes make no {entry.name}: {error}") from None
-    check_shapes(contents, made.inference, game.inference_tensors())
+        raise BadCheckpoint(f"{opened[0].path}: its sizes make no {entry.name}: {error}") from None
+    check_shapes(opened[0], made.inference, game.inference_tensors())
     if made.players is not None:
-        check_shapes(second or contents, made.players, game.player_tensors())
+        check_shapes(opened[-1], made.players, game.player_tensors())
     return game
 
 
 def convert_entry(file: Path, entry: Entry, folder: Path) -> Path:
-    """Converts the file of a model in the catalogue, with what the catalogue says of it."""
+    """Converts the files of a model in the catalogue, the first one's converter first, with what it says of them."""
     facts: dict[str, Any] = {"name": entry.name, "data": {"name": entry.data}, "license": entry.license or None}
     if entry.terms is not None:
         facts["terms"] = {k: getattr(entry.terms, k) for k in ("title", "url", "commercial", "redistribute")}
-    return convert(file, entry.family, to=folder, facts=facts, pictures=False)
+    more = [file.with_name(name) for name in [*entry.files][1:] if not name.endswith(".json")]
+    return convert(file, entry.family, to=folder, more=more, facts=facts, pictures=False)
