@@ -117,8 +117,8 @@ def same_networks(peer: Peer) -> SNGAN:
             getattr(peer, name).save_checkpoint(folder, 0, name=f"{name}.pth")
         contents = open_file(Path(folder, "generator.pth"))
         layout = recognise(contents, "sngan")
-        assert layout.discriminator is not None
-        made = layout.discriminator(open_file(Path(folder, "discriminator.pth")), layout.convert(contents))
+        assert layout.join is not None
+        made = layout.join(open_file(Path(folder, "discriminator.pth")), layout.convert(contents))
     game = SNGAN(**made.arguments)
     assert made.players is not None
     for name in ("generator", "discriminator"):
