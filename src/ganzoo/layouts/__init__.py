@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import re
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from ganzoo.layouts import foreign
 from ganzoo.layouts.containers import Contents, Module, Network, open_file
 from ganzoo.layouts.layout import Converted, Layout, Ledger, check_shapes
 from ganzoo.types import BadCheckpoint
@@ -62,9 +61,13 @@ def recognise(contents: Contents, family: str | None = None) -> Layout:
         family: only layouts of this family.
 
     Raises:
-        BadCheckpoint: no layout fits; the text says what the file holds and which layouts are nearest. Or one of
-            another family does; the text names it.
+        BadCheckpoint: no layout fits; the text says what the file holds. Or one of another family does, or it holds
+            what ganzoo has no family for; the text names it.
     """
+    if other := foreign.named(contents):
+        raise BadCheckpoint(
+            f"{contents.path}: holds {other}: ganzoo has no family for it; `ganzoo convert --list` shows what is read"
+        )
     fitting = [layout for layout in layouts() if layout.recognises(contents)]
     wanted = [layout for layout in fitting if family is None or _same(layout.family, family)]
     if wanted:
@@ -74,23 +77,10 @@ def recognise(contents: Contents, family: str | None = None) -> Layout:
         raise BadCheckpoint(
             f"{contents.path}: is {found.name}, of the family {found.family}; expected one of the family {family}"
         )
-    near = _nearest(contents, [layout for layout in layouts() if family is None or _same(layout.family, family)])
-    expected = f"no layout{'' if family is None else f' of {family}'} fits{f', not even {near}' if near else ''}"
+    expected = f"no layout{'' if family is None else f' of {family}'} fits"
     raise BadCheckpoint(
         f"{contents.path}: holds {contents.describe()}; {expected}. `ganzoo convert --list` shows what is read"
     )
-
-
-def _nearest(contents: Contents, known: Sequence[Layout]) -> str:
-    """Up to three layouts that share words with the file's name and content; none where no word is shared."""
-    text = f"{contents.path.name} {contents.describe()}".lower()
-
-    def shared(layout: Layout) -> int:
-        words = re.findall(r"[a-z][a-z0-9]{2,}", f"{layout.family} {layout.name}".lower())
-        return sum(word in text for word in set(words))
-
-    found = sorted((layout for layout in known if shared(layout)), key=shared, reverse=True)
-    return " or ".join(layout.name for layout in found[:3])
 
 
 def _same(one: str, other: str) -> bool:

@@ -1,0 +1,59 @@
+"""Networks that people have and ganzoo has no family for: what they are known by, so that an error can name them.
+
+A row leaves when its family comes. A network is known by names of its tensors, whatever file it is in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ganzoo.layouts.containers import Contents
+
+# What it is, and patterns of which each must be the whole name of a tensor of one network
+_KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("ESRGAN or Real-ESRGAN (RRDBNet)", (r"(.*\.)?(body|RRDB_trunk|sub)\.0\.(rdb|RDB)1\.conv1\.(0\.)?weight",)),
+    ("SRGAN's generator (BasicSR's MSRResNet)", (r"conv_first\.weight", r"body\.0\.conv1\.weight", r"upconv1\.weight")),
+    ("Real-ESRGAN's compact generator (SRVGGNetCompact)", (r"body\.0\.weight", r"body\.1\.weight", r"body\.2\.bias")),
+    ("a discriminator of BasicSR (VGG)", (r"conv0_0\.weight", r"bn0_1\.weight", r"linear1\.weight")),
+    ("a discriminator of Real-ESRGAN (U-Net)", (r"conv0\.weight", r"conv1\.weight_orig", r"conv9\.weight")),
+    ("StarGAN", (r"main\.0\.weight", r"main\.\d+\.main\.0\.weight", r"main\.\d+\.main\.4\.weight")),
+    ("StarGAN's discriminator", (r"main\.0\.weight", r"main\.2\.bias", r"conv1\.weight", r"conv2\.weight")),
+    ("StarGAN v2", (r"encode\.0\.conv1\.weight", r"decode\.0\.norm1\.fc\.weight")),
+    ("StarGAN v2's mapping network or style encoder", (r"shared\.0\.weight", r"unshared\.0\.(0\.)?weight")),
+    ("CUT or FastCUT", (r"model\.\d+\.weight", r"model\.\d+\.filt")),
+    ("CUT's feature network", (r"mlp_0\.0\.weight", r"mlp_0\.2\.weight")),
+    ("pix2pixHD", (r"model\.1\.weight", r"model\.16\.conv_block\.1\.weight", r"model\.1[03]\.weight")),
+    ("SPADE", (r"head_0\.norm_0\.mlp_shared\.0\.weight",)),
+    ("MUNIT or its kin", (r"enc_content\.model\.0\.conv\.weight",)),
+    ("AnimeGANv2", (r"block_a\.0\.1\.weight", r"out_layer\.0\.weight")),
+    ("StyleGAN-XL", (r"synthesis\.input\.freqs", r"mapping\.embed_proj\.weight")),
+    ("StyleGAN-XL, or another projected GAN", (r"feature_networks?\..*",)),
+    ("a projected GAN's FastGAN", (r"synthesis\.init\.init\.0\.weight_orig",)),
+    ("a projected GAN's discriminator", (r"discriminator\.mini_discs\.0\.main\..*",)),
+    ("FastGAN (lightweight GAN)", (r"init\.init\.0\.weight_orig", r"se_64\.main\.1\.weight_orig")),
+    ("R3GAN", (r"Model\.(MainLayers\.0\.Layers\.0\.Basis|ExtractionLayer\.Layer\.weight)",)),
+    ("HiFi-GAN, which makes sound", (r"conv_pre\.weight_v", r"ups\.0\.weight_v", r"conv_post\.weight_v")),
+    ("HiFi-GAN's discriminators, which judge sound", (r"discriminators\.0\.convs\.0\.weight_(v|orig)",)),
+    ("DF-GAN, which makes pictures of sentences", (r"GBlocks\.0\.c1\.weight", r"GBlocks\.0\.fuse1\..*")),
+    ("DF-GAN's discriminator", (r"conv_img\.weight", r"DBlocks\.0\.gamma")),
+    ("a denoising diffusion GAN (DDGAN)", (r"all_modules\.0\.weight", r"z_transform\.\d+\.weight")),
+    ("DDGAN's discriminator", (r"t_embed\.main\.0\.weight", r"end_linear\.weight")),
+    ("MobileStyleGAN", (r"student\.layers\.0\.up\.modulation\.weight", r"mapping_net\.layers\.1\.weight")),
+    ("GFPGAN", (r"stylegan_decoder\..*",)),
+    ("a diffusion model, no GAN", (r"(.*\.)?(input_blocks\.0\.0\.weight|down_blocks\.0\.resnets\.0\.conv1\.weight)",)),
+    ("VQGAN", (r"(.*\.)?quantize\.embedding\.weight",)),
+    ("a classifier, no GAN", (r"(layer1\.0\.conv1\.weight|features\.0\.weight)", r"(fc|classifier\.\d+)\.weight")),
+)  # fmt: skip
+
+
+def named(contents: Contents) -> str:
+    """What a file is known to hold, where ganzoo has no family for it; else nothing."""
+    for what, patterns in _KNOWN:
+        if any(_has(module.tensors, patterns) for module in contents.modules.values()):
+            return what
+    return ""
+
+
+def _has(names: Iterable[str], patterns: Iterable[str]) -> bool:
+    return all(any(re.fullmatch(pattern, name) for name in names) for pattern in patterns)

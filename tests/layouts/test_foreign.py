@@ -1,0 +1,112 @@
+"""What ganzoo has no family for is named, and is not taken for what it resembles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import parity_files
+import pytest
+import torch
+
+from ganzoo.layouts import Contents, open_file, recognise
+from ganzoo.layouts.containers import unwrapped
+from ganzoo.layouts.foreign import _KNOWN, named
+from ganzoo.types import BadCheckpoint
+
+
+def made(*shapes: tuple[str, tuple[int, ...]]) -> Contents:
+    return unwrapped(Path("file.pth"), {name: torch.zeros(shape) for name, shape in shapes})
+
+
+def star(classes: int) -> dict[str, tuple[int, ...]]:
+    """StarGAN's generator, narrow: a picture and its classes go in."""
+    table: dict[str, tuple[int, ...]] = {"main.0.weight": (16, 3 + classes, 7, 7), "main.1.weight": (16,)}
+    table |= {"main.3.weight": (32, 16, 4, 4), "main.4.weight": (32,)}
+    for i in (6, 7):
+        table |= {f"main.{i}.main.{j}.weight": (32, 32, 3, 3) if j in (0, 3) else (32,) for j in (0, 1, 3, 4)}
+    return table | {"main.8.weight": (32, 16, 4, 4), "main.9.weight": (16,), "main.11.weight": (3, 16, 7, 7)}
+
+
+def cycle(blurred: bool) -> dict[str, tuple[int, ...]]:
+    """CUT's generator, which is CycleGAN's but for its blurs."""
+    table: dict[str, tuple[int, ...]] = {"model.1.weight": (4, 3, 7, 7), "model.10.conv_block.1.weight": (16, 16, 3, 3)}
+    return table | ({"model.7.filt": (8, 1, 3, 3)} if blurred else {})
+
+
+FILES: dict[str, dict[str, tuple[int, ...]]] = {
+    "StarGAN": star(13),
+    "CUT or FastCUT": cycle(blurred=True),
+    "StyleGAN-XL": {"synthesis.input.freqs": (8, 2), "mapping.embed_proj.weight": (8, 8)},
+    "ESRGAN or Real-ESRGAN": {"model.1.sub.0.RDB1.conv1.0.weight": (4, 8, 3, 3)},
+    "R3GAN": {"Model.MainLayers.0.Layers.0.Basis": (8, 4, 4)},
+    "FastGAN": {"init.init.0.weight_orig": (8, 8, 4, 4), "se_64.main.1.weight_orig": (8, 8, 4, 4)},
+    "pix2pixHD": {
+        "model.1.weight": (4, 3, 7, 7),
+        "model.13.weight": (8, 8, 3, 3),
+        "model.16.conv_block.1.weight": (8,),
+    },
+    "a diffusion model, no GAN": {"model.diffusion_model.input_blocks.0.0.weight": (4, 4, 3, 3)},
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_foreign_networks_are_named(what: str) -> None:
+    with pytest.raises(BadCheckpoint, match=f"^file.pth: holds .*{what}.*: ganzoo has no family for it; ") as caught:
+        recognise(made(*FILES[what].items()))
+    assert "\n" not in str(caught.value) and "eye" not in str(caught.value)
+
+
+def test_a_foreign_network_is_not_taken_for_what_it_resembles() -> None:
+    assert recognise(made(*cycle(blurred=False).items())).family == "cyclegan"
+    for contents in (made(*cycle(blurred=True).items()), made(*star(13).items())):
+        with pytest.raises(BadCheckpoint, match="has no family for it"):
+            recognise(contents, "dcgan")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("sr.rrdb.pth", "ESRGAN"),
+        ("sr.esrgan_old.pth", "ESRGAN"),
+        ("sr.msrresnet_x4.pth", "SRGAN"),
+        ("basicsr_d.unet_sn.pth", "discriminator of Real-ESRGAN"),
+        ("basicsr_d.vgg128.pth", "discriminator of BasicSR"),
+        ("stargan.c5.pth", "StarGAN"),
+        ("stargan.c5.pth.D.pth", "StarGAN's discriminator"),
+        ("stargan_v2.afhq_like.ckpt", "StarGAN v2"),
+        ("stargan_v2.afhq_like.ckpt.nets.pth", "StarGAN v2"),
+        ("cut.resnet9.pth", "CUT"),
+        ("cut.resnet9.pth.D.pth", "CUT"),
+        ("cut.resnet9.pth.F.pth", "CUT's feature network"),
+        ("r3gan.uncond.pkl", "R3GAN"),
+        ("hifigan.v1_small.pth", "HiFi-GAN"),
+        ("hifigan.v1_small.pth.do.pth", "HiFi-GAN"),
+        ("dfgan.single.pth", "DF-GAN"),
+        ("ddgan.cifar_like.pth", "DDGAN"),
+        ("ddgan.cifar_like.pth.D.pth", "DDGAN"),
+        ("projected_gan.fastgan.pkl", "projected GAN"),
+        ("projected_gan.fastgan_lite.pkl", "projected GAN"),
+        ("mobilestylegan.student.ckpt", "MobileStyleGAN"),
+    ],
+)
+def test_the_authors_files_are_named(name: str, what: str) -> None:
+    with pytest.raises(BadCheckpoint, match=f"holds .*{what}.*: ganzoo has no family for it"):
+        recognise(open_file(parity_files.fixture(name)))
+
+
+def read_fixtures() -> list[str]:
+    known: Any = ("biggan", "cyclegan", "dcgan_example", "genforce.", "mimicry", "pgan", "pretrained", "rosinality")
+    found = {path.name for folder in parity_files._FOLDERS if folder.is_dir() for path in folder.iterdir()}
+    found = {name for name in found if name.startswith((*known, "studiogan", "stylegan")) and "state_dict" not in name}
+    return sorted(name for name in found if name.endswith((".pth", ".pt", ".pkl")))
+
+
+@pytest.mark.parametrize("name", read_fixtures())
+def test_what_is_read_is_not_foreign(name: str) -> None:
+    assert not named(open_file(parity_files.fixture(name)))
+
+
+def test_every_row_is_one_line_and_its_own() -> None:
+    assert len({what for what, _ in _KNOWN}) == len(_KNOWN)
+    assert all(what.isascii() and len(what) < 60 and patterns for what, patterns in _KNOWN)
