@@ -434,7 +434,7 @@ def two_files(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
     def second(contents: Contents, made: Converted) -> Converted:
         return replace(made, players={**made.inference, **state(contents, "discriminator")})
 
-    known = Layout("Ada's DCGAN", "dcgan", lambda c: "G" in c.modules, first, second)
+    known = Layout("Ada's DCGAN", "dcgan", lambda c: c.modules.keys() == {"G"}, first, second)
     found = (known, *layouts())
     monkeypatch.setattr("ganzoo.layouts.layouts", lambda: found)
     for name, part in (("g", "generator"), ("d", "discriminator")):

@@ -59,6 +59,97 @@ def test_parity_with_the_authors_code(file: str, tmp_path: Path) -> None:
         assert distance(game.synthesize(mixed), given["img_mix3"]) < LIMIT
 
 
+def test_parity_of_genforces_with_the_authors_code(tmp_path: Path) -> None:
+    arrays, _ = answers("genforce.stylegan2")
+    given = {key: torch.from_numpy(value) for key, value in arrays.items()}
+    convert(fixture("genforce.stylegan2.pth"), to=tmp_path / "model")
+    game: Any = ganzoo.load(tmp_path / "model", players=True)
+    w = game.map(given["z"])
+    assert distance(w[:, 0], given["w"]) < LIMIT
+    assert distance(game.synthesize(w), given["img_smooth"]) < LIMIT
+    cut = game.map(given["z"], truncation=0.6, truncation_cutoff=4)
+    assert distance(game.synthesize(cut), given["img_smooth_psi06_l4"]) < LIMIT
+    with torch.no_grad():
+        assert distance(game.generator(given["z"], noise="const"), given["img_G"]) < LIMIT
+        assert distance(game.discriminator(given["d_in"]), given["d_out"]) < LIMIT
+
+
+def equal(tensors: Tensors, others: Tensors) -> bool:
+    return tensors.keys() == others.keys() and all(torch.equal(tensors[key], others[key]) for key in tensors)
+
+
+@pytest.mark.parametrize("name", ["stylegan2_ada.uncond.pkl", "stylegan2_ada.cond.pkl"])
+def test_state_dicts_of_nvidias_names(name: str, tmp_path: Path) -> None:
+    """G, D and G_ema as state dicts in one file; G_ema alone; StudioGAN's, with the discriminator in another file."""
+    whole = open_file(fixture(name))
+    expected = recognise(whole).convert(whole)
+    states = {key: whole.modules[key].tensors for key in ("G", "D", "G_ema")}
+    torch.save(states, tmp_path / "all.pt")
+    torch.save(states["G_ema"], tmp_path / "bare.pth")
+    torch.save({"state_dict": states["G_ema"], "step": 3}, tmp_path / "model=G_ema-best.pth")
+    torch.save({"state_dict": states["D"], "step": 3}, tmp_path / "model=D-best.pth")
+    both = open_file(tmp_path / "all.pt")
+    made = recognise(both).convert(both)
+    assert made.players is not None and expected.players is not None
+    assert equal(made.players, expected.players) and equal(made.inference, expected.inference)
+    untold = {"clamp", "discriminator_clamp", "decay"}  # which no tensor tells
+    assert {k: v for k, v in made.arguments.items() if k not in untold} == {
+        k: v for k, v in expected.arguments.items() if k not in untold
+    }
+    for file in ("bare.pth", "model=G_ema-best.pth"):
+        alone = open_file(tmp_path / file)
+        made = recognise(alone).convert(alone)
+        assert made.players is None and equal(made.inference, expected.inference)
+        layout = recognise(alone)
+        assert layout.join is not None
+        joined = layout.join(open_file(tmp_path / "model=D-best.pth"), made).players
+        own = {key: value for key, value in expected.players.items() if key.startswith("discriminator.")}
+        assert joined is not None and equal(joined, expected.inference | own)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_rosinalitys_without_noise_and_without_wrapper(bare: bool, tmp_path: Path) -> None:
+    """The author's own published file lacks the constant noise: it is drawn from a fixed seed, and that is said."""
+    arrays, _ = answers("rosinality_stylegan2.uncond")
+    tree = torch.load(fixture("rosinality_stylegan2.uncond.pt"), weights_only=True)
+    state = {key: value for key, value in tree["g_ema"].items() if not key.startswith("noises.")}
+    center = {"latent_avg": tree["latent_avg"]}
+    torch.save(state if bare else {"g_ema": state, **center}, tmp_path / "file.pt")
+    convert(tmp_path / "file.pt", to=tmp_path / "model")
+    game: Any = ganzoo.load(tmp_path / "model")
+    w = game.map(torch.from_numpy(arrays["z"]))
+    assert distance(w[:, 0], arrays["w"]) < LIMIT
+    assert game.card is not None and "drawn from seed 0" in game.card.facts["noise"]
+    noise = [layer.noise for layer in game.averaged.modules() if hasattr(layer, "strength")]
+    assert torch.equal(noise[0], torch.from_numpy(np.random.RandomState(0).randn(4, 4)).float())
+    assert all(0.7 < each.std() < 1.3 for each in noise)
+    image = game.synthesize(w)
+    assert torch.equal(image, game.synthesize(w)) and distance(image, arrays["img_const"]) > LIMIT
+    mean = game.averaged.mapping.mean
+    assert torch.equal(mean, tree["latent_avg"]) if not bare else distance(mean, tree["latent_avg"]) < 30
+
+
+def test_the_generator_in_an_encoders_file(tmp_path: Path) -> None:
+    """pSp and e4e: the encoder is left out, and the mean of w stands once a layer."""
+    arrays, _ = answers("rosinality_stylegan2.uncond")
+    tree = torch.load(fixture("rosinality_stylegan2.uncond.pt"), weights_only=True)
+    state = {f"decoder.{key}": value for key, value in tree["g_ema"].items()} | {
+        "encoder.input_layer.0.weight": torch.ones(3)
+    }
+    torch.save(
+        {"state_dict": state, "latent_avg": tree["latent_avg"].repeat(8, 1), "opts": {"n": 1}}, tmp_path / "e.pt"
+    )
+    convert(tmp_path / "e.pt", "stylegan2", to=tmp_path / "model")
+    game: Any = ganzoo.load(tmp_path / "model")
+    z = torch.from_numpy(arrays["z"])
+    assert distance(game.synthesize(game.map(z)), arrays["img_const"]) < LIMIT
+    assert distance(game.synthesize(game.map(z, truncation=0.5)), arrays["img_const_psi05"]) < LIMIT
+    torch.save({"state_dict": state, "latent_avg": torch.randn(8, 40)}, tmp_path / "other.pt")
+    contents = open_file(tmp_path / "other.pt")
+    with pytest.raises(BadCheckpoint, match="a mean of w for each layer"):
+        recognise(contents).convert(contents)
+
+
 def test_the_published_size_fits() -> None:
     table = keys("stylegan2_ada.ffhq1024")
     modules = {

@@ -321,6 +321,7 @@ FIXTURES = [
     "genforce.pggan.pth.tf.pkl",
     "genforce.stylegan.pth",
     "genforce.stylegan.pth.tf.pkl",
+    "genforce.stylegan2.pth",
     "pgan_zoo.pgan.pth",
 ]
 

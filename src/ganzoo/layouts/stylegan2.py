@@ -254,7 +254,10 @@ def check_filters(ledger: Ledger, pattern: str = r".*resample_filter", gain: flo
     taps = torch.tensor(TAPS)
     expected = torch.outer(taps, taps) / taps.sum() ** 2
     for name in ledger.names(pattern):
-        found = ledger.take(name, (len(TAPS), len(TAPS))).float()
+        found = ledger.take(name).float().reshape(-1)
+        if len(found) != len(TAPS) ** 2:
+            raise ledger.error(f"has a filter of {len(found)} taps in {quoted(name)}; expected that of [1, 3, 3, 1]")
+        found = found.reshape(len(TAPS), len(TAPS))
         for factor in (1.0, gain):
             if abs(float(found.sum()) - factor) < 1e-3 and not torch.allclose(found, expected * factor, atol=1e-5):
                 raise ledger.error(f"has another filter in {quoted(name)}; expected that of [1, 3, 3, 1]")
@@ -518,6 +521,64 @@ def _mirrored(weight: Tensor) -> Tensor:
     return _convolution(weight).flip(2, 3)
 
 
+# ---------------------------------------------------------------- genforce
+
+_GENFORCE = "genforce StyleGAN2"
+
+
+def _from_genforce(contents: Contents) -> Converted:
+    keys = contents.generators("synthesis.early_layer.const")
+    made = {key: _g_generator(contents, key) for key in keys}
+    critic = _g_discriminator(contents) if "D" in contents.modules else None
+    ledger, averaged = made[keys[0]]
+    return joined(_GENFORCE, averaged, made["G"][1] if "G" in keys[1:] else None, critic, ledger)
+
+
+def _g_generator(contents: Contents, key: str) -> tuple[Ledger, Made]:
+    """Layers are counted as in TensorFlow, whose kernels the upsampling ones still have, mirrored."""
+    ledger = open_ledger(contents, key)
+    if "mapping.label_weight" in ledger:
+        raise ledger.error("is conditional as StyleGAN2's first code was: z and the label are normalised together")
+    check_filters(ledger, r"synthesis\.(layer\d+\.filter|upsample)\.kernel", gain=4.0)
+    made = ledger.rename(
+        {r"mapping\.dense(\d+)\.(weight|bias)": r"mapping.fc\1.\2", r"truncation\.w_avg": "mapping.w_avg"}
+    )
+    made["synthesis.b4.const"] = ledger.take("synthesis.early_layer.const", (1, -1, 4, 4))[0]
+    layers = {f"layer{i}": _place(i) for i in range(len(ledger.names(r"synthesis\.layer\d+\.weight")))}
+    layers |= {f"output{i}": (4 << i, "torgb") for i in range(len(ledger.names(r"synthesis\.output\d+\.weight")))}
+    for theirs, (size, layer) in layers.items():
+        source, target = f"synthesis.{theirs}", f"synthesis.b{size}.{layer}"
+        weight = ledger.take(f"{source}.weight", (-1, -1, -1, -1))
+        made[f"{target}.weight"] = weight.flip(2, 3) if layer == "conv0" else weight
+        made[f"{target}.bias"] = ledger.take(f"{source}.bias")
+        made[f"{target}.affine.weight"] = ledger.take(f"{source}.style.weight")
+        made[f"{target}.affine.bias"] = ledger.take(f"{source}.style.bias") + 1
+        if layer != "torgb":
+            made[f"{target}.noise_const"] = ledger.take(f"{source}.noise", (1, 1, size, size))[0, 0]
+            made[f"{target}.noise_strength"] = ledger.take(f"{source}.noise_strength", ())
+    ledger.close()
+    named = Ledger(contents, contents.modules[key].name, made)
+    return named, generator(named, Traits())
+
+
+def _g_discriminator(contents: Contents) -> Made:
+    ledger = open_ledger(contents, "D")
+    check_filters(ledger, r"(skip_)?layer\d+\.filter\.kernel")
+    levels = len(ledger.names(r"skip_layer\d+\.weight"))
+    names = {"input0": f"b{4 << levels}.fromrgb"}
+    for i in range(levels):
+        block = f"b{4 << levels - i}"
+        names |= {
+            f"layer{2 * i}": f"{block}.conv0",
+            f"layer{2 * i + 1}": f"{block}.conv1",
+            f"skip_layer{i}": f"{block}.skip",
+        }
+    names |= {f"layer{2 * levels + i}": f"b4.{name}" for i, name in enumerate(("conv", "fc", "out"))}
+    made = ledger.rename({rf"{theirs}\.(weight|bias)": rf"{ours}.\1" for theirs, ours in names.items()})
+    ledger.close()
+    return discriminator(Ledger(contents, "discriminator", made), Traits())
+
+
 # ---------------------------------------------------------------- rosinality
 
 _ROSINALITY = "rosinality StyleGAN2"
@@ -642,5 +703,6 @@ LAYOUTS = (
     Layout(_NVIDIA, _FAMILY, marked("synthesis.b4.const"), _from_nvidia, _join_nvidia),
     Layout(_TENSORFLOW, _FAMILY, _is_tensorflow, _from_tensorflow),
     Layout(_ROSINALITY, _FAMILY, marked("conv1.conv.modulation.weight"), _from_rosinality, _join_rosinality),
+    Layout(_GENFORCE, _FAMILY, marked("synthesis.early_layer.const"), _from_genforce),
     Layout(_PSP, _FAMILY, marked("decoder.conv1.conv.modulation.weight"), _from_psp),
 )
