@@ -52,6 +52,8 @@ SMALL: dict[str, Any] = {
     **{"units": [6, 4, 8], "image_maxout": [6, 2], "label_maxout": [3, 2], "joint_maxout": [5, 2]},  # cgan
 }
 
+OWN: dict[str, dict[str, Any]] = {"mobilestylegan": {"size": 16}}  # two resolutions, which are half of it at most
+
 
 def tiny(name: str, **arguments: Any) -> Game:
     """A family at its smallest, with the weights of seed 0."""
@@ -60,14 +62,50 @@ def tiny(name: str, **arguments: Any) -> Game:
     if "channel_base" in known:  # a StyleGAN's discriminator is as wide as its generator, whose size tests change
         known = {key: value for key, value in known.items() if key != "discriminator_widths"}
     few = {"classes": 3} if "classes" in known and known["classes"].default > 10 else {}
-    chosen = {key: value for key, value in SMALL.items() if key in known} | few | arguments
+    chosen = {key: value for key, value in SMALL.items() if key in known} | few | OWN.get(name, {}) | arguments
     if "shape" in known and "shape" not in arguments and name != "unrolled":
         chosen["shape"] = [1, 8, 8]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         game: Game = entry.cls(**registry.check_arguments(entry, chosen))
     game.engine = Engine(log_every=1)
+    return lend(game)
+
+
+def lend(game: Game) -> Game:
+    """Gives a game small stand-ins for the helpers that it was not given, the same each time."""
+    for role, helper in game.helpers.items():
+        if not helper.given:
+            with torch.random.fork_rng():
+                torch.manual_seed(1)
+                helper.give(STAND_INS[role](game))
     return game
+
+
+class Maps(nn.Module):
+    """Stands in for a feature network's maps."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(channels, 3, 3)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        first = self.layer(images).relu()
+        return [first, first[:, :, ::2, ::2]]
+
+
+def _teacher(game: Any) -> nn.Module:
+    """A StyleGAN2 as a student's teacher."""
+    given = {key: game.arguments[key] for key in ("size", "channels", "latent", "style", "classes", "mapping_layers")}
+    with torch.random.fork_rng():
+        made: Any = registry.family("stylegan2").cls(**given, channel_base=64, channel_max=8)
+    return made.generator
+
+
+STAND_INS: dict[str, Callable[[Any], nn.Module]] = {
+    "teacher": _teacher,
+    "features": lambda game: Maps(game.arguments["channels"]),
+}
 
 
 class Noise(Data):
@@ -151,6 +189,7 @@ def trainer(steps: int, *callbacks: Callback, **settings: Any) -> L.Trainer:
 def fit(game: Game, steps: int, *callbacks: Callback, batch_size: int = 4, ckpt: Any = None, **settings: Any) -> Any:
     """Trains a game on noise and gives the trainer."""
     made = trainer(steps, *callbacks, **settings)
+    lend(game)
     made.fit(game, data_for(game, batch_size), ckpt_path=ckpt, weights_only=True)
     return made
 

@@ -556,7 +556,9 @@ class Game(L.LightningModule, ABC):
         return optimizers
 
     def on_fit_start(self) -> None:
-        """Trains in training mode, and compiles the players' modules where the engine says so."""
+        """Trains in training mode, with its helpers at hand, and compiles the players' modules where it is said so."""
+        for helper in self.helpers.values():
+            helper.network.to(self.device)
         for name in self.networks():  # Lightning keeps the mode of a model that was loaded to sample
             getattr(self, name).train()
         modules = [module for name in self.networks() for module in getattr(self, name).modules()]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo.game import schema
 from ganzoo.types import BadArgument, BadData
 from ganzoo.zoo import loading, recipes
+from ganzoo.zoo.helpers import resolve_helpers
 
 if TYPE_CHECKING:
     from ganzoo.data.batch import Data
@@ -319,6 +320,7 @@ class _Draft:
         game.engine = recipes.make_engine(table)
         if table["init_from"] is not None and self.game is None and not self.resume:
             loading.initialise(game, table["init_from"])
+        resolve_helpers(game)
         return game, self.data or recipes.make_data(table)
 
 

@@ -1,0 +1,51 @@
+"""Where a game's helpers come from: feature networks and models of the zoo, by their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ganzoo.types import BadArgument, GanzooError
+from ganzoo.zoo import loading
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ganzoo.game.game import Game
+
+
+def resolve_helpers(game: Game) -> None:
+    """Gives a game the frozen networks that its losses look through, where nobody gave them yet.
+
+    A helper's name is that of a feature network, whose feature maps it then is, or else of a model or its folder, whose
+    averaged generator it is.
+
+    Raises:
+        BadArgument: if one is not to be had, or its weights are not those of its sha256.
+    """
+    for role, helper in game.helpers.items():
+        if helper.given:
+            continue
+        try:
+            network, digest = _find(helper.name)
+        except GanzooError as error:
+            raise BadArgument(f"{role} {helper.name}: {error}") from None
+        if helper.sha256 is not None and digest != helper.sha256:
+            raise BadArgument(
+                f"{role} {helper.name}: the sha256 of its weights is {digest[:12]}..., not {helper.sha256[:12]}...; "
+                "give that of the weights that are meant"
+            )
+        helper.give(network)
+
+
+def _find(name: str) -> tuple[nn.Module, str]:
+    """A network by its name, and the sha256 of its weights."""
+    from ganzoo.metrics.features import feature_network
+    from ganzoo.metrics.networks import NETWORKS
+    from ganzoo.metrics.perceptual import FeatureMaps
+
+    if name in NETWORKS:
+        network = feature_network(name)
+        return FeatureMaps(network), network.sha256
+    model = loading.load(name)
+    assert model.provenance is not None
+    return model.averaged, model.provenance["sha256"]["model.safetensors"]
