@@ -13,8 +13,8 @@ from torch import nn
 import ganzoo
 from ganzoo.folder import write_model
 from ganzoo.game.helpers import Helper
-from ganzoo.metrics.networks import NETWORKS
-from ganzoo.metrics.perceptual import FeatureMaps
+from ganzoo.metrics.features.network import NETWORKS
+from ganzoo.metrics.features.perceptual import FeatureMaps
 from ganzoo.types import BadArgument
 from ganzoo.zoo.helpers import resolve_helpers
 

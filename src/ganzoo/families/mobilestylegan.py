@@ -32,7 +32,7 @@ from ganzoo.game.engine import Player
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
-from ganzoo.nn.resampling import input_gradients
+from ganzoo.nn.double_backward import input_gradients
 from ganzoo.nn.style import (
     Discriminator,
     Generator,

@@ -39,13 +39,12 @@ def resolve_helpers(game: Game) -> None:
 
 def _find(name: str) -> tuple[nn.Module, str]:
     """A network by its name, and the sha256 of its weights."""
-    from ganzoo.metrics.features import feature_network
-    from ganzoo.metrics.networks import NETWORKS
-    from ganzoo.metrics.perceptual import FeatureMaps
+    from ganzoo.metrics.features.network import NETWORKS, feature_network
+    from ganzoo.metrics.features.perceptual import FeatureMaps
 
     if name in NETWORKS:
         network = feature_network(name)
-        return FeatureMaps(network), network.sha256
+        return FeatureMaps(network), network.description.sha256
     model = loading.load(name)
     assert model.provenance is not None
     return model.averaged, model.provenance["sha256"]["model.safetensors"]

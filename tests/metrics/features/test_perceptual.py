@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo.metrics.features import FeatureNetwork, feature_network
-from ganzoo.metrics.networks import Description
-from ganzoo.metrics.perceptual import FeatureMaps
+from ganzoo.metrics.features.network import Description, FeatureNetwork, feature_network
+from ganzoo.metrics.features.perceptual import FeatureMaps
 from ganzoo.types import BadArgument
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.metrics.features import FeatureNetwork
+from ganzoo.metrics.features.network import FeatureNetwork
 from ganzoo.types import BadArgument
 
 
@@ -33,7 +33,7 @@ class FeatureMaps(nn.Module):
         module: Any = network.module
         layers = getattr(module, "features", getattr(module, "trunk", None))
         if not isinstance(layers, nn.Sequential):
-            raise BadArgument(f"the network {network.name} has no feature maps; choose one of convolutions")
+            raise BadArgument(f"the network {network.description.name} has no feature maps; choose one of convolutions")
         self.layers, self.channels = layers, network.description.channels
         for name, values in (("offset", network.description.offset), ("scale", network.description.scale)):
             self.register_buffer(name, torch.tensor(values)[:, None, None])
