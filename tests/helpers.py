@@ -152,6 +152,20 @@ def data_for(game: Game, batch_size: int = 4) -> Noise:
     return Noise(tuple(game.input_shape), batch_size, classes=game.classes, targets=targets)
 
 
+def close(found: Tensor, wanted: Tensor, share: float = 1e-5, at_least: float = 0.0) -> bool:
+    """Whether two tensors differ, as a whole, by at most a share of their size: not element by element.
+
+    Args:
+        found: the one.
+        wanted: the other, of the same shape.
+        share: of the norm.
+        at_least: the norm that counts where that of `wanted` is smaller.
+    """
+    assert found.shape == wanted.shape
+    one, other = found.detach().double(), wanted.detach().double()
+    return float((one - other).norm()) <= share * max(float(other.norm()), at_least)
+
+
 def pictures(n: int, shape: tuple[int, ...], first: int = 0) -> Tensor:
     """Noise `(n, *shape)` in [-1, 1]; picture i depends on `first + i` alone."""
     made = [np.random.RandomState(first + i).uniform(-1, 1, shape) for i in range(n)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import Decoupled, Gradients, fit, noise_by_sample, tiny
+from helpers import Decoupled, Gradients, close, fit, noise_by_sample, tiny
 
 from ganzoo.game.registry import list_families
 
@@ -34,11 +34,12 @@ def test_gradients_equal_those_of_one_process_on_the_joined_batch(ranks: Found, 
         fit(game, 1, Decoupled(), gradients, batch_size=8)
     found = ranks[0][f"{name} gradients {accumulate}"]
     assert found.keys() == gradients.found.keys() and len(found) >= 4
-    largest = max(float(g.abs().max()) for g in gradients.found.values())
+    largest = max(float(g.norm()) for g in gradients.found.values())
     assert largest > 0
     for key, one in gradients.found.items():
-        # Float32 sums in another order; later moves start from parameters that differ by as much
-        assert torch.allclose(found[key], one, rtol=1e-3, atol=1e-5 * max(largest, 1.0)), key
+        # Float32 sums in another order; later moves start from parameters that differ by as much. What cancels to
+        # nothing, as of a bias before instance normalization, is held against the largest of the gradients
+        assert close(found[key], one, 1e-3, at_least=0.02 * largest), key
 
 
 def test_a_control_is_one_for_all_ranks(ranks: Found) -> None:
