@@ -1,6 +1,6 @@
 """Floor 2: the field's metrics as pure functions, the feature networks and the named protocols."""
 
-from ganzoo.metrics.evaluate import Score, Subject, check_comparable, measure, measure_images
+from ganzoo.metrics.evaluate import Score, check_comparable, measure, measure_images
 from ganzoo.metrics.features.network import Description, feature_network
 from ganzoo.metrics.functional.classes import inception_score
 from ganzoo.metrics.functional.frechet import frechet_distance
@@ -10,6 +10,7 @@ from ganzoo.metrics.functional.neighbours import density_coverage, nearest_neigh
 from ganzoo.metrics.functional.path import perceptual_path_length
 from ganzoo.metrics.metric import metrics
 from ganzoo.metrics.streaming import StreamingMetric
+from ganzoo.metrics.subject import Subject
 
 __all__ = [
     "Description",

@@ -17,9 +17,10 @@ from ganzoo.game.abilities import Samples
 from ganzoo.game.game import Game
 from ganzoo.game.registry import check_arguments, family_of
 from ganzoo.media.charts import curve
-from ganzoo.metrics.evaluate import Subject, cannot, check, measure
+from ganzoo.metrics.evaluate import check, measure
 from ganzoo.metrics.functional.path import Paths
 from ganzoo.metrics.protocol import protocol
+from ganzoo.metrics.subject import Subject, cannot
 from ganzoo.training.saving import held_out
 from ganzoo.types import BadArgument
 

@@ -95,7 +95,7 @@ def measure(
         progress=progress,
     )
     if folder is not None:
-        _write(folder, scores)
+        _write(folder, scores, game.device)
     return scores
 
 
@@ -207,7 +207,7 @@ def _home(game: Game) -> Path:
     return Path(origin["path"])
 
 
-def _write(path: Path, scores: Sequence[Score]) -> None:
+def _write(path: Path, scores: Sequence[Score], device: torch.device) -> None:
     """Writes scores into a model's folder, beside those of other protocols.
 
     Raises:
@@ -217,7 +217,7 @@ def _write(path: Path, scores: Sequence[Score]) -> None:
     from ganzoo.zoo import cards
 
     opened = folders.ModelFolder(path)
-    rows = [{**entry.to_dict(), **_circumstances(opened)} for entry in scores]
+    rows = [{**entry.to_dict(), **_circumstances(opened, device)} for entry in scores]
     old = opened.json(folders.RESULTS) if opened.has(folders.RESULTS) else []
     new = {row["key"] for row in rows}
     check_comparable([*(row for row in old if row.get("key") in new), *rows])
@@ -229,7 +229,7 @@ def _write(path: Path, scores: Sequence[Score]) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def _circumstances(folder: folders.ModelFolder) -> dict[str, Any]:
+def _circumstances(folder: folders.ModelFolder, device: torch.device) -> dict[str, Any]:
     """Under what a score was measured: versions, hardware, the weights' hash and the recipe."""
     import platform
 
@@ -237,7 +237,6 @@ def _circumstances(folder: folders.ModelFolder) -> dict[str, Any]:
 
     from ganzoo.types import VERSION
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
     training = folder.config.get("training")
     return {
         "weights_sha256": folder.hashes()[folders.MODEL],
@@ -245,7 +244,7 @@ def _circumstances(folder: folders.ModelFolder) -> dict[str, Any]:
         "commit": _commit(),
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "hardware": device,
+        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "recipe": training.get("recipe") if isinstance(training, dict) else None,
     }
 

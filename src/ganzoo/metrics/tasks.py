@@ -1,0 +1,393 @@
+"""What is compared, by what a metric needs first (`metric.LACKS`), and what can stand beside it, measured alike.
+
+| needs | what is compared | what can stand beside it |
+|---|---|---|
+| `samples` | samples with real images | `floor`: real images; `ceiling`: uniform noise |
+| `translates` | translations with counterparts, with the domain; their classes | the copied input; fresh weights; ... |
+| `encodes` | classes of held-out images by training images, in encodings | neighbours in pixels |
+| `classifies` | the model's classes of labelled images | the most frequent class for all |
+| `views` | the classes of a latent's two pictures | real pairs; pictures of two latents |
+| `paths` | images along paths through the latents | |
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ganzoo.media.levels import to_float
+from ganzoo.metrics.features.network import NETWORKS, FeatureNetwork
+from ganzoo.metrics.functional.path import feature_distance
+from ganzoo.metrics.metric import COPY, MIXTURES
+from ganzoo.metrics.protocol import Protocol
+from ganzoo.metrics.sets import Compared, Drawing, Sample, Stream, View
+from ganzoo.metrics.subject import cannot
+from ganzoo.types import BadArgument
+
+if TYPE_CHECKING:
+    from ganzoo.metrics.evaluate import Run
+
+
+class Task(ABC):
+    """How what is compared is made, for one of the words that a metric needs."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.subject = run, run.subject
+
+    def check(self, p: Protocol) -> None:
+        """Refuses a protocol that does not suit model, data or machine, before any work."""
+        real = self.run.real(p.split)
+        if real.values.ndim == 2 and p.network not in {"points", *MIXTURES}:
+            raise BadArgument(f"{p.key}: {real.name} holds points, which only the network 'points' takes.")
+        dimension = NETWORKS[p.network].dimension if p.network in NETWORKS else 0
+        size, memory = 4e-9 * dimension * (p.n + min(p.n, len(real.values))), _memory()
+        if size > memory:
+            there = f"{size:.0f} GB, and this machine has {memory:.0f} GB"
+            raise BadArgument(f"{p.key}: the features of {p.n:,} images take {there}; ask for fewer.")
+
+    @abstractmethod
+    def found(self, p: Protocol) -> Compared:
+        """What is compared; further methods give what is compared beside it. Collective."""
+
+    def compared(self, p: Protocol, reals: Sample, made: Sample, of: str = "", **more: Any) -> Compared:
+        """All that is known of two sets, of which a metric takes what it names."""
+        inputs = {"real": reals, "generated": made, "real_labels": reals.labels, "labels": made.labels}
+        names = {"probabilities": made.probabilities, "names": self.run.real(p.split).classes}
+        return Compared({**inputs, **names, **more}, len(made), len(reals), made.seconds, of)
+
+    def labels(self, p: Protocol, split: str) -> Tensor:
+        """The classes of a split's images, which must have some."""
+        images = self.run.real(split)
+        if images.labels is None:
+            raise BadArgument(f"{p.key} needs labels, and {images.name} has none.")
+        return torch.from_numpy(np.asarray(images.labels))
+
+    def pairs(self, p: Protocol) -> None:
+        """Refuses images without counterparts."""
+        real = self.run.real(p.split)
+        if real.targets is None or not real.paired:
+            raise BadArgument(f"{p.key} needs pairs, and {real.name} has none in its split {p.split}.")
+
+    def apart(self, p: Protocol, of: Callable[[str], Sample]) -> Compared | None:
+        """Real images against others: those of the test split, or one half against the other."""
+        reference = of(p.split)
+        if p.split == "train" and self.run.some("test"):
+            other = of("test")
+            return self.compared(p, reference, other, f"{len(other)} images of the split test")
+        half = len(reference) // 2
+        one, two = reference.part(0, half), reference.part(half, 2 * half)
+        return self.compared(p, one, two, f"two disjoint halves of {half} images") if half > 2 else None
+
+
+class _Drawn(Task):
+    """What is made by the model, once for all protocols that share it."""
+
+    def count(self, p: Protocol) -> int:
+        """How many images the model makes."""
+        return p.n
+
+    def stream(self, p: Protocol) -> Stream:
+        """Which they are."""
+        return Stream(p.seed, split=p.split)
+
+    @abstractmethod
+    def drawing(self, stream: Stream, n: int) -> Drawing:
+        """How the first n of them are made."""
+
+    def made(self, p: Protocol, stream: Stream | None = None) -> Sample:
+        """The images of a protocol's stream, or of another, as the protocol sees them."""
+        run, stream, view = self.run, stream or self.stream(p), View.of(p)
+        if (stream, view) not in run.made:
+            sharing = [q for q in run.wanted if run.task(q) is self and self.stream(q) == stream] or [p]
+            n = max(map(self.count, sharing))
+            views = list(dict.fromkeys(View.of(q) for q in sharing))  # in one order on all ranks, unlike a set
+            found = run.see(self.drawing(stream, n), n, views)
+            run.made |= {(stream, each): sample for each, sample in found.items()}
+        return run.made[stream, view].part(0, self.count(p))
+
+
+class _Samples(_Drawn):
+    """Samples against real images."""
+
+    def check(self, p: Protocol) -> None:
+        super().check(p)
+        real, classes, given = self.run.real(p.split), self.subject.classes, self.subject.given
+        mixture = real.values.ndim == 2 and real.labels is not None and real.name.startswith(p.network)
+        if p.network in MIXTURES and not mixture:
+            raise BadArgument(f"{p.key} counts the modes of a labelled mixture {p.network!r}, not of {real.name!r}.")
+        if p.to:
+            raise BadArgument(f"{p.key}: samples are measured of this model, so to-{p.to} is not for it.")
+        if p.weights == "live" and self.subject.live is cannot:
+            raise BadArgument(f"{p.key} asks for the live weights, and this model has averaged ones only.")
+        if classes is None and p.labels != "data":
+            raise BadArgument(f"{p.key}: this model takes no labels, so {p.labels} is not for it.")
+        if classes is None or given or p.labels != "data":
+            return
+        if real.labels is None:
+            other = replace(p, labels="uniform").key
+            raise BadArgument(f"{p.key}: {real.name} has no labels to draw from; ask for {other}.")
+        if int(real.labels.max()) >= classes:
+            most = int(real.labels.max())
+            raise BadArgument(f"{p.key}: {real.name} has a class {most}, and the model has {classes} classes.")
+
+    def stream(self, p: Protocol) -> Stream:
+        return Stream(p.seed, p.labels, p.truncation, p.weights, p.split)
+
+    def drawing(self, stream: Stream, n: int) -> Drawing:
+        real, subject = self.run.real(stream.split), self.subject
+        sample = subject.live() if stream.weights == "live" else subject.sample
+        labels = subject.made_for if subject.classes is None or subject.given else torch.arange(n) % subject.classes
+        if subject.classes is not None and not subject.given and stream.labels == "data":
+            order = np.random.RandomState(stream.seed).permutation(len(real.values))
+            labels = torch.from_numpy(np.asarray(real.labels)[order[np.arange(n) % len(order)]])
+        options = {} if stream.truncation is None else {"truncation": stream.truncation}
+
+        def images(rows: range) -> Tensor:
+            asked = {} if labels is None or subject.given else {"labels": labels[rows.start : rows.stop]}
+            return sample(len(rows), seed=stream.seed + rows.start, batch_size=len(rows), **asked, **options)
+
+        return Drawing("generated images", tuple(real.values.shape[1:]), images, None if labels is None else labels[:n])
+
+    def reference(self, p: Protocol, split: str) -> Sample:
+        return self.run.images(p, split, None if p.full or (p.of.whole and split == p.split) else p.n)
+
+    def found(self, p: Protocol) -> Compared:
+        return self.compared(p, self.reference(p, p.split), self.made(p))
+
+    def floor(self, p: Protocol) -> Compared | None:
+        return self.apart(p, lambda split: self.reference(p, split))
+
+    def ceiling(self, p: Protocol) -> Compared:
+        noise = self.run.noise(p)
+        return self.compared(p, self.reference(p, p.split), noise, f"{len(noise)} images of uniform noise")
+
+
+class _Translations(_Drawn):
+    """Translations against their counterparts, against images of the domain, or against what a classifier says."""
+
+    def by_turns(self, p: Protocol) -> bool:
+        """Whether images are translated to each domain by turns, rather than to one."""
+        return "labels" in p.of.inputs
+
+    def check(self, p: Protocol) -> None:
+        super().check(p)
+        real, domains = self.run.real(p.split), self.subject.domains
+        if (p.labels, p.truncation, p.weights) != ("uniform" if self.by_turns(p) else "data", None, "averaged"):
+            other = replace(p, labels="uniform" if self.by_turns(p) else "data", truncation=None, weights="averaged")
+            what = "to each domain by turns" if self.by_turns(p) else "as they come"
+            raise BadArgument(f"{p.key}: images are translated {what}; ask for {other.key}.")
+        if self.by_turns(p):
+            most = NETWORKS[p.network].classes if p.network in NETWORKS else len(domains)
+            if most < len(domains):
+                told = f"{p.network} tells {most} classes apart"
+                raise BadArgument(f"{p.key}: {told}, and there are {len(domains)} domains.")
+            return
+        if "pairs" in self.run.need(p):
+            self.pairs(p)
+        elif real.targets is None and (real.labels is None or self.subject.classes is None):
+            raise BadArgument(
+                f"{p.key}: {real.name} has no images of the domain, neither as targets nor by its labels."
+            )
+        if p.to and p.to not in domains:
+            raise BadArgument(f"{p.key}: this model translates to {' or '.join(domains)}, not to {p.to}.")
+        if p.to == domains[0]:
+            raise BadArgument(f"{p.key}: {p.to} is the model's first domain, which a key leaves out.")
+
+    def count(self, p: Protocol) -> int:
+        return min(p.n, len(self.sources(self.stream(p))))
+
+    def stream(self, p: Protocol) -> Stream:
+        return Stream(p.seed, split=p.split, to="by turns" if self.by_turns(p) else p.to)
+
+    def sides(self, split: str, to: str) -> tuple[str, str, int | None]:
+        """Where translations start and where they lead: to the data's targets, or back, or to one class of many."""
+        if to == "by turns":
+            return "values", "values", None
+        if self.run.real(split).targets is None:
+            return "values", "values", self.subject.domains.index(to or self.subject.domains[0])
+        return ("targets", "values", None) if to == self.subject.back else ("values", "targets", None)
+
+    def sources(self, stream: Stream) -> npt.NDArray[np.int64]:
+        """The rows of the images that are translated."""
+        side, _, label = self.sides(stream.split, stream.to)
+        return self.run.order(stream.split, side, stream.seed, None if label is None else (label, False))
+
+    def drawing(self, stream: Stream, n: int) -> Drawing:
+        real, domains, fresh = self.run.real(stream.split), self.subject.domains, stream.weights == "untrained"
+        translate = self.subject.untrained() if fresh else self.subject.translate
+        values, others = (getattr(real, side) for side in self.sides(stream.split, stream.to)[:2])
+        rows_, turns = self.sources(stream), torch.arange(n) % len(domains) if stream.to == "by turns" else None
+
+        def images(rows: range) -> Tensor:
+            given = to_float(torch.from_numpy(values[rows_[rows.start : rows.stop]]))
+            each = None if turns is None else [domains[k] for k in turns[rows.start : rows.stop]]
+            to = each or stream.to or domains[0]
+            return translate(given, to=to, seed=stream.seed + rows.start, batch_size=len(rows))
+
+        return Drawing("untrained translations" if fresh else "translations", others.shape[1:], images, turns)
+
+    def reference(self, p: Protocol, split: str) -> Sample:
+        """The real images that translations are to be like: in pairs all of them, those translated first."""
+        _, side, label = self.sides(split, p.to)
+        count = None if p.full or "pairs" in self.run.need(p) else p.n
+        return self.run.images(p, split, count, side, label=None if label is None else (label, True))
+
+    def against(self, p: Protocol, made: Sample, of: str = "") -> Compared:
+        if self.by_turns(p):
+            return self.compared(p, made, made, of, names=self.subject.domains)
+        return self.compared(p, self.reference(p, p.split), made, of)
+
+    def found(self, p: Protocol) -> Compared:
+        return self.against(p, self.made(p))
+
+    def untrained(self, p: Protocol) -> Compared | None:
+        if self.subject.untrained is cannot:
+            return None
+        return self.against(p, self.made(p, replace(self.stream(p), weights="untrained")))
+
+    def copy(self, p: Protocol) -> Compared | None:
+        """The inputs themselves, in as many channels as the targets have; None where neither is grey."""
+        source, target, label = self.sides(p.split, p.to)
+        have, want = (getattr(self.run.real(p.split), side).shape[1] for side in (source, target))
+        if have != want and 1 not in (have, want):
+            return None
+        others = None if label is None else (label, False)
+        channels = None if have == want else want
+        return self.against(p, self.run.images(p, p.split, self.count(p), source, channels=channels, label=others))
+
+    def floor(self, p: Protocol) -> Compared | None:
+        if not self.by_turns(p):
+            return self.apart(p, lambda split: self.reference(p, split))
+        real = self.run.images(p, p.split, self.count(p))
+        return self.against(p, real, f"{len(real)} images of the split {p.split}")
+
+    def ceiling(self, p: Protocol) -> Compared:
+        noise = self.run.noise(p, self.sides(p.split, p.to)[1])
+        return self.against(p, noise, f"{len(noise)} images of uniform noise")
+
+
+class _Encodings(Task):
+    """Held-out images against training images, in the model's own encodings."""
+
+    def check(self, p: Protocol) -> None:
+        super().check(p)
+        if not self.run.some("train"):
+            raise BadArgument(f"{p.key} looks for neighbours among training images, and there are none at hand.")
+        for split in ("train", p.split):
+            self.labels(p, split)
+
+    def found(self, p: Protocol, view: View | None = None) -> Compared:
+        among, queries = self.run.images(p, "train", p.n, view=view), self.run.images(p, p.split, view=view)
+        return self.compared(p, among, queries)
+
+    def pixels(self, p: Protocol) -> Compared:
+        return self.found(p, View("pixels"))
+
+
+class _Classifications(Task):
+    """The model's classes of labelled images."""
+
+    def check(self, p: Protocol) -> None:
+        super().check(p)
+        self.labels(p, p.split)
+
+    def found(self, p: Protocol) -> Compared:
+        seen = self.run.images(p, p.split, p.n)
+        return self.compared(p, seen, seen)
+
+    def one_class(self, p: Protocol) -> Compared:
+        """The most frequent class for all."""
+        seen = self.run.images(p, p.split, p.n)
+        assert seen.labels is not None  # `check` saw to it
+        counts = seen.labels.bincount().double()
+        return self.compared(p, seen, seen, probabilities=(counts / counts.sum()).expand(len(seen), -1))
+
+
+class _Views(_Drawn):
+    """Both pictures of one latent, each given the class of its nearest real pictures."""
+
+    def check(self, p: Protocol) -> None:
+        super().check(p)
+        self.pairs(p)
+        self.labels(p, p.split)
+
+    def drawing(self, stream: Stream, n: int) -> Drawing:
+        def images(rows: range) -> Tensor:
+            seed = stream.seed + rows.start
+            return self.subject.sample(len(rows), seed=seed, batch_size=len(rows), view=stream.view)
+
+        return Drawing(f"pictures of domain {stream.view}", self.run.real(stream.split).values.shape[1:], images)
+
+    def found(self, p: Protocol, shift: int = 0, real_ones: bool = False) -> Compared:
+        """Pictures of each latent, or of two that are so far apart; or the real pairs, none of which is to vote."""
+        real = [self.run.images(p, p.split, side=side) for side in ("values", "targets")]
+        made = real
+        if not real_ones:
+            made = [self.made(p, Stream(p.seed, split=p.split, view=view)) for view in range(2)]
+        generated = [made[0].features, made[1].features.roll(shift, 0)]
+        return self.compared(
+            p, real[0], made[0], real=[one.features for one in real], generated=generated, own=real_ones
+        )
+
+    def real_pairs(self, p: Protocol) -> Compared:
+        return self.found(p, real_ones=True)
+
+    def other_latents(self, p: Protocol) -> Compared:
+        return self.found(p, shift=1)
+
+
+class _Paths(Task):
+    """Images along paths through the latents."""
+
+    def check(self, p: Protocol) -> None:
+        super().check(p)
+        paths = self.subject.paths()
+        if p.settings["space"] == "w" and (paths.mapping is None or paths.synthesize_w is None):
+            raise BadArgument(f"{p.key}: this model has no latents w to follow a path in.")
+
+    def found(self, p: Protocol) -> Compared:
+        """The metric itself, in which every rank has a part."""
+        network, started = self.run.network(View.of(p)), time.perf_counter()
+        assert isinstance(network, FeatureNetwork)
+        inputs = {"paths": self.subject.paths(), "distance": feature_distance(network), "n": p.n}
+        inputs["batch_size"] = max(1, self.run.chunk // 2)
+        values = self.run.values(p, Compared(inputs, 0, 0))
+        return Compared({}, p.n, 0, time.perf_counter() - started, values=values)
+
+
+TASKS: Final[dict[str, type[Task]]] = {
+    "samples": _Samples,
+    "translates": _Translations,
+    "encodes": _Encodings,
+    "classifies": _Classifications,
+    "views": _Views,
+    "paths": _Paths,
+}
+# What may stand beside a score, by the method that makes it
+BESIDE: Final = {
+    "floor": "floor",
+    "ceiling": "ceiling",
+    COPY: "copy",
+    "untrained network": "untrained",
+    "pixels": "pixels",
+    "one class for all": "one_class",
+    "real pairs": "real_pairs",
+    "other latents": "other_latents",
+}
+
+
+def _memory() -> float:
+    """The gigabytes that this machine has; infinite where the system does not tell."""
+    try:
+        return 1e-9 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not of every system
+        return float("inf")
