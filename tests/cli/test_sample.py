@@ -9,6 +9,7 @@ import pytest
 from helpers import tiny
 from PIL import Image
 
+import ganzoo
 from ganzoo import cli
 from ganzoo.cli.sample import _runs, numbers
 from ganzoo.folder import write_model
@@ -74,6 +75,27 @@ def test_a_grid(plain: str, tmp_path: Path) -> None:
     drawn(plain, tmp_path / "new" / "grid.png", "--seeds", "0-8")
     width, height = Image.open(tmp_path / "new" / "grid.png").size
     assert width == height > 3 * 64
+
+
+def test_a_grid_in_another_format(plain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, form in (("grid.tiff", "TIFF"), ("grid.JPG", "JPEG"), ("grid.webp", "WEBP")):
+        drawn(plain, tmp_path / name, "--seeds", "0-3", "--columns", "4")
+        with Image.open(tmp_path / name) as picture:
+            assert picture.format == form and picture.width > 4 * 64 > picture.height
+    capsys.readouterr()
+    out = ["--out", str(tmp_path / "grid.hdf"), "--device", "cpu", "--seeds", "0"]
+    assert cli.main(["sample", plain, *out]) in (0, 2) and "unexpected" not in capsys.readouterr().err
+    assert not (tmp_path / "grid.hdf").is_file()
+
+
+def test_points_are_drawn_or_written_as_numbers(tmp_path: Path) -> None:
+    drawn("gan-ring", tmp_path / "ring.png", "--seeds", "0-63")
+    assert Image.open(tmp_path / "ring.png").width == 572
+    drawn("gan-ring", tmp_path / "ring", "--seeds", "4,9")
+    files = {path.name: np.loadtxt(path, delimiter=",") for path in (tmp_path / "ring").iterdir()}
+    expected = ganzoo.load("gan-ring").sample(seeds=[4, 9]).numpy()
+    assert sorted(files) == ["000004.csv", "000009.csv"]
+    assert np.allclose([files["000004.csv"], files["000009.csv"]], expected, rtol=0, atol=1e-5)
 
 
 def test_labels(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

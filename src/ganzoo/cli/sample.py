@@ -38,7 +38,9 @@ def parser() -> ArgumentParser:
     made.add_argument("--truncation", type=float, default=None, help="where the family defines one")
     made.add_argument("--truncation_cutoff", type=int, default=None, help="layers from this one on are not truncated")
     made.add_argument("--noise", type=str, default=None, help="random, const or none, where there are noise inputs")
-    made.add_argument("--out", type=str, default="samples.png", help="a .png for a grid, else a folder of pictures")
+    made.add_argument(
+        "--out", type=str, default="samples.png", help="a .png (.jpg, .tiff, ...) for a grid, else a folder"
+    )
     made.add_argument("--columns", type=int, default=None, help="of the grid")
     made.add_argument("--batch_size", type=int, default=None, help="pictures made at a time")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
@@ -47,21 +49,21 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Draws, and says where the pictures are."""
-    seeds = numbers(arguments.seeds, "--seeds")
     from ganzoo.data.classes import class_list
 
+    seeds = numbers(arguments.seeds, "--seeds")
     labels = None if arguments.labels is None else class_list(arguments.labels)
     if labels is not None and len(labels) not in (1, len(seeds)):
         raise BadArgument(f"--labels gives {len(labels)} classes for {len(seeds)} seeds; give one, or one a seed")
     out = Path(arguments.out)
-    if out.suffix.lower() in (".jpg", ".jpeg", ".webp", ".gif", ".bmp"):
-        raise BadArgument(f"--out is {out}; a grid is written as .png, and a folder's name has no such ending")
+    if arguments.columns is not None and arguments.columns < 1:
+        raise BadArgument(f"--columns is {arguments.columns}; at least 1 is expected")
 
     gc.disable()  # looking for garbage among all that the imports make takes a tenth of the whole command
     try:
         import torch
 
-        from ganzoo.media.medium import save_grid
+        from ganzoo.media.medium import is_picture, medium_of, save_grid
         from ganzoo.zoo.loading import load
 
         model = load(arguments.model, device=arguments.device or best_device())
@@ -80,11 +82,12 @@ def run(arguments: Any) -> int:
             pictures.append(model.sample(n, seed=first, labels=part, batch_size=arguments.batch_size, **options))
             advance(n)
     images = torch.cat(pictures)
-    if out.suffix.lower() == ".png" or images.dim() == 2:
+    medium = medium_of(model.shape)
+    if is_picture(out):
         save_grid(images, out, columns=arguments.columns)
     else:
         for seed, image in zip(seeds, images, strict=True):
-            _save_one(image, out / f"{seed:06d}.png")
+            medium.write(image, out / f"{seed:06d}{medium.suffix}")
     print(f"{len(images)} samples of {arguments.model} in {out}")
     return 0
 
@@ -96,14 +99,6 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _save_one(image: Any, path: Path) -> None:
-    from ganzoo.files import atomic
-    from ganzoo.media.images import to_pil
-
-    with atomic(path) as part:
-        to_pil(image[None])[0].save(part, format="PNG")
 
 
 def numbers(text: str, option: str) -> list[int]:
