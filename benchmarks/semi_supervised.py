@@ -107,7 +107,7 @@ def supervised(setting: Setting, images: Images, told: Any, seed: int) -> Improv
     game = made(setting, seed)
     network, engine, half = game.discriminator, game.engine, setting.batch_size // 2
     inputs, labels = all_of(images, told)
-    optimizer = game.adam(network.parameters(), fused=True)
+    optimizer = game.adam(network.parameters())
     network.initialize(inputs, lambda value: value)
     average = MovingAverage(network)
     rate = optimizer.param_groups[0]["lr"]

@@ -67,3 +67,44 @@ def test_dropout_and_maxout_only_in_the_discriminator() -> None:
     inner, outer = ({type(m).__name__ for m in network.modules()} for network in (game.discriminator, game.generator))
     assert {"Maxout", "Dropout"} <= inner and not {"Maxout", "Dropout"} & outer
     assert np.allclose([m.p for m in game.discriminator.modules() if isinstance(m, torch.nn.Dropout)], [0.2, 0.5])
+
+
+def test_the_discriminator_descends_half_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the definition in probabilities, in float64: the authors have 0.5 (cost on data + cost on samples)."""
+    game: Any = tiny("gan", dropout=0.0)
+    with torch.no_grad():
+        game.discriminator.layers[-1].weight.mul_(100)  # scores that differ
+    z = torch.randn(5, game.latent)
+    monkeypatch.setattr(game, "noise", lambda batch: z)
+    batch = Batch(torch.rand(5, *game.shape) * 2 - 1)
+    with torch.no_grad():
+        real, fake = (torch.sigmoid(game.discriminator(x).double()) for x in (batch.images, game.generator(z)))
+    expected = -0.5 * (real.log().mean() + (1 - fake).log().mean())
+    assert torch.allclose(game.discriminator_loss(batch).double(), expected, rtol=1e-5)
+    assert (expected - math.log(2)).abs() > 1e-4
+
+
+def test_first_weights_are_uniform_and_the_discriminators_a_tenth_of_the_generators() -> None:
+    game: Any = tiny("gan")
+    for network, bound in ((game.generator, 0.05), (game.discriminator, 0.005)):
+        weights = torch.cat([m.weight.flatten() for m in network.modules() if isinstance(m, torch.nn.Linear)])
+        assert weights.abs().max() <= bound
+        assert weights.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
+        assert not any(m.bias.any() for m in network.modules() if isinstance(m, torch.nn.Linear))
+
+
+def test_learning_rates_shrink_and_momentum_rises_as_in_the_authors_configuration() -> None:
+    """After t batches of 100 images the rate is lr / 1.000004^t, and the momentum 0.5 + 0.2 t / 125,000, up to 0.7."""
+    for batches in (1000, 125_000, 500_000, 10**8):
+        game: Any = tiny("gan")
+        game.images_seen = 100 * batches
+        fit(game, 1)
+        seen = game.images_seen / 100
+        for player in ("discriminator", "generator"):
+            (group,) = game.optimizer(player).param_groups
+            assert group["lr"] == pytest.approx(0.1 * max(1.000004**-seen, 1e-5), rel=1e-6)
+            assert group["momentum"] == pytest.approx(0.5 + 0.2 * min(1.0, seen / 125_000), rel=1e-6)
+    game = tiny("gan", betas=[0.5, 0.999], decay=0.0)
+    fit(game, 1)
+    (group,) = game.optimizer("generator").param_groups
+    assert group["lr"] == 0.1 and "momentum" not in group

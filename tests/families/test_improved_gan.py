@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from helpers import data_for, fit, tensors, tiny, trainer
 
 from ganzoo.data.digits import Digits
+from ganzoo.families.improved_gan.adam import RootAdam
 from ganzoo.media.levels import to_float
 from ganzoo.types import BadArgument, Batch
 
@@ -26,7 +27,7 @@ def batch_for(improved: Any, labels: list[int] | None) -> Batch:
 def test_k_logits_are_those_of_k_plus_one_classes() -> None:
     """Section 5: with the last logit fixed at 0, the softmax over K + 1 classes gives D and the classes' part."""
     improved = game(noise=[0.0, 0.0])
-    batch = batch_for(improved, [2, -1, 7, -1, -1])
+    batch = batch_for(improved, [2, -1, 7, -1, -1, -1])
     torch.manual_seed(0)
     found = improved.discriminator_loss(batch).item()
     torch.manual_seed(0)
@@ -36,7 +37,7 @@ def test_k_logits_are_those_of_k_plus_one_classes() -> None:
         logits = improved.discriminator(images)[0]
         return torch.cat([logits, torch.zeros(len(images), 1)], 1).log_softmax(1)
 
-    told, untold, made = log_p(batch.images[[0, 2]]), log_p(batch.images[[1, 3, 4]]), log_p(fake)
+    told, untold, made = log_p(batch.images[[0, 2]]), log_p(batch.images[[1, 4]]), log_p(fake)
     labels = torch.tensor([2, 7])
     real = (1 - told[:, 10].exp()).log()  # log p(y <= K | x)
     classes = -(told[torch.arange(2), labels] - real).mean()
@@ -46,7 +47,7 @@ def test_k_logits_are_those_of_k_plus_one_classes() -> None:
 
 @pytest.mark.parametrize("labels", [None, [-1, -1, -1, -1], [1, 2, 3, 4]])
 def test_which_samples_count(labels: list[int] | None) -> None:
-    """Without labels there is no classes' part; where no label is hidden, all images count as unlabelled ones too."""
+    """Without labels there is no classes' part; where none is hidden, all images count as unlabelled, half for D."""
     improved = game(noise=[0.0, 0.0], unlabelled=2.0)
     batch = batch_for(improved, labels)
     torch.manual_seed(0)
@@ -55,7 +56,7 @@ def test_which_samples_count(labels: list[int] | None) -> None:
     fake = improved.discriminator(improved.generator(improved.noise(batch)))[0].logsumexp(1)
     logits = improved.discriminator(batch.images)[0]
     bce = F.binary_cross_entropy_with_logits
-    expected = bce(logits.logsumexp(1), torch.ones(4)) + bce(fake, torch.zeros(4))
+    expected = bce(logits[::2].logsumexp(1), torch.ones(2)) + bce(fake, torch.zeros(4))
     if labels == [1, 2, 3, 4]:
         expected = expected + F.cross_entropy(logits, torch.tensor(labels))
     assert found == pytest.approx(expected.item(), rel=1e-4)
@@ -69,20 +70,20 @@ def test_one_sided_label_smoothing() -> None:
     found = improved.discriminator_loss(batch).item()
     torch.manual_seed(0)
     fake = improved.discriminator(improved.generator(improved.noise(batch)))[0].logsumexp(1)
-    real = improved.discriminator(batch.images)[0].logsumexp(1)
+    real = improved.discriminator(batch.images[::2])[0].logsumexp(1)
     bce = F.binary_cross_entropy_with_logits
-    assert found == pytest.approx((0.5 * (bce(real, torch.full((4,), 0.9)) + bce(fake, torch.zeros(4)))).item())
+    assert found == pytest.approx((0.5 * (bce(real, torch.full((2,), 0.9)) + bce(fake, torch.zeros(4)))).item())
 
 
 def test_feature_matching() -> None:
     """The squared distance of the mean features of the last hidden layer, of unlabelled and of generated images."""
     improved = game(noise=[0.0, 0.0])
-    batch = batch_for(improved, [2, -1, 7, -1])
+    batch = batch_for(improved, [2, -1, 7, -1, -1, -1])
     torch.manual_seed(0)
     found = improved.generator_loss(batch).item()
     torch.manual_seed(0)
     fake = improved.generator(improved.noise(batch)).flatten(1)
-    real = batch.images[[1, 3]].flatten(1)
+    real = batch.images[[3, 5]].flatten(1)  # 1 and 4 are the discriminator's
     for layer in improved.discriminator.layers:
         real, fake = layer(real).relu(), layer(fake).relu()
     assert found == pytest.approx((real.mean(0) - fake.mean(0)).square().mean().item(), rel=1e-4)
@@ -184,3 +185,38 @@ def test_it_learns_from_few_labels() -> None:
     answers: Any = improved
     errors = (answers.classify(to_float(test.images)).argmax(1) != test.labels).float().mean()
     assert errors < 0.45 and math.isfinite(float(errors))
+
+
+@pytest.mark.parametrize("matching", [True, False])
+@pytest.mark.parametrize("given", [None, [-1] * 7, [3, -1, -1, 4, -1, -1, -1], [0, 1, 2, 3, 4, 5, 6], [-1]])
+def test_no_real_image_is_for_both_players(given: list[int] | None, matching: bool) -> None:
+    """As in the authors' code, where each player is shown a batch of its own; but an image alone is for both."""
+    improved = game(feature_matching=matching)
+    batch = batch_for(improved, given)
+    labels, ours, theirs = improved.labels(batch)
+    hidden = [i for i, label in enumerate(labels.tolist()) if label < 0] or list(range(len(batch)))
+    whole = not matching or len(hidden) == 1
+    assert ours.nonzero().flatten().tolist() == (hidden if whole else hidden[::2])
+    assert theirs.nonzero().flatten().tolist() == (hidden if whole else hidden[1::2])
+
+
+def test_adams_eps_stands_under_the_root() -> None:
+    """Three steps by hand; where gradients are tiny, the step is lr m / sqrt(eps), and torch's 10,000 times that."""
+    parameter = torch.nn.Parameter(torch.tensor([1.0, 1.0], dtype=torch.float64))
+    optimizer = RootAdam([parameter], lr=0.1, betas=(0.5, 0.9))
+    m, v, x = (torch.zeros(2, dtype=torch.float64) for _ in range(3))
+    x += 1
+    for step in (1, 2, 3):
+        gradient = torch.tensor([1e-8, 0.3], dtype=torch.float64) * step
+        parameter.grad = gradient.clone()
+        optimizer.step()
+        m, v = 0.5 * m + 0.5 * gradient, 0.9 * v + 0.1 * gradient**2
+        x = x - 0.1 * (m / (1 - 0.5**step)) / (v / (1 - 0.9**step) + 1e-8).sqrt()
+        assert torch.allclose(parameter.detach(), x, rtol=1e-12, atol=0)
+        if step == 1:
+            assert 1 - x[0].item() == pytest.approx(0.1 * 1e-8 / 1e-4, rel=1e-4)
+    assert improved_optimizer() is RootAdam
+
+
+def improved_optimizer() -> type:
+    return type(game().players()["generator"].optimizer([torch.nn.Parameter(torch.zeros(1))]))

@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim import Adam
 
+from ganzoo.families.improved_gan.adam import RootAdam
 from ganzoo.families.improved_gan.networks import Discriminator, Generator, History
 from ganzoo.game.abilities import Classifies, Samples
 from ganzoo.game.arguments import Count, Positive, Share, Sizes, Weight
@@ -40,6 +41,9 @@ from ganzoo.types import Batch
 )
 class ImprovedGAN(Samples, Classifies):
     """A discriminator with a logit for each class learns from few labels and many images whose label is -1.
+
+    The defaults are those of the authors' code for MNIST. Where it draws a second batch of real images, whose features
+    the generator is to match, a batch's unlabelled images are divided here between the two players.
 
     Args:
         size: side of an image.
@@ -88,7 +92,7 @@ class ImprovedGAN(Samples, Classifies):
         self.generator = Generator(latent, self.shape, hidden, reference)
         self.discriminator = Discriminator((math.prod(self.shape), *discriminator_hidden), classes, noise, kernels)
         self.history = History(historical)
-        self.adam = partial(Adam, lr=lr, betas=betas)
+        self.adam = partial(RootAdam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
         """The discriminator and the generator, with the same Adam."""
@@ -112,7 +116,7 @@ class ImprovedGAN(Samples, Classifies):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """The classes of labelled images, and D, whose logit is log Z, of unlabelled and generated ones."""
-        labels, unlabelled = self.labels(batch)
+        labels, unlabelled, _ = self.labels(batch)
         logits = self.discriminator(batch.images)[0].float()
         fake = self.discriminator(self.generator(self.noise(batch)))[0].float()
         told = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / (labels >= 0).sum().clamp(min=1)
@@ -123,16 +127,24 @@ class ImprovedGAN(Samples, Classifies):
         """The distance of mean features (section 3.1), or E log(1 - D(G(z)))."""
         logits, features = self.discriminator(self.generator(self.noise(batch)))
         if self.feature_matching:
-            real = self.discriminator(batch.images)[1][self.labels(batch)[1]]  # D rests: no gradients here
+            real = self.discriminator(batch.images)[1][self.labels(batch)[2]]  # D rests: no gradients here
             loss = (real.float().mean(0) - features.float().mean(0)).square().mean()
         else:
             loss = losses.minimax_generator(logits.float().logsumexp(1))
         return loss + self.history.term("generator", self.generator)
 
-    def labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The labels `(N,)`, -1 where there is none, and which samples count as unlabelled: these, or else all."""
+    def labels(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The labels `(N,)`, -1 where there is none, and which samples are unlabelled ones for D, and for G to match.
+
+        Images without labels are, or all where each has one; in turn they are D's and G's.
+        """
         labels = batch.images.new_full((len(batch.images),), -1).long() if batch.labels is None else batch.labels
-        return labels, (labels < 0) | (labels >= 0).all()
+        unlabelled = (labels < 0) | (labels >= 0).all()
+        if not self.feature_matching or len(batch) < 2:
+            return labels, unlabelled, unlabelled
+        place = unlabelled.cumsum(0)
+        odd = unlabelled & (place % 2 == 1)
+        return labels, odd, torch.where(place[-1] > 1, unlabelled & ~odd, unlabelled)
 
     def logits(self, images: Tensor) -> Tensor:
         """Of the K classes."""
