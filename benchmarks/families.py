@@ -83,7 +83,7 @@ def train(family: str, seed: int, width: int, images: int, updates: int, average
     L.seed_everything(seed, verbose=False)
     game = ganzoo.create(family, **{key: value for key, value in sizes.items() if key in known})
     game.engine = Engine(seed=seed, average=average)
-    data, run = Digits(BATCH), Run()
+    data, run = Digits(batch_size=BATCH), Run()
     with tempfile.TemporaryDirectory() as folder:
         trainer = L.Trainer(
             max_steps=-1,

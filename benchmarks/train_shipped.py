@@ -6,8 +6,8 @@
 
 Each model is one process of `ganzoo train`, with one thread, whose run is `OUT/NAME`, its model `OUT/NAME/last`, its
 words `OUT/NAME.txt`. The largest budgets begin first. A second call leaves out what is finished and goes on with the
-rest; at the end of `--minutes`, and at ctrl-C, the processes are asked to save and stop. `OUT/trained.json` says how far
-each came and the processor's time that it took. What is after `--` goes to every `ganzoo train`.
+rest; at the end of `--minutes`, and at ctrl-C, the processes are asked to save and stop. `OUT/trained.json` says how
+far each came, and the processor's time that it took. What is after `--` goes to every `ganzoo train`.
 
 On a GPU the networks are so small that many of them share one; begin with as many jobs as there are CPU cores.
 """
