@@ -117,8 +117,9 @@ def supervised(setting: Setting, images: Images, told: Any, seed: int) -> Improv
         optimizer.zero_grad()
         F.cross_entropy(network(inputs[rows])[0], labels[rows]).backward()
         optimizer.step()
-        assert isinstance(engine.average, float | int) and engine.rampup is not None
-        average.update(network, 0.5 ** (setting.batch_size / min(engine.average, seen * engine.rampup)))
+        rampup = engine.rampup_of(trained=False)
+        assert isinstance(engine.average, float | int) and rampup is not None
+        average.update(network, 0.5 ** (setting.batch_size / min(engine.average, seen * rampup)))
     game._averages["discriminator"] = average
     return game
 

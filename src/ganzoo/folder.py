@@ -50,6 +50,7 @@ MODEL, PLAYERS, CONFIG, MANIFEST, RESULTS, SAMPLES, CARD, GOLDEN = (
 )
 LISTED = (MODEL, PLAYERS, CONFIG, RESULTS, SAMPLES, GOLDEN)
 _WEIGHTS = (".pkl", ".pt", ".pth", ".bin", ".ckpt", ".safetensors")  # names of files that people take for models
+_HALF_LIFE = 10_000.0  # images, of an average of which nothing is known
 _PICTURE = re.compile(r"[a-z][a-z0-9-]{0,39}\.png")  # what a family may call a picture
 _JSON_LIMIT = 8 * 2**20  # bytes; the largest configuration or table of results that is read
 _HEADER_LIMIT = 32 * 2**20  # bytes of a safetensors header
@@ -391,6 +392,7 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
         "classes": game.classes,
         **({} if game.class_names is None else {"class_names": list(game.class_names)}),
         "averaged": bool(game._averages),
+        **({"half_life": game.half_life} if game._averages and game.half_life else {}),
         "parameters": {n: sum(p.numel() for p in getattr(game, n).parameters()) for n in game.networks()},
         **({"images_per_second": round(median(game.speeds), 1)} if game.speeds else {}),  # while training
         **facts,
@@ -567,10 +569,22 @@ def build(folder: ModelFolder, players: bool, dtype: torch.dtype | None = None) 
     inference = folder.tensors(MODEL, game.inference_tensors())
     live = folder.tensors(PLAYERS, game.player_tensors()) if players else None
     assemble(game, inference, live, bool(folder.config.get("averaged")), dtype)
+    if game._averages:
+        game.resumed_half_life = _half_life(folder.config) or game.average_half_life or _HALF_LIFE
     left = [name for name, tensor in game.state_dict().items() if tensor.is_meta]
     if left:
         raise BadModelFolder(f"{folder.path}: {left[0]} is in no file of the folder")
     return game
+
+
+def _half_life(config: dict[str, Any]) -> float | None:
+    """Of a folder's moving average, in images, as far as it says."""
+    training = config.get("training")
+    engine = training.get("engine") if isinstance(training, dict) else None
+    for value in (config.get("half_life"), engine.get("average") if isinstance(engine, dict) else None):
+        if isinstance(value, (int, float)) and 0 < value < 1e12:
+            return float(value)
+    return None
 
 
 def _empty(folder: ModelFolder) -> Game:

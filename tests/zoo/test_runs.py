@@ -19,6 +19,7 @@ from ganzoo.data.batch import Data, Images
 from ganzoo.folder import PLAYERS, ModelFolder
 from ganzoo.training.checkpoints import LAST, PREVIOUS
 from ganzoo.types import BadArgument
+from ganzoo.zoo.runs import plan_of
 
 RECIPE = """
 seed_everything: 3
@@ -252,3 +253,60 @@ def test_data_that_are_missing_or_wrong_are_one_line(here: Path) -> None:
     with pytest.raises(BadArgument, match=r"there is no key trainer\.max_step; did you mean max_steps"):
         ganzoo.train(game(), dots(), folder="run", max_step=1)
     assert not (here / "run").exists()
+
+
+# ------------------------------------------------------------------------------------------------------- training on
+
+
+def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    keys = [key for key in one if key.endswith(".weight") and key in other]
+    return float(torch.cat([(one[key] - other[key]).flatten() for key in keys]).norm())
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_fine_tuning_keeps_the_average_that_it_began_with(loaded: bool, here: Path) -> None:
+    """With a ramp-up β would be 0.5^(4 / 0.2) in the first update, and the average would be the live generator."""
+    options: dict[str, Any] = {"max_steps": 1, "accelerator": "cpu", "devices": 1, "folder": "tuned"}
+    ganzoo.train(game(), dots(), **{**options, "folder": "source", "max_steps": 30}, engine={"average": 300.0})
+    if loaded:
+        ganzoo.train(ganzoo.load("source", players=True), dots(), **options)
+    else:
+        pictures = "{root: photos, size: 8, channels: 1, batch_size: 4}"
+        text = f"init_from: source/last\ndata: {{class_path: Folder, init_args: {pictures}}}\n"
+        (here / "tune.yaml").write_text(text)
+        ganzoo.train("tune.yaml", **options)
+    before, after = (ganzoo.load(here / name).inference_tensors() for name in ("source", "tuned"))
+    live = ganzoo.load(here / "source", players=True).player_tensors()
+    assert distance(after, before) < 0.1 * distance(live, before)
+    recipe = yaml.safe_load((here / "tuned" / "recipe.yaml").read_text())
+    assert recipe["engine"]["rampup"] is None and "source" in recipe["init_from"]
+    # The folder's half-life goes on too, where the recipe says nothing of it: 4 images of 300
+    players = ganzoo.load(here / "tuned", players=True)
+    assert players.resumed_half_life == 300.0
+    beta = 0.5 ** (4 / 300)
+    key = "generator.main.0.weight"
+    expected = beta * before[key] + (1 - beta) * players.player_tensors()[key]
+    assert torch.allclose(after[key], expected, atol=1e-6)
+
+
+def test_a_ramp_up_that_is_asked_for_is_kept(here: Path) -> None:
+    ganzoo.train(game(), dots(), folder="source", engine={"average": 300.0}, max_steps=2)
+    model = ganzoo.load("source", players=True)
+    ganzoo.train(model, dots(), folder="tuned", engine={"rampup": 0.5, "average": 300.0}, max_steps=1)
+    assert yaml.safe_load((here / "tuned" / "recipe.yaml").read_text())["engine"]["rampup"] == 0.5
+
+
+def test_ada_adjusts_faster_where_a_model_is_trained_on(here: Path) -> None:
+    (here / "tune.yaml").write_text(
+        "init_from: stylegan2-fashion-mnist\nmodel: {class_path: StyleGAN2, init_args: {augment: ada}}\n"
+        "data: {class_path: Folder, init_args: {root: photos, size: 32, channels: 1, batch_size: 4}}\n"
+    )
+    assert ganzoo.load("stylegan2-fashion-mnist").arguments["augment_images"] == 500_000
+    plan = plan_of("tune.yaml", {})
+    assert plan.game.arguments["augment_images"] == 100_000
+    plan = plan_of("tune.yaml", {"model.init_args.augment_images": 7})
+    assert plan.game.arguments["augment_images"] == 7
+    fresh: Any = ganzoo.create("stylegan2", size=8, channels=1, augment="ada", channel_base=64, channel_max=8)
+    assert fresh.augment.images == 500_000
+    fresh.train_on()
+    assert fresh.augment.images == fresh.arguments["augment_images"] == 100_000

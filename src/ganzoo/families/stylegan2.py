@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -259,6 +259,7 @@ class StyleGAN2(Styled):
     """
 
     average_half_life = 10_000.0
+    tuning: ClassVar[dict[str, Any]] = {"augment_images": 100_000}  # as the authors' code adjusts ADA when it goes on
     coupled = True  # the minibatch standard deviation, and the mean of the path lengths
     label_vectors = True
     coarse = range(7)
@@ -351,6 +352,12 @@ class StyleGAN2(Styled):
             "discriminator": Player(self.discriminator, adam(self.r1_every, self.gamma)),
             "generator": Player(self.generator, adam(self.path_every, self.path)),
         }
+
+    def train_on(self) -> None:
+        """Lets ADA adjust faster: what the discriminator knows already, it soon knows by heart."""
+        super().train_on()
+        if self.augment is not None:
+            self.augment.images = self.arguments["augment_images"]
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An update of each player, and every so often a step on its penalty alone.

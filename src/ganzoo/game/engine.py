@@ -13,6 +13,7 @@ from torch import nn
 from ganzoo.types import BadArgument
 
 Parameters = Iterable[nn.Parameter]
+RAMPUP = 0.05
 
 
 @dataclass
@@ -47,7 +48,8 @@ class Engine:
         decay: learning rates fall linearly to 0 between these two counts of images; None for constant ones.
         average: half-life of the generator's moving average in images; `paper` for what the family's paper does (often
             none), None for none.
-        rampup: the half-life is at most this share of the images seen (StyleGAN2-ADA's code); None for none.
+        rampup: the half-life is at most this share of the images seen (StyleGAN2-ADA's code); None for none; `auto`
+            for 0.05, and for none where a model is trained on that was trained before, whose average is worth keeping.
         compile: compile the networks for the main moves; `True` for torch's default backend, or a backend's name.
         channels_last: keep convolutions' tensors with the channels innermost, which is faster on CPUs and on CUDA.
         log_every: generator updates between two lines of the log.
@@ -59,7 +61,7 @@ class Engine:
     warmup: int = 0
     decay: tuple[int, int] | None = None
     average: float | Literal["paper"] | None = "paper"
-    rampup: float | None = 0.05
+    rampup: float | Literal["auto"] | None = "auto"
     compile: bool | str = False
     channels_last: bool = True
     log_every: int = 50
@@ -80,6 +82,12 @@ class Engine:
             raise BadArgument(f"engine.decay is {self.decay}; two rising counts of images are expected, or null")
         if isinstance(self.average, (int, float)) and not self.average > 0:
             raise BadArgument(f"engine.average is {self.average}; a half-life above 0 images is expected, or null")
+
+    def rampup_of(self, trained: bool) -> float | None:
+        """The share for a model that was trained before, or one that was not."""
+        if self.rampup == "auto":
+            return None if trained else RAMPUP
+        return self.rampup
 
     def rate(self, images_seen: int) -> float:
         """The factor on every learning rate after so many images."""

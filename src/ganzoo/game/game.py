@@ -97,6 +97,7 @@ class Game(L.LightningModule, ABC):
     inference: tuple[str, ...] = ("generator",)  # modules that `sample`, `translate` or `encode` need
     averages: ClassVar[tuple[str, ...]] = ("generator",)  # modules that have a moving average, when there is one
     average_half_life: ClassVar[float | None] = None  # in images, where the paper has a moving average
+    tuning: ClassVar[dict[str, Any]] = {}  # arguments of a model that is trained on from another's weights
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
     coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples: ranks then differ from a joined batch
     labelled: bool = False  # whether it learns from labels, so that its data have `classes` classes
@@ -168,6 +169,10 @@ class Game(L.LightningModule, ABC):
     @abstractmethod
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """The paper's algorithm for one batch: a critic move's worth of real data."""
+
+    def train_on(self) -> None:
+        """Makes a model that was trained before ready to be trained on; a family with `tuning` takes its values."""
+        self.arguments.update(self.tuning)
 
     def finalize(self) -> None:
         """Makes ready what is measured and saved and would hold previews up, such as BigGAN's standing statistics."""
@@ -502,8 +507,9 @@ class Game(L.LightningModule, ABC):
         if not self._averages or self.half_life is None:
             return
         half_life = self.half_life
-        if self.engine.rampup is not None and self.resumed_half_life is None:  # a loaded average is none of a beginner
-            half_life = min(half_life, self.images_seen * self.engine.rampup)
+        rampup = self.engine.rampup_of(trained=self.resumed_half_life is not None)
+        if rampup is not None:
+            half_life = min(half_life, self.images_seen * rampup)
         images, self._averaged_at = self.images_seen - self._averaged_at, self.images_seen
         beta = 0.5 ** (images / max(half_life, 1e-8))
         for name, average in self._averages.items():

@@ -139,6 +139,7 @@ def initialise(game: Game, model: Model) -> None:
             )
     for name in game.networks():
         getattr(game, name).load_state_dict(getattr(source, name).state_dict())
+    game.resumed_half_life = source.resumed_half_life
     game.start_averages()
     for name in game._averages:
         game._averages[name].module.load_state_dict(source.average_module(name).state_dict())  # type: ignore[union-attr]

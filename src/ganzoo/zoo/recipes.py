@@ -278,8 +278,9 @@ def _of_source(table: Mapping[str, Any], source: str) -> dict[str, Any]:
     title, arguments = loading.recipe_of(source)
     model = _section(table, "model")
     model.setdefault("class_path", title)
-    if class_of("model", model["class_path"]) is class_of("model", title):
-        model["init_args"] = {**arguments, **model["init_args"]}
+    cls = class_of("model", title)
+    if class_of("model", model["class_path"]) is cls:
+        model["init_args"] = {**arguments, **getattr(cls, "tuning", {}), **model["init_args"]}
     return model
 
 

@@ -215,6 +215,8 @@ def plan_of_game(
     from ganzoo.training import record
 
     family = family_of(type(game))
+    if game.provenance is not None:
+        game.train_on()
     table = {
         "seed_everything": game.engine.seed,
         "init_from": _origin_of(game),
@@ -279,6 +281,7 @@ class _Draft:
 
     def finish(self, objects: Mapping[str, Any]) -> Plan:
         """Resolves, makes what is not made yet, and holds all of it against each other."""
+        from ganzoo.game.engine import RAMPUP
         from ganzoo.training import precision, record
         from ganzoo.training.options import checked
 
@@ -296,6 +299,9 @@ class _Draft:
             keys |= {key for key in record.flat(self.table) if key.startswith(f"{section}.")}
         table = recipes.resolve(table, self.name, not self.resume and self.game is None, kept)
         table["run"]["folder"] = str(self.folder)
+        if table["engine"]["rampup"] == "auto":
+            loaded = self.game is not None and self.game.provenance is not None
+            table["engine"]["rampup"] = None if loaded or table["init_from"] is not None else RAMPUP
         trainer = recipes.make_trainer(table) | {key.partition(".")[2]: value for key, value in objects.items()}
         asked, accelerator = trainer["precision"], trainer.get("accelerator", "auto")
         table["trainer"]["precision"] = trainer["precision"] = chosen = checked(trainer)["precision"]

@@ -14,7 +14,7 @@ The penalty is taken every 16 batches only; neither path lengths nor mixed style
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -98,6 +98,7 @@ class StyleGAN3(Styled):
     """
 
     average_half_life = 10_000.0
+    tuning: ClassVar[dict[str, Any]] = {"augment_images": 100_000}  # as the authors' code adjusts ADA when it goes on
     coupled = True  # the minibatch standard deviation, and the running magnitudes
     label_vectors = True
 
@@ -210,6 +211,12 @@ class StyleGAN3(Styled):
             "discriminator": Player(self.discriminator, partial(Adam, lr=self.discriminator_lr * c, betas=lazy)),
             "generator": Player(self.generator, partial(Adam, lr=self.lr, betas=self.betas)),
         }
+
+    def train_on(self) -> None:
+        """Lets ADA adjust faster: what the discriminator knows already, it soon knows by heart."""
+        super().train_on()
+        if self.augment is not None:
+            self.augment.images = self.arguments["augment_images"]
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An update of each player, and every so often a step of the discriminator on its penalty alone.
