@@ -21,6 +21,7 @@ By hand: `python tests/hub_server.py FOLDER` serves until it is interrupted.
 from __future__ import annotations
 
 import base64
+import contextlib
 import fnmatch
 import hashlib
 import http.server
@@ -42,6 +43,7 @@ ORGANISATIONS = {"lab": ("alice", "bob")}  # namespaces that several users may w
 LARGE = 10 * 2**20  # bytes; larger files always go the way of large files
 ATTRIBUTES = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n*.bin filter=lfs diff=lfs merge=lfs -text\n"
 Headers = dict[str, str]
+HOSTILE = ("answer", "endless", "drip", "mute")
 
 
 @dataclass
@@ -68,6 +70,8 @@ class Fault:
     offset: int = 0
     status: int = 503
     seconds: float = 0.0
+    body: bytes = b""
+    headers: Headers = field(default_factory=dict)
     hits: int = 0
 
 
@@ -163,6 +167,7 @@ class Hub:
         variables = {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(cache),
+            "GANZOO_CACHE": str(cache / "ganzoo"),
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -186,9 +191,11 @@ class Hub:
 
         Kinds: `cut` (the body breaks off after `offset` bytes), `flip` (one bit of the byte at `offset` is turned),
         `status` (answers `status`), `slow` (waits `seconds` in the middle of the body),
-        `down` (closes the connection without an answer), `stale` (another commit lands just before this one).
+        `down` (closes the connection without an answer), `stale` (another commit lands just before this one); and of
+        hostile hubs `headers` (adds `headers` to the answer), `answer` (sends `body` with `headers`), `endless` (sends
+        `body` again and again), `drip` (then sends a byte every `seconds`), `mute` (drips its very headers).
         """
-        if kind not in ("cut", "flip", "status", "slow", "down", "stale"):
+        if kind not in ("cut", "flip", "status", "slow", "down", "stale", "headers", *HOSTILE):
             raise ValueError(f"no fault {kind!r}")
         fault = Fault(kind, path, method, server, times, **values)
         with self.lock:
@@ -387,6 +394,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.hub.requests.append(self.seen)
         try:
             body = self._read_body()
+            for fault in self._faults(*HOSTILE):
+                return self._hostile(fault)
             for fault in self._faults("status", "down"):
                 if fault.kind == "down":
                     raise _Hangup
@@ -400,6 +409,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except _Hangup:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _hostile(self, fault: Fault) -> None:
+        """Sends what no hub would, until the client has had enough."""
+        self.seen.status, self.close_connection = 200, True
+        head = b"HTTP/1.1 200 OK\r\n" + b"".join(f"{k}: {v}\r\n".encode() for k, v in fault.headers.items())
+        with contextlib.suppress(OSError):
+            if fault.kind == "mute":
+                self.wfile.write(head + b"X-Slow: ")
+            else:
+                self.wfile.write(head + b"Connection: close\r\n\r\n" + fault.body)
+            while fault.kind != "answer":
+                time.sleep(fault.seconds)
+                self.wfile.write(fault.body if fault.kind == "endless" else b"x")
+                self.seen.sent += len(fault.body) if fault.kind == "endless" else 1
 
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -449,6 +472,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                     extra["Content-Range"] = f"bytes {start}-{stop - 1}/{total}"
         self.seen.status = status
         self.send_response(status)
+        for fault in self._faults("headers"):
+            extra |= fault.headers
         for name, value in extra.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))

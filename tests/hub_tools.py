@@ -25,6 +25,7 @@ def environment(hub: Hub | None, cache: Path, token: str | None = None, **variab
     given = {} if hub is None else hub.environment(cache, token)
     if hub is None:
         given = {"HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        given["GANZOO_CACHE"] = str(cache / "ganzoo")
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     path = os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])
     return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **given, **variables}

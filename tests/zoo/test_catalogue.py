@@ -44,7 +44,6 @@ def test_the_published_models_that_people_ask_for_are_there() -> None:
     assert not any(catalogue.find(n).terms.commercial for n in known if n.startswith(("style", "r3gan")))  # type: ignore[union-attr]
     assert catalogue.find("r3gan-cifar10").terms.redistribute == "no"  # type: ignore[union-attr]
     assert catalogue.find("progan-celebahq-256").files["celebaHQ_s6_i80000-6196db68.pth"] == catalogue.File("6196db68")
-    assert not catalogue.File("6196db68").pinned and catalogue.File("0" * 64).pinned
 
 
 def test_names_aliases_patterns_and_the_nearest_ones() -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -440,7 +441,7 @@ def test_a_full_disk_and_a_read_only_cache(hub: Hub, tmp_path: Path) -> None:
     assert "error" not in pulled(hub, cache, address), "and with room it works"
 
     # /sys cannot be written, not even by root; the cache itself is there, ganzoo's records of it are not
-    assert "error" not in pulled(hub, cache, address, HF_ASSETS_CACHE="/sys/assets")
+    assert "error" not in pulled(hub, cache, address, GANZOO_CACHE="/sys/ganzoo")
     got = pulled(hub, Path("/sys/cache"), address)
     assert got["error"] == "HubError" and "/sys/cache" in got["text"] and "set HF_HOME" in got["text"]
 
@@ -522,6 +523,119 @@ def test_two_hundred_hostile_names_write_nothing_outside(tmp_path: Path) -> None
     assert fresh(__file__, "client_hostile", tmp_path, cache=tmp_path) == "0"
 
 
+# ---------------------------------------------------------------------------------------------- a hostile server
+
+TAGS = (
+    *("/tmp/evil-{0}", "//tmp/evil-{0}", "../../../../evil-{0}", "..", ".", "", "C:\\evil-{0}", "a/b", "%2fevil-{0}"),
+    *("0" * 39, "0" * 41, "g" * 40, "0" * 64 + "/../evil-{0}", "é" * 40),
+)
+
+
+def client_tags(folder: str) -> None:
+    """The Hub's own client takes the ETag for a file's name below its cache, or above it."""
+    hub = own_hub(folder)
+    from ganzoo.zoo import hub as client
+
+    before, name = outside(Path(folder)), Path(folder).name
+    for number, tag in enumerate(TAGS):
+        files = model_files(number)
+        hub.put("alice/gan", files, replace=True)
+        told = {"ETag": f'"{tag.format(name)}"'.encode().decode("latin-1")}
+        hub.fault("headers", times=None, headers={**told, "X-Linked-Etag": told["ETag"]})
+        found = client.pull("hf://alice/gan", players=True)
+        hub.clear()
+        assert all((found / file).read_bytes() == content for file, content in files.items())
+        blobs = Path(folder, "cache", "hub", "models--alice--gan", "blobs")
+        assert all((found / file).resolve().parent == blobs.resolve() for file in files)
+        assert all(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", blob.name) for blob in blobs.iterdir())
+    assert outside(Path(folder)) == before
+
+
+def test_what_a_header_says_is_no_name_of_a_file(tmp_path: Path) -> None:
+    fresh(__file__, "client_tags", tmp_path, cache=tmp_path)
+
+
+def client_hostile_answers(folder: str) -> None:
+    """Answers without end, compressed, stalled and dripping; each is over soon, and leaves nothing."""
+    import gzip
+
+    hub = own_hub(folder)
+    from ganzoo.zoo import authors, download
+    from ganzoo.zoo import hub as client
+
+    download._GRACE, download._PATIENCE, download.SMALL = 0.4, 0.3, 2**20
+    files = model_files(size=5000)
+    weights = f"/objects/{hashlib.sha256(files[checkpoint.MODEL]).hexdigest()}"
+    bomb = gzip.compress(bytes(2**26))
+    places = ("*/revision/main", "*/paths-info/*", f"*/{checkpoint.MANIFEST}", f"*/{checkpoint.CONFIG}", weights)
+    faults: dict[str, Any] = {
+        "endless": {"body": b"x" * 2**16},
+        "drip": {"seconds": 0.05},
+        "mute": {"seconds": 0.05},
+        "answer": {"headers": {"Content-Encoding": "gzip"}, "body": bomb},
+    }
+    hub.put("alice/gan", files)
+    for kind, values in faults.items():
+        for place in places:
+            shutil.rmtree(Path(folder, "cache"), ignore_errors=True)
+            hub.fault(kind, path=place, times=None, **values)
+            begin = time.monotonic()
+            said = refusal(client.pull, "hf://alice/gan")
+            assert time.monotonic() - begin < 15 and said.startswith(("HubError", "Refused", "Unreachable")), said
+            assert kind != "answer" or "compressed" in said
+            sent = sum(request.sent for request in hub.requests)
+            assert kind != "endless" or ("more than the" in said and sent < 64 * 2**20), "what is in flight, at most"
+            hub.clear()
+            kept = sum(path.stat().st_size for path in Path(folder, "cache").rglob("*") if path.is_file())
+            assert kept < 2**20 and not list(Path(folder, "cache").rglob("*.part")), "nothing of it is kept"
+    assert client.pull("hf://alice/gan").is_dir(), "and from an honest server the model comes"
+
+    url = hub.publish("faces.pkl", b"content")
+    sizes: tuple[int | None, ...] = (7, None)
+    for kind, values in faults.items():
+        for size in sizes:
+            hub.fault(kind, path="*/faces.pkl", times=None, **values)
+            download.LARGEST = 2**20
+            refusal(download.fetch, "faces", url, Path(folder) / "faces.pkl", size)
+            hub.clear()
+    assert not (Path(folder) / "faces.pkl").exists() and authors
+
+
+def test_no_answer_is_without_end(tmp_path: Path) -> None:
+    fresh(__file__, "client_hostile_answers", tmp_path, cache=tmp_path)
+
+
+def client_nonsense(folder: str) -> None:
+    """Answers that parse, and say what cannot be; manifests likewise."""
+    hub = own_hub(folder)
+    from ganzoo.zoo import hub as client
+
+    files = model_files()
+    hub.put("alice/gan", files)
+    row: dict[str, Any] = {"type": "file", "path": checkpoint.MANIFEST, "size": 10, "oid": "0" * 40}
+    commits: list[Any] = [[], None, 3, {"sha": 3}, {"sha": "../../etc"}, {"sha": "\x1b[2J"}]
+    rows: list[Any] = ["x", [3], {"a": 1}, [], [{**row, "lfs": {"oid": "../evil"}}], [{**row, "size": "big"}]]
+    rows += [[{**row, "size": -1}], [{**row, "size": None}], [{**row, "oid": "/tmp/evil"}], [{**row, "oid": None}]]
+    answers = [("*/revision/main", value) for value in commits] + [("*/paths-info/*", value) for value in rows]
+    for place, value in answers:
+        hub.fault("answer", path=place, body=json.dumps(value).encode())
+        said = refusal(client.pull, "hf://alice/gan")
+        assert said.startswith("HubError") and "\x1b" not in said and len(said) < 400, said
+        hub.clear()
+    sizes: list[Any] = ["big", "\x1b[31m", -1, None, [], {}, 10**40, True]
+    for number, size in enumerate(sizes):
+        listed = json.loads(files[checkpoint.MANIFEST])
+        listed["files"][checkpoint.MODEL]["size"] = size
+        hub.put("alice/other", {**model_files(number), checkpoint.MANIFEST: json.dumps(listed).encode()}, replace=True)
+        said = refusal(client.pull, "hf://alice/other")
+        assert "BadModelFolder" in said or "Damaged" in said
+        assert "\x1b" not in said and len(said) < 600
+
+
+def test_what_makes_no_sense_is_said_in_one_line(tmp_path: Path) -> None:
+    fresh(__file__, "client_nonsense", tmp_path, cache=tmp_path)
+
+
 # ------------------------------------------------------------------------------------------- the authors' addresses
 
 
@@ -592,9 +706,9 @@ def client_authors(folder: str) -> None:
     load("busy", right)
     before = list(converted)
     hub.fault("flip", path="*/faces.pkl", offset=99, times=3)
-    assert "not the file that the catalogue names" in refusal(load, "altered", right)
+    assert "not the file that was named" in refusal(load, "altered", right)
     assert "more than the 1000 bytes" in refusal(load, "longer", right, 1000)
-    assert "has 300000 bytes where the catalogue says 400000" in refusal(load, "shorter", right, 400_000)
+    assert "has 300000 bytes where 400000 are expected" in refusal(load, "shorter", right, 400_000)
     assert "is gone (404)" in refusal(load, "gone", right, address=url + "x")
     assert converted == before, "none of these reached the converter"
 
@@ -653,7 +767,7 @@ def client_package(folder: str) -> None:
         load, "moved", "painters==1.3", "other.pth", right
     )
     assert "is not that of 1.3" in refusal(load, "resized", "painters==1.3", "weights.pth", right, 4000)
-    assert "not the file that the catalogue names" in refusal(load, "altered", "painters==1.2", "weights.pth", "0" * 64)
+    assert "is not that of 1.2" in refusal(load, "altered", "painters==1.2", "weights.pth", "0" * 64)
     assert "painters" not in sys.modules
 
 

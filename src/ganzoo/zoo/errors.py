@@ -81,6 +81,7 @@ def _explained(label: str, error: BaseException) -> HubError:
 def _explained_status(label: str, status: int, error: BaseException) -> HubError:
     said = {
         401: "the token is not valid; log in anew with `hf auth login`, or correct HF_TOKEN",
+        **dict.fromkeys((404, 410), f"what was asked for is gone ({status}); it may have been moved"),
         403: "the token may not do this; use one that may write there, or another namespace",
         409: "the Hub says that it exists already",
         412: "somebody pushed at the same time; nothing was overwritten: look at it, and push again",

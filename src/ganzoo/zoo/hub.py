@@ -18,30 +18,27 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import quote
 
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.folder import CARD, CONFIG, LISTED, MANIFEST, MODEL, PLAYERS, ModelFolder, belongs
 from ganzoo.types import BadArgument, BadModelFolder, HubError, nearest, quoted
-from ganzoo.zoo import cards, catalogue
+from ganzoo.zoo import cards, catalogue, download
 from ganzoo.zoo.authors import from_authors
 from ganzoo.zoo.cache import Damaged, Fetched, Hashes, lock, offline_wanted
 from ganzoo.zoo.catalogue import Entry
 from ganzoo.zoo.errors import Unreachable, making_sense, speaking
 
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import RepoFile
-
 log = logging.getLogger("ganzoo")
 
 _ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>\w[\w./-]*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SMALL = 64 * 2**20  # bytes; every file but weights is smaller
-_LARGEST = 64 * 2**30  # bytes; no file of weights is larger
-_PATIENCE = 10.0  # seconds until the Hub must have answered
+_PATIENCE = 10.0  # seconds until the Hub must have answered a push
 
 
 # ------------------------------------------------------------------------------------------------------- fetching
@@ -82,7 +79,7 @@ def locate(
     if entry.status == "shipped" and entry.folder is not None:
         return ModelFolder(entry.folder), {"from": "shipped", "name": entry.name}
     if entry.status == "hosted":
-        pinned = {} if revision else {name: file.sha256 for name, file in entry.files.items() if file.pinned}
+        pinned = {} if revision else {name: file.sha256 for name, file in entry.files.items() if len(file.sha256) == 64}
         return _from_hub(entry.name, entry.repo, revision or entry.revision, pinned, players, offline, newest)
     if entry.status == "convert":
         return from_authors(entry, offline)
@@ -179,14 +176,12 @@ def _complete(folder: Path, players: bool) -> bool:
 
 def _resolve(label: str, repo: str, revision: str, newest: bool) -> str:
     """The commit that a branch or tag stands for: the Hub's word, or without it what is remembered."""
-    from huggingface_hub import HfApi
-
     try:
         with speaking(label), making_sense(label):
-            commit = HfApi().model_info(repo, revision=revision, timeout=_PATIENCE).sha
-            if commit is None or not _COMMIT.fullmatch(commit):
+            commit = download.ask(f"models/{repo}/revision/{quote(revision, safe='')}")["sha"]
+            if not _COMMIT.fullmatch(commit):
                 raise ValueError("no commit")
-            return commit
+            return str(commit)
     except Unreachable as error:
         commit = _remembered_commit(repo, revision)
         if commit is None or newest:
@@ -195,63 +190,89 @@ def _resolve(label: str, repo: str, revision: str, newest: bool) -> str:
         return commit
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """What the Hub says of a file that it has.
+
+    Args:
+        size: in bytes.
+        sha256: of a large file's content.
+        blob: git's name of a small file's content.
+    """
+
+    size: int
+    sha256: str = ""
+    blob: str = ""
+
+    def same(self, path: Path) -> bool:
+        """Whether this is the content of a file."""
+        if self.sha256:
+            return files.sha256(path) == self.sha256
+        # git's name of a file is the sha1 of a header and the content
+        return hashlib.sha1(b"blob %d\0" % self.size + path.read_bytes()).hexdigest() == self.blob
+
+
+def _stored(label: str, repo: str, commit: str, asked: list[str]) -> dict[str, _Stored]:
+    """Those of the files that a commit has."""
+    found = {}
+    with making_sense(label):
+        for row in download.ask(f"models/{repo}/paths-info/{commit}", paths=asked, expand=False):
+            if row["type"] != "file" or row["path"] not in asked:
+                continue
+            large = row.get("lfs")
+            size, digest = int(row["size"]), str(large["oid"] if large else row["oid"])
+            if size < 0 or not re.fullmatch(r"[0-9a-f]{64}" if large else r"[0-9a-f]{40}", digest):
+                raise ValueError(f"{row['path']} has no hash")
+            found[row["path"]] = _Stored(size, digest) if large else _Stored(size, blob=digest)
+    return found
+
+
 def _download(label: str, repo: str, commit: str, players: bool) -> None:
     """Fetches a model folder's files by commit, each checked before the next."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
-
     asked = [MANIFEST, *LISTED]
-    with making_sense(label):
-        found = HfApi().get_paths_info(repo, asked, revision=commit)
-    files = {file.path: file for file in found if isinstance(file, RepoFile) and file.path in asked}
+    there = _stored(label, repo, commit, asked)
     for name in (MANIFEST, CONFIG, MODEL):
-        if name not in files:
+        if name not in there:
             raise HubError(f"{label} holds no {name} at {commit[:12]}, so it is no model of ganzoo's format")
     _sweep(_snapshot(repo, commit).parent.parent / "blobs")
     for name in (MANIFEST, CONFIG):
-        path = _fetch(label, repo, commit, files[name])
-    folder = ModelFolder(path.parent)
+        _fetch(label, repo, commit, name, there[name])
+    folder = ModelFolder(_snapshot(repo, commit))
     further = [name for name in folder.hashes() if name not in asked]  # the family's own pictures
-    if further:
-        with making_sense(label):
-            found = HfApi().get_paths_info(repo, further, revision=commit)
-        files |= {file.path: file for file in found if isinstance(file, RepoFile) and file.path in further}
+    there |= _stored(label, repo, commit, further) if further else {}
     for name in sorted(folder.hashes()):
         if name == PLAYERS and not players:
             continue
-        if name not in files:
+        if name not in there:
             raise HubError(f"{label}: {MANIFEST} lists {name}, but the repository has no such file at {commit[:12]}")
-        _fetch(label, repo, commit, files[name])
+        _fetch(label, repo, commit, name, there[name])
         folder.check(name)
     Hashes(folder.path).trust(folder)
 
 
-def _fetch(label: str, repo: str, commit: str, file: RepoFile) -> Path:
-    """Fetches a file and holds its content against the Hub's record of it; over plain HTTP the client does not."""
-    from huggingface_hub import hf_hub_download
-
-    limit = _LARGEST if file.path.endswith(".safetensors") else _SMALL
+def _fetch(label: str, repo: str, commit: str, name: str, file: _Stored) -> None:
+    """Fetches a file into the Hub's cache, as its own client lays it out: by its hash, with a link of its name."""
+    limit = download.LARGEST if name.endswith(".safetensors") else download.SMALL
     if file.size > limit:
-        raise HubError(f"{label}: {file.path} has {file.size} bytes; at most {limit} make sense, so it is not fetched")
-    for again in (False, True):
-        path = Path(hf_hub_download(repo, file.path, revision=commit, force_download=again))
-        if _same_content(path, file):
-            return path
-    path.resolve().unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
-    raise HubError(f"{label}: {file.path} arrived twice with another content than the Hub says it has; try again later")
+        raise HubError(f"{label}: {name} has {file.size} bytes; at most {limit} make sense, so it is not fetched")
+    link = _snapshot(repo, commit) / name
+    blob = link.parent.parent.parent / "blobs" / (file.sha256 or file.blob)
+    if not (blob.is_file() and file.same(blob)):
+        from huggingface_hub import hf_hub_url
 
-
-def _same_content(path: Path, file: RepoFile) -> bool:
-    if file.lfs is not None:
-        return files.sha256(path) == file.lfs.sha256
-    # git's name of a file is the sha1 of a header and the content
-    return hashlib.sha1(b"blob %d\0" % file.size + path.read_bytes()).hexdigest() == file.blob_id
+        url = hf_hub_url(repo, name, revision=commit)
+        download.fetch(label, url, blob, file.size, file.sha256, file.blob, token=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    try:
+        link.symlink_to(Path("../../blobs") / blob.name)
+    except OSError:  # where a system has no links
+        shutil.copyfile(blob, link)
 
 
 def _sweep(blobs: Path) -> None:
     """Removes what a killed download left; one that still runs has written within the hour."""
-    for path in blobs.glob("*.incomplete") if blobs.is_dir() else ():
+    for path in blobs.glob(".*.part") if blobs.is_dir() else ():
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > 3600:
                 path.unlink()
@@ -386,7 +407,6 @@ def _without_paths(value: Any) -> Any:
 
 def _upload(staged: Path, repo_id: str, private: bool, tag: str | None, message: str | None) -> dict[str, Any]:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-    from huggingface_hub.hf_api import RepoFile
 
     api = HfApi()
     api.create_repo(repo_id, private=private, exist_ok=True)
@@ -395,14 +415,15 @@ def _upload(staged: Path, repo_id: str, private: bool, tag: str | None, message:
         info = api.model_info(repo_id, timeout=_PATIENCE)
         tags = [] if tag is None else [other.name for other in api.list_repo_refs(repo_id).tags]
         parent = str(info.sha)
-        found = api.get_paths_info(repo_id, known, revision=parent)
+    there = _stored(repo_id, repo_id, parent, known)
     if private and not info.private:
         raise HubError(f"{repo_id} exists and is public; make it private first, or push without --private")
     if tag in tags:
         raise HubError(f"{repo_id} has a tag {tag} already; choose another")
-    there = {file.path: file for file in found if isinstance(file, RepoFile)}
     card = cards.render_card(
-        staged, address=f"hf://{repo_id}", previous=_remote_card(repo_id, parent) if CARD in there else None
+        staged,
+        address=f"hf://{repo_id}",
+        previous=_remote_card(repo_id, parent, there[CARD]) if CARD in there else None,
     )
     (staged / CARD).write_text(card, encoding="utf-8")
     files = sorted(path.name for path in staged.iterdir())
@@ -411,24 +432,21 @@ def _upload(staged: Path, repo_id: str, private: bool, tag: str | None, message:
     config = json.loads((staged / CONFIG).read_text(encoding="utf-8"))
     title = message or f"{config.get('name') or config['family']}, after {config.get('images_seen', '?')} images"
     commit = str(api.create_commit(repo_id, operations, commit_message=title, parent_commit=parent).oid)
-    with making_sense(repo_id):
-        found = api.get_paths_info(repo_id, files, revision=commit)
-    _compare(repo_id, commit, staged, found)
+    there = _stored(repo_id, repo_id, commit, files)
+    for name in files:
+        if name not in there or not there[name].same(staged / name):
+            raise HubError(f"{repo_id}: {name} is not on the Hub as it was sent (commit {commit}); push again")
     if tag is not None:
         api.create_tag(repo_id, tag=tag, revision=commit)
     return {"commit": commit, "url": f"{api.endpoint}/{repo_id}/tree/{commit}"}
 
 
-def _remote_card(repo_id: str, commit: str) -> str:
-    from huggingface_hub import hf_hub_download
+def _remote_card(repo_id: str, commit: str, file: _Stored) -> str:
+    from huggingface_hub import hf_hub_url
 
-    path = Path(hf_hub_download(repo_id, CARD, revision=commit))
-    return path.read_text(encoding="utf-8", errors="replace") if path.stat().st_size <= _SMALL else ""
-
-
-def _compare(repo_id: str, commit: str, staged: Path, found: Iterable[Any]) -> None:
-    """Holds what the Hub says it has now against what was sent."""
-    there = {file.path: file for file in found}
-    for path in sorted(staged.iterdir()):
-        if path.name not in there or not _same_content(path, there[path.name]):
-            raise HubError(f"{repo_id}: {path.name} is not on the Hub as it was sent (commit {commit}); push again")
+    if file.size > download.SMALL:
+        return ""
+    with tempfile.TemporaryDirectory(prefix="ganzoo-") as temporary:
+        path, url = Path(temporary) / CARD, hf_hub_url(repo_id, CARD, revision=commit)
+        download.fetch(repo_id, url, path, file.size, file.sha256, file.blob, token=True)
+        return path.read_text(encoding="utf-8", errors="replace")
