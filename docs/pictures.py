@@ -42,8 +42,8 @@ def main() -> None:
 def packages() -> None:
     """Draws what generators that Python packages carry make; these must be installed."""
     save_grid(ganzoo.load("dcgan-digiface-64").sample(16, seed=0), HERE / "dcgan-digiface-64.png", columns=8)
-    eyes = ganzoo.load("dcgan-omniart-eyes-128").sample(16, seed=0, labels=[i % 8 for i in range(16)])
-    save_grid(eyes[..., ::2, ::2], HERE / "dcgan-omniart-eyes-128.png", columns=8)
+    eyes = ganzoo.load("conditional-dcgan-omniart-eyes-128").sample(16, seed=0, labels=[i % 8 for i in range(16)])
+    save_grid(eyes[..., ::2, ::2], HERE / "conditional-dcgan-omniart-eyes-128.png", columns=8)
     photos = torch.stack([photo(name) for name in ("china.jpg", "flower.jpg")])
     vintage = ganzoo.load("cyclegan-vintagify").translate(photos)
     save_grid(torch.cat([photos, vintage]), HERE / "cyclegan-vintagify.png", columns=2)

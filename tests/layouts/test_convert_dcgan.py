@@ -105,7 +105,7 @@ def test_files_that_lie(tmp_path: Path) -> None:
     ("package", "name", "shape", "classes"),
     [
         ("gan-face-generate", "dcgan-digiface-64", (3, 64, 64), None),
-        ("omniart-eye-generator", "dcgan-omniart-eyes-128", (3, 128, 128), 8),
+        ("omniart-eye-generator", "conditional-dcgan-omniart-eyes-128", (3, 128, 128), 8),
     ],
 )
 def test_real_generators_that_packages_carry(

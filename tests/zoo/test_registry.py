@@ -17,6 +17,8 @@ from ganzoo.types import BadArgument, UnknownName, nearest
 @pytest.fixture
 def known() -> Iterator[None]:
     """The registry as it was, afterwards."""
+    for name in registry.list_families():  # a module that is imported afterwards would not register again
+        registry.family(name)
     before = dict(registry._registered)
     yield
     registry._registered.clear()
@@ -134,6 +136,13 @@ def test_values_that_do_not_fit(given: dict[str, Any], said: str) -> None:
     with pytest.raises(BadArgument, match=said) as caught:
         registry.check_arguments(ENTRY, given)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_arguments_of_earlier_versions_are_passed_over_at_the_value_that_still_holds() -> None:
+    entry = registry.family("dcgan")
+    assert registry.check_arguments(entry, {"size": 8, "smoothing": 0.0, "classes": 0}) == {"size": 8}
+    with pytest.raises(BadArgument, match="dcgan has no argument 'smoothing'"):
+        registry.check_arguments(entry, {"smoothing": 0.1})
 
 
 def test_near_names() -> None:

@@ -10,21 +10,19 @@ the generator and leaky ReLU in the discriminator, Adam with a low first moment:
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, Positive, Share, Weight
+from ganzoo.game.arguments import Positive, Share, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal, Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
-from ganzoo.types import Batch, Condition
+from ganzoo.types import Batch
 
 
 @register(
@@ -49,13 +47,12 @@ class DCGAN(Samples):
         width: feature maps beside the images; doubled at every halving of the resolution (128 in figure 1).
         lr: learning rate of both players (section 4).
         betas: Adam's decay rates (section 4).
-        smoothing: one-sided label smoothing (Salimans 2016); the paper has none.
-        classes: with some, the class stands beside z as a one-hot vector, and beside the image as constant feature
-            maps; the paper has none.
         reuse: whether the generator moves against the very fakes that the discriminator has just seen, as in the Torch
             code of one of the paper's authors (soumith/dcgan.torch), instead of new ones, as in the paper's own code
             (Newmu/dcgan_code); it saves a pass through the generator.
     """
+
+    retired: ClassVar[dict[str, Any]] = {"smoothing": 0.0, "classes": 0}
 
     def __init__(
         self,
@@ -66,16 +63,13 @@ class DCGAN(Samples):
         width: Positive = 128,
         lr: Weight = 2e-4,
         betas: tuple[Share, Share] = (0.5, 0.999),
-        smoothing: Share = 0.0,
-        classes: Count = 0,
         reuse: bool = False,
     ) -> None:
         super().__init__()
-        self.shape, self.smoothing = (channels, size, size), smoothing
-        self.classes, self.labelled, self.reuse = classes or None, bool(classes), reuse
+        self.shape, self.reuse = (channels, size, size), reuse
         self.prior = Uniform(-1, 1, latent) if prior == "uniform" else Normal(latent)
-        self.generator = dcgan.Generator(latent + classes, channels, size, width)
-        self.discriminator = dcgan.Discriminator(channels + classes, size, width)
+        self.generator = dcgan.Generator(latent, channels, size, width)
+        self.discriminator = dcgan.Discriminator(channels, size, width)
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
@@ -84,10 +78,6 @@ class DCGAN(Samples):
             "discriminator": Player(self.discriminator, self.adam),
             "generator": Player(self.generator, self.adam),
         }
-
-    def generate(self, z: Tensor, condition: Condition) -> Tensor:
-        """Maps z `(n, latent)` and the classes, where there are some, through the averaged generator."""
-        return self.averaged(self.beside(z, condition.labels))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""
@@ -98,25 +88,12 @@ class DCGAN(Samples):
     def discriminator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z))), each batch normalized by itself."""
         fake = self.fake(batch) if fake is None else fake
-        real, fake = self.judge(batch.images, batch), self.judge(fake, batch)
-        return losses.minimax_discriminator(real, fake, self.smoothing)
+        return losses.minimax_discriminator(self.discriminator(batch.images), self.discriminator(fake))
 
     def generator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E log D(G(z))."""
-        return losses.nonsaturating_generator(self.judge(self.fake(batch) if fake is None else fake, batch))
+        return losses.nonsaturating_generator(self.discriminator(self.fake(batch) if fake is None else fake))
 
     def fake(self, batch: Batch) -> Tensor:
-        """G(z), as many as there are images in the batch, of their classes where there are some."""
-        labels = self.labels_of(batch) if self.classes else None
-        return self.generator(self.beside(self.noise(batch), labels))
-
-    def beside(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """Z with the class as a one-hot vector beside it, where there are classes."""
-        return z if labels is None else torch.cat([z, F.one_hot(labels, self.classes or 0).to(z)], 1)
-
-    def judge(self, x: Tensor, batch: Batch) -> Tensor:
-        """D's logits `(N,)`; the class, where there are some, is a constant feature map beside the image."""
-        if self.classes:
-            maps = F.one_hot(self.labels_of(batch), self.classes).to(x)[:, :, None, None]
-            x = torch.cat([x, maps.expand(-1, -1, *x.shape[2:])], 1)
-        return self.discriminator(x)
+        """G(z), as many as there are images in the batch."""
+        return self.generator(self.noise(batch))

@@ -100,6 +100,7 @@ class Game(L.LightningModule, ABC):
     tuning: ClassVar[dict[str, Any]] = {}  # arguments of a model that is trained on from another's weights
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
     coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples: ranks then differ from a joined batch
+    retired: ClassVar[dict[str, Any]] = {}  # arguments in folders of earlier versions, at the value that still holds
     labelled: bool = False  # whether it learns from labels, so that its data have `classes` classes
     named: ClassVar[bool] = True  # whether its classes are the data's, where these have as many
     two_domains: ClassVar[bool] = False  # whether it learns from a second domain's images, the batch's targets

@@ -147,9 +147,11 @@ def check_arguments(entry: Family, arguments: dict[str, Any]) -> dict[str, Any]:
 
     from pydantic import ValidationError
 
-    adapters = _adapters(entry.cls)
+    adapters, retired = _adapters(entry.cls), getattr(entry.cls, "retired", {})
     checked: dict[str, Any] = {}
     for name, value in arguments.items():
+        if name not in adapters and (name, value) in retired.items():
+            continue
         if name not in adapters:
             hint = nearest(name, adapters, f"it has {', '.join(adapters)}")
             raise BadArgument(f"{entry.name} has no argument {quoted(name)}{hint}")

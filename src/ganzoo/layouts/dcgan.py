@@ -90,7 +90,9 @@ def _convert(contents: Contents, classes: int = 0) -> Converted:
         raise ledger.error(f"makes images that the family does not: {error}") from None
     arguments = {"size": size, "channels": before, "latent": inputs - classes, "prior": "normal", "width": width}
     inference = {f"generator.{name}": value for name, value in made.items()}
-    return Converted("dcgan", {**arguments, "classes": classes}, inference, None)
+    if classes:
+        return Converted("conditional_dcgan", {**arguments, "classes": classes}, inference, None)
+    return Converted("dcgan", arguments, inference, None)
 
 
 def _discriminator(contents: Contents, made: Converted) -> Converted:
@@ -115,6 +117,6 @@ def _discriminator(contents: Contents, made: Converted) -> Converted:
 
 
 LAYOUTS = (
-    Layout("omniart-eye-generator's conditional DCGAN (.pth)", "dcgan", _is_eyes, _from_eyes),
+    Layout("omniart-eye-generator's conditional DCGAN (.pth)", "conditional_dcgan", _is_eyes, _from_eyes),
     Layout("DCGAN of PyTorch's example (.pth)", "dcgan", lambda c: _generator(c) is not None, _convert, _discriminator),
 )
