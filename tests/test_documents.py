@@ -37,6 +37,43 @@ assert model.abilities == {"samples", "interpolates"}
 line = model.between(3, 9, steps=5)
 assert line.shape == (5, 1, 8, 8) and (line[0] - model.sample(1, seed=3)[0]).abs().max() < 1e-5
 """,
+    "checkerboards": """
+from checkerboards import Checkerboards
+from helpers import tiny, trainer
+data = Checkerboards(size=8, n=50, batch_size=4, flip=True, validation=True)
+parts = {split: data.open(split) for split in data.splits}
+assert {split: len(part) for split, part in parts.items()} == {"train": 45, "test": 10, "all": 60, "validation": 5}
+assert Checkerboards(size=8, n=50, validation=True).open("train").digest == parts["train"].digest
+game = tiny("cgan", size=8, channels=1, classes=2)
+trainer(2).fit(game, data)
+assert game.global_step == 2 and game.class_names == ("black", "white")
+""",
+    "sounds": """
+import wave
+import numpy as np, torch
+from PIL import Image
+import sounds
+from ganzoo.data.batch import Images
+from ganzoo.media.medium import medium_of, save_grid
+from ganzoo.types import BadArgument
+medium = medium_of((1, 16_000))
+assert medium.name == "sound" and medium.limit(torch.tensor([-3.0])).item() == -1
+made = torch.sin(torch.linspace(0, 900, 16_000)).expand(3, 1, -1)
+save_grid(made, "sounds.png")
+with Image.open("sounds.png") as picture:
+    assert picture.size == (640, 220) and np.asarray(picture).std() > 10
+medium.write(made[0], "sound.wav")
+with wave.open("sound.wav") as file:
+    read = np.frombuffer(file.readframes(16_000), "<i2") / 32767
+assert np.abs(read - made[0, 0].numpy()).max() < 1e-4
+assert Images("sounds", made.numpy().copy()).shape == (1, 16_000)
+for wrong in (made * 2, made[0], made * float("nan")):
+    try:
+        medium.check(wrong)
+    except BadArgument:
+        continue
+    raise AssertionError(wrong)
+""",
 }
 
 
