@@ -44,6 +44,35 @@ def test_parity_with_the_authors_code(tmp_path: Path) -> None:
     assert distance(scores, arrays["d_out_eval"]) < LIMIT
 
 
+def test_parity_of_pytorch_gan_zoos(tmp_path: Path) -> None:
+    arrays, _ = answers("gan_zoo.dcgan")
+    convert(fixture("gan_zoo.dcgan.pth"), "dcgan", to=tmp_path / "model")
+    averaged: Any = ganzoo.load(tmp_path / "model")
+    game: Any = ganzoo.load(tmp_path / "model", players=True)
+    z, x = torch.from_numpy(arrays["z"]), torch.from_numpy(arrays["x"])
+    with torch.no_grad():
+        assert distance(averaged.averaged(z), arrays["img_avg"]) < LIMIT
+        assert distance(game.generator.eval()(z), arrays["img_G"]) < LIMIT
+        assert distance(game.discriminator.eval()(x)[:, None], arrays["d_out"]) < LIMIT
+        assert distance(game.discriminator.train()(x)[:, None], arrays["d_out_train"]) < LIMIT
+        assert distance(averaged.averaged.train()(z), arrays["img_avg_batch_stats"]) < LIMIT  # as its authors draw
+
+
+def test_a_discriminator_of_another_width(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = generator(20, [64, 32], 3, 4)
+    torch.save({f"main.{name}": value for name, value in theirs.state_dict().items()}, tmp_path / "g.pth")
+    made = [nn.Conv2d(3, 5, 4, 2, 1, bias=False), nn.LeakyReLU(0.2), nn.Conv2d(5, 10, 4, 2, 1, bias=False)]
+    other = nn.Sequential(*made, nn.BatchNorm2d(10), nn.LeakyReLU(0.2), nn.Conv2d(10, 1, 4, bias=False)).eval()
+    torch.save({f"module.main.{name}": value for name, value in other.state_dict().items()}, tmp_path / "d.pth")
+    convert(tmp_path / "g.pth", to=tmp_path / "model", more=[tmp_path / "d.pth"])
+    game: Any = ganzoo.load(tmp_path / "model", players=True)
+    assert (game.arguments["width"], game.arguments["discriminator_width"]) == (32, 5)
+    x = torch.randn(3, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.allclose(game.discriminator.eval()(x), other(x).flatten(), atol=1e-6)
+
+
 def generator(latent: int, widths: list[int], channels: int, start: int, dropout: bool = False) -> nn.Sequential:
     """The example's generator at any size, with statistics that are not the initial ones."""
     layers: list[nn.Module] = [nn.ConvTranspose2d(latent, widths[0], start, bias=False)]

@@ -45,6 +45,7 @@ class DCGAN(Samples):
         latent: length of z.
         prior: of z, uniform in [-1, 1] (section 4.1), or the standard normal of most later code.
         width: feature maps beside the images; doubled at every halving of the resolution (128 in figure 1).
+        discriminator_width: of the discriminator; None for the same.
         lr: learning rate of both players (section 4).
         betas: Adam's decay rates (section 4).
         reuse: whether the generator moves against the very fakes that the discriminator has just seen, as in the Torch
@@ -61,6 +62,7 @@ class DCGAN(Samples):
         latent: Positive = 100,
         prior: Literal["uniform", "normal"] = "uniform",
         width: Positive = 128,
+        discriminator_width: Positive | None = None,
         lr: Weight = 2e-4,
         betas: tuple[Share, Share] = (0.5, 0.999),
         reuse: bool = False,
@@ -69,7 +71,7 @@ class DCGAN(Samples):
         self.shape, self.reuse = (channels, size, size), reuse
         self.prior = Uniform(-1, 1, latent) if prior == "uniform" else Normal(latent)
         self.generator = dcgan.Generator(latent, channels, size, width)
-        self.discriminator = dcgan.Discriminator(channels, size, width)
+        self.discriminator = dcgan.Discriminator(channels, size, discriminator_width or width)
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
