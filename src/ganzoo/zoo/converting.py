@@ -80,7 +80,8 @@ def convert(
         if made.players is None:
             raise BadArgument(f"{file}: holds no live generator beside the averaged one; leave generator out")
         inference = {key: made.players[key] for key in made.inference}
-    averaged = game.average_half_life is not None and generator == "ema"
+    both = made.players is not None and any(made.players[key] is not value for key, value in made.inference.items())
+    averaged = generator == "ema" and (both or game.average_half_life is not None)
     folders.assemble(game, inference, made.players, averaged)
     count = _affordable(game, Path(file)) if pictures else 0
     folders.write_model(game, target, {**made.facts, "converted": source, **(facts or {})}, count=count)
