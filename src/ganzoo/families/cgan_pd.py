@@ -62,8 +62,10 @@ class CGANPD(Samples):
             to 64 in the authors' code).
         reuse: whether the generator moves instead against the very images that the discriminator has just seen; it
             saves a pass through the generator.
-        variant: whose details are computed. `paper`: the authors. code. `mimicry`: pixels are doubled bilinearly, and
-            the discriminator's shortcuts see their input after the ReLU.
+        variant: whose details are computed. `paper`: the authors' code. `mimicry`: pixels are doubled bilinearly, and
+            the discriminator's shortcuts see their input after the ReLU. `studiogan`: the second alone; the first
+            convolution of a discriminator's block widens, batch normalization adds 1e-4 to variances, and
+            its gains and biases are linear maps of the one-hot class.
     """
 
     labelled = True
@@ -83,15 +85,24 @@ class CGANPD(Samples):
         betas: tuple[Share, Share] = (0.0, 0.9),
         generated: Positive = 2,
         reuse: bool = False,
-        variant: Literal["paper", "mimicry"] = "paper",
+        variant: Literal["paper", "mimicry", "studiogan"] = "paper",
     ) -> None:
         super().__init__()
         self.shape, self.classes, self.n_critic = (channels, size, size), classes, n_critic
         self.generated, self.reuse = generated, reuse
         self.prior = Normal(latent)
-        mimicry = variant == "mimicry"
-        upsampling: resnet.Upsampling = "bilinear" if mimicry else "nearest"
-        self.generator = resnet.Generator(latent, channels, size, widths, classes=classes, upsampling=upsampling)
+        upsampling: resnet.Upsampling = "bilinear" if variant == "mimicry" else "nearest"
+        studiogan = variant == "studiogan"
+        self.generator = resnet.Generator(
+            latent,
+            channels,
+            size,
+            widths,
+            classes=classes,
+            upsampling=upsampling,
+            eps=1e-4 if studiogan else 1e-5,
+            one_hot=studiogan,
+        )
         self.discriminator = resnet.Discriminator(
             channels,
             size,
@@ -99,7 +110,8 @@ class CGANPD(Samples):
             downsamplings,
             classes=classes,
             layers=spectral_layers(),
-            activated=mimicry,
+            activated=variant != "paper",
+            wide=studiogan,
         )
         self.generator_adam = partial(Adam, lr=lr, betas=betas)
         self.discriminator_adam = partial(Adam, lr=lr if discriminator_lr is None else discriminator_lr, betas=betas)

@@ -71,8 +71,9 @@ class SAGAN(Samples):
         lr: learning rate of the generator.
         discriminator_lr: of the discriminator.
         betas: Adam's decay rates.
-        variant: whose details are computed. `paper`: the authors. code. `mimicry`: pixels are doubled bilinearly, and
-            the discriminator's shortcuts see their input after the ReLU.
+        variant: whose details are computed. `paper`: the authors' code. `mimicry`: pixels are doubled bilinearly, and
+            the discriminator's shortcuts see their input after the ReLU. `studiogan`: the second alone, and
+            batch normalization adds 1e-4 to variances, and its gains and biases are linear maps of the one-hot class.
     """
 
     labelled = True
@@ -92,12 +93,12 @@ class SAGAN(Samples):
         lr: Weight = 1e-4,
         discriminator_lr: Weight = 4e-4,
         betas: tuple[Share, Share] = (0.0, 0.9),
-        variant: Literal["paper", "mimicry"] = "paper",
+        variant: Literal["paper", "mimicry", "studiogan"] = "paper",
     ) -> None:
         super().__init__()
         self.shape, self.classes = (channels, size, size), classes
         self.prior = Normal(latent)
-        mimicry, layers = variant == "mimicry", spectral_layers()
+        layers = spectral_layers()
         self.generator = resnet.Generator(
             latent,
             channels,
@@ -106,7 +107,9 @@ class SAGAN(Samples):
             classes=classes,
             layers=layers,
             attention=attention,
-            upsampling="bilinear" if mimicry else "nearest",
+            upsampling="bilinear" if variant == "mimicry" else "nearest",
+            eps=1e-4 if variant == "studiogan" else 1e-5,
+            one_hot=variant == "studiogan",
         )
         self.discriminator = resnet.Discriminator(
             channels,
@@ -116,7 +119,7 @@ class SAGAN(Samples):
             classes=classes,
             layers=layers,
             attention=discriminator_attention,
-            activated=mimicry,
+            activated=variant != "paper",
             wide=wide,
         )
         self.generator_adam = partial(Adam, lr=lr, betas=betas)

@@ -61,8 +61,9 @@ class SNGAN(Samples):
             to 64 in the authors' code).
         reuse: whether the generator moves instead against the very images that the discriminator has just seen; it
             saves a pass through the generator.
-        variant: whose details are computed. `paper`: the authors. code. `mimicry`: pixels are doubled bilinearly, and
-            the discriminator's shortcuts see their input after the ReLU.
+        variant: whose details are computed. `paper`: the authors' code. `mimicry`: pixels are doubled bilinearly, and
+            the discriminator's shortcuts see their input after the ReLU. `studiogan`: the second alone; the first
+            convolution of a discriminator's block widens, and batch normalization adds 1e-4 to variances.
     """
 
     def __init__(
@@ -79,17 +80,23 @@ class SNGAN(Samples):
         betas: tuple[Share, Share] = (0.0, 0.9),
         generated: Positive = 2,
         reuse: bool = False,
-        variant: Literal["paper", "mimicry"] = "paper",
+        variant: Literal["paper", "mimicry", "studiogan"] = "paper",
     ) -> None:
         super().__init__()
         self.shape, self.n_critic = (channels, size, size), n_critic
         self.generated, self.reuse = generated, reuse
         self.prior = Normal(latent)
-        mimicry = variant == "mimicry"
-        upsampling: resnet.Upsampling = "bilinear" if mimicry else "nearest"
-        self.generator = resnet.Generator(latent, channels, size, widths, upsampling=upsampling)
+        upsampling: resnet.Upsampling = "bilinear" if variant == "mimicry" else "nearest"
+        eps = 1e-4 if variant == "studiogan" else 1e-5
+        self.generator = resnet.Generator(latent, channels, size, widths, upsampling=upsampling, eps=eps)
         self.discriminator = resnet.Discriminator(
-            channels, size, discriminator_widths, downsamplings, layers=spectral_layers(), activated=mimicry
+            channels,
+            size,
+            discriminator_widths,
+            downsamplings,
+            layers=spectral_layers(),
+            activated=variant != "paper",
+            wide=variant == "studiogan",
         )
         self.generator_adam = partial(Adam, lr=lr, betas=betas)
         self.discriminator_adam = partial(Adam, lr=lr if discriminator_lr is None else discriminator_lr, betas=betas)

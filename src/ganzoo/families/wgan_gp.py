@@ -9,16 +9,17 @@ gradients of norm 1 almost everywhere between data and model, so a norm other th
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
-from ganzoo.nn import dcgan
+from ganzoo.nn import dcgan, resnet
 from ganzoo.objectives import losses, penalties
 from ganzoo.types import Batch
 
@@ -44,6 +45,12 @@ class WGANGP(Samples):
         channels: of an image.
         latent: length of z.
         width: feature maps beside the images (64 in the authors' code).
+        widths: the generator's feature maps from the smallest side up, in the residual networks of the paper's CIFAR-10
+            (section 5.3) instead of DCGAN's: (128, 128, 128, 128) there.
+        critic_widths: the residual critic's, after each block.
+        downsamplings: how many of its blocks, from the first, halve the side.
+        variant: of residual networks, whose details are computed. `paper`: the authors' code. `studiogan`: the critic
+            has batch normalization, which adds 1e-4 to variances here and in the generator.
         n_critic: critic updates to one of the generator.
         penalty: lambda, the weight of the penalty.
         lr: learning rate of both players.
@@ -56,6 +63,10 @@ class WGANGP(Samples):
         channels: Positive = 3,
         latent: Positive = 128,
         width: Positive = 64,
+        widths: Sizes | None = None,
+        critic_widths: Sizes = (128, 128, 128, 128),
+        downsamplings: Layers = 2,
+        variant: Literal["paper", "studiogan"] = "paper",
         n_critic: Positive = 5,
         penalty: Weight = 10.0,
         lr: Weight = 1e-4,
@@ -64,9 +75,19 @@ class WGANGP(Samples):
         super().__init__()
         self.shape, self.n_critic, self.penalty = (channels, size, size), n_critic, penalty
         self.prior = Normal(latent)
-        self.generator = dcgan.Generator(latent, channels, size, width)
+        self.generator: nn.Module
+        self.critic: nn.Module
         # No batch normalization in the critic: the penalty is on each sample's own gradient (section 4)
-        self.critic = dcgan.Discriminator(channels, size, width, normalization=None)
+        if widths is None:
+            self.generator = dcgan.Generator(latent, channels, size, width)
+            self.critic = dcgan.Discriminator(channels, size, width, normalization=None)
+        else:
+            norm = partial(nn.BatchNorm2d, eps=1e-4) if variant == "studiogan" else nn.Identity
+            eps = 1e-4 if variant == "studiogan" else 1e-5
+            self.generator = resnet.Generator(latent, channels, size, widths, eps=eps)
+            self.critic = resnet.Discriminator(
+                channels, size, critic_widths, downsamplings, wide=True, normalization=norm
+            )
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:

@@ -10,6 +10,7 @@ same network as SNGAN's, and is read as such; their discriminators are not.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -25,7 +26,7 @@ _DISCRIMINATORS = {32: (4, 2), 48: (5, 4), 64: (5, 5), 128: (6, 5)}
 # By side of the image: sides of the feature maps that self-attention looks over
 _ATTENTION = {32: (16, 8), 128: (32, 32)}
 _BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
-_ATTENDING = {"theta": "query", "phi": "key", "g": "value", "o": "out"}
+ATTENTION = tuple(f"attn_block.{name}" for name in ("theta", "phi", "g", "o", "gamma"))
 
 
 def _open(contents: Contents, part: str) -> Ledger:
@@ -44,7 +45,7 @@ def _is(family: str) -> Any:
     return lambda contents: _family(contents) == family
 
 
-class _Maker:
+class Maker:
     """Takes layers out of a ledger and keeps them under new names."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -91,14 +92,16 @@ class _Maker:
             self.made[f"{outer}.{name}"] = value if name == "num_batches_tracked" else value.float()
         return classes
 
-    def attention(self, width: int) -> None:
-        """Self-attention over feature maps of a width."""
+    def attention(self, width: int, names: Sequence[str] = ATTENTION) -> None:
+        """Self-attention over feature maps of a width, from layers called query, key, value, output and gamma so."""
         narrow, half = width // 8, width // 2
-        shapes = {"theta": (narrow, width), "phi": (narrow, width), "g": (half, width), "o": (width, half)}
-        for name, shape in shapes.items():
-            ours = f"attention.{_ATTENDING[name]}"
-            self.layer(f"attn_block.{name}", ours, (*shape, 1, 1), spectral=True, bias=False)
-        self.made["attention.gamma"] = self.ledger.take("attn_block.gamma", ()).float()
+        shapes = {"query": (narrow, width), "key": (narrow, width), "value": (half, width), "out": (width, half)}
+        for theirs, (ours, shape) in zip(names, shapes.items(), strict=False):
+            self.layer(theirs, f"attention.{ours}", (*shape, 1, 1), spectral=True, bias=False)
+        gamma = self.ledger.take(names[-1]).float()
+        if gamma.numel() != 1:
+            raise self.ledger.error(f"has {quoted(names[-1])} of shape {[*gamma.shape]}; expected one number")
+        self.made["attention.gamma"] = gamma.reshape(())
 
     def named(self, network: str) -> dict[str, Tensor]:
         """The tensors under a network's name."""
@@ -112,7 +115,7 @@ def _generator(family: str) -> Any:
 def _convert(contents: Contents, family: str) -> Converted:
     spectral, classes = family == "sagan", 0 if family == "sngan" else -1
     with _open(contents, "generator") as ledger:
-        make = _Maker(ledger)
+        make = Maker(ledger)
         blocks = len(ledger.names(r"block\d+\.c1\.weight(_orig)?"))
         last, suffix = blocks + 2, "weight_orig" if spectral else "weight"
         names = [f"block{k}.c1.{suffix}" for k in range(2, last)] + [f"c{last}.{suffix}"]
@@ -165,7 +168,7 @@ def _with_discriminator(contents: Contents, converted: Converted) -> Converted:
     arguments = converted.arguments
     count, halving = _DISCRIMINATORS[arguments["size"]]
     with _open(contents, "discriminator") as ledger:
-        make = _Maker(ledger)
+        make = Maker(ledger)
         if ledger.names(r"l1\.weight(_orig)?"):
             raise ledger.error("is a generator; expected a discriminator")
         blocks = len(ledger.names(r"block\d+\.c1\.weight(_orig)?"))

@@ -12,7 +12,7 @@ are one strided convolution of 4 x 4, and doubling pixels before it makes a tran
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -25,6 +25,7 @@ from ganzoo.nn.spectral import PLAIN, Layers, Normalized, settle
 from ganzoo.types import BadArgument
 
 Upsampling = Literal["nearest", "bilinear"]
+Normalization = Callable[[int], nn.Module]
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -33,11 +34,12 @@ class ConditionalBatchNorm2d(nn.Module):
     Args:
         width: feature maps.
         classes: number of classes.
+        eps: added to variances.
     """
 
-    def __init__(self, width: int, classes: int) -> None:
+    def __init__(self, width: int, classes: int, eps: float = 1e-5) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(width, affine=False)
+        self.norm = nn.BatchNorm2d(width, eps, affine=False)
         self.gain = nn.Embedding(classes, width)
         self.bias = nn.Embedding(classes, width)
         nn.init.normal_(self.gain.weight, 1.0, 0.02)  # so that classes differ from the start
@@ -50,6 +52,30 @@ class ConditionalBatchNorm2d(nn.Module):
         return torch.addcmul(bias.to(x.dtype), gain.to(x.dtype), x)
 
 
+class OneHotBatchNorm2d(nn.Module):
+    """The same with linear maps of the one-hot class, the gain about 1: in other layers, as StudioGAN has it.
+
+    Args:
+        width: feature maps.
+        classes: number of classes.
+        eps: added to variances.
+        layers: plain or normalized ones.
+    """
+
+    def __init__(self, width: int, classes: int, eps: float, layers: Layers) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(width, eps, affine=False)
+        self.gain = layers.linear(classes, width, bias=False)
+        self.bias = layers.linear(classes, width, bias=False)
+        self.classes = classes
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Maps `(N, width, H, W)` with class indices `(N,)` to the same shape."""
+        code = F.one_hot(labels, self.classes).to(x)
+        gain, bias = 1 + self.gain(code)[:, :, None, None], self.bias(code)[:, :, None, None]
+        return torch.addcmul(bias.to(x.dtype), gain.to(x.dtype), self.norm(x))
+
+
 class BatchNorm2d(nn.BatchNorm2d):
     """Batch normalization that takes labels and does not look at them."""
 
@@ -58,8 +84,10 @@ class BatchNorm2d(nn.BatchNorm2d):
         return super().forward(x)
 
 
-def _norm(width: int, classes: int) -> nn.Module:
-    return ConditionalBatchNorm2d(width, classes) if classes else BatchNorm2d(width)
+def _norm(width: int, classes: int, eps: float, one_hot: Layers | None) -> nn.Module:
+    if classes and one_hot is not None:
+        return OneHotBatchNorm2d(width, classes, eps, one_hot)
+    return ConditionalBatchNorm2d(width, classes, eps) if classes else BatchNorm2d(width, eps)
 
 
 class GeneratorBlock(nn.Module):
@@ -71,14 +99,25 @@ class GeneratorBlock(nn.Module):
         classes: of the batch normalization; 0 for none.
         layers: plain or normalized ones.
         upsampling: how pixels are doubled.
+        eps: of the batch normalization.
+        one_hot: whether gains and biases are linear maps of the one-hot class.
     """
 
-    def __init__(self, inputs: int, outputs: int, classes: int, layers: Layers, upsampling: Upsampling) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        classes: int,
+        layers: Layers,
+        upsampling: Upsampling,
+        eps: float = 1e-5,
+        one_hot: bool = False,
+    ) -> None:
         super().__init__()
         self.upsampling = upsampling
-        self.norm1 = _norm(inputs, classes)
+        self.norm1 = _norm(inputs, classes, eps, layers if one_hot else None)
         self.conv1 = layers.conv(inputs, outputs, 3, padding=1)
-        self.norm2 = _norm(outputs, classes)
+        self.norm2 = _norm(outputs, classes, eps, layers if one_hot else None)
         self.conv2 = layers.conv(outputs, outputs, 3, padding=1)
         self.shortcut = layers.conv(inputs, outputs, 1)
         _initialise(self)
@@ -100,20 +139,22 @@ class FirstBlock(nn.Module):
         inputs: channels of the image.
         outputs: feature maps of y.
         layers: plain or normalized ones.
+        normalization: made before the ReLU, and one of its own before the shortcut.
     """
 
-    def __init__(self, inputs: int, outputs: int, layers: Layers) -> None:
+    def __init__(self, inputs: int, outputs: int, layers: Layers, normalization: Normalization = nn.Identity) -> None:
         super().__init__()
         self.conv1 = layers.conv(inputs, outputs, 3, padding=1)
+        self.norm1 = normalization(outputs)
         self.conv2 = layers.conv(outputs, outputs, 3, padding=1)
+        self.beside = normalization(inputs)
         self.shortcut = layers.conv(inputs, outputs, 1)
         _initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, H // 2, W // 2)`."""
-        y: Tensor = pooled_convolution(F.relu(self.conv1(x), inplace=True), self.conv2) + self.shortcut(
-            F.avg_pool2d(x, 2)
-        )
+        h = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        y: Tensor = pooled_convolution(h, self.conv2) + self.shortcut(self.beside(F.avg_pool2d(x, 2)))
         return y  # with the layout in memory of its first term: with one channel, the other's is any
 
 
@@ -127,24 +168,36 @@ class DiscriminatorBlock(nn.Module):
         layers: plain or normalized ones.
         activated: whether the shortcut sees ReLU(x) instead of x.
         wide: whether the first convolution has the wider feature maps already, instead of the second.
+        normalization: made before each ReLU, and one of its own before the shortcut.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, down: bool, layers: Layers, activated: bool = False, wide: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        down: bool,
+        layers: Layers,
+        activated: bool = False,
+        wide: bool = False,
+        normalization: Normalization = nn.Identity,
     ) -> None:
         super().__init__()
         self.down, self.activated = down, activated
         between = outputs if wide else inputs
+        changes = down or inputs != outputs
+        self.norm1 = normalization(inputs)
         self.conv1 = layers.conv(inputs, between, 3, padding=1)
+        self.norm2 = normalization(between)
         self.conv2 = layers.conv(between, outputs, 3, padding=1)
-        self.shortcut = layers.conv(inputs, outputs, 1) if down or inputs != outputs else nn.Identity()
+        self.beside = normalization(inputs) if changes else nn.Identity()
+        self.shortcut = layers.conv(inputs, outputs, 1) if changes else nn.Identity()
         _initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, H, W)`, or half the sides."""
-        active = F.relu(x)
-        h = F.relu(self.conv1(active), inplace=True)
-        beside = active if self.activated else x
+        active = F.relu(self.norm1(x))
+        h = F.relu(self.norm2(self.conv1(active)), inplace=True)
+        beside = self.beside(active if self.activated else x)
         if self.down:
             y: Tensor = pooled_convolution(h, self.conv2) + self.shortcut(F.avg_pool2d(beside, 2))
             return y
@@ -164,6 +217,8 @@ class Generator(nn.Module):
         layers: plain or normalized ones.
         attention: side of the feature maps that self-attention looks over; 0 for none.
         upsampling: how pixels are doubled: by themselves, or `bilinear`, as mimicry does.
+        eps: of the batch normalization; 1e-4 in StudioGAN.
+        one_hot: whether its gains and biases are linear maps of the one-hot class, instead of tables.
 
     Raises:
         BadArgument: if the size does not fit the number of widths, or no feature maps have the side `attention`.
@@ -180,6 +235,8 @@ class Generator(nn.Module):
         layers: Layers = PLAIN,
         attention: int = 0,
         upsampling: Upsampling = "nearest",
+        eps: float = 1e-5,
+        one_hot: bool = False,
     ) -> None:
         super().__init__()
         factor = 1 << (len(widths) - 1)
@@ -191,10 +248,12 @@ class Generator(nn.Module):
         self.start = size // factor
         sides = [self.start << level for level in range(len(widths))]
         self.linear = layers.linear(latent, widths[0] * self.start**2)
-        self.blocks = nn.ModuleList(GeneratorBlock(i, o, classes, layers, upsampling) for i, o in pairwise(widths))
+        self.blocks = nn.ModuleList(
+            GeneratorBlock(i, o, classes, layers, upsampling, eps, one_hot) for i, o in pairwise(widths)
+        )
         self.attended = _attended(attention, sides)
         self.attention = SelfAttention(widths[self.attended], layers.conv) if attention else None
-        self.norm = nn.BatchNorm2d(widths[-1])
+        self.norm = nn.BatchNorm2d(widths[-1], eps)
         self.conv = layers.conv(widths[-1], channels, 3, padding=1)
         _xavier(self.linear)
         _xavier(self.conv)
@@ -237,6 +296,8 @@ class Discriminator(nn.Module):
             none.
         activated: whether shortcuts see ReLU(x) instead of x, as mimicry's do.
         wide: whether a block's first convolution widens, as SAGAN's do, or its second.
+        normalization: made of a number of feature maps, before each ReLU and, beside it, before shortcuts; batch
+            normalization in StudioGAN's without a spectral one, where samples then see each other.
 
     Raises:
         BadArgument: if the size does not fit the downsamplings, or no feature maps have the side `attention`.
@@ -254,6 +315,7 @@ class Discriminator(nn.Module):
         attention: int = 0,
         activated: bool = False,
         wide: bool = False,
+        normalization: Normalization = nn.Identity,
     ) -> None:
         super().__init__()
         if not 1 <= downsamplings <= len(widths) or size >> downsamplings < 1:
@@ -262,9 +324,9 @@ class Discriminator(nn.Module):
                 "there are blocks is expected, with at least a pixel left"
             )
         sides = [size >> min(level, downsamplings) for level in range(1, len(widths) + 1)]
-        self.first = FirstBlock(channels, widths[0], layers)
+        self.first = FirstBlock(channels, widths[0], layers, normalization)
         self.blocks = nn.ModuleList(
-            DiscriminatorBlock(i, o, level < downsamplings, layers, activated, wide)
+            DiscriminatorBlock(i, o, level < downsamplings, layers, activated, wide, normalization)
             for level, (i, o) in enumerate(pairwise(widths), 1)
         )
         self.attended = _attended(attention, sides)

@@ -1,0 +1,183 @@
+"""StudioGAN's residual networks: its cGAN-PD (which it calls SNGAN), SAGAN, SNGAN and WGAN-GP, a `.pth` a network.
+
+A generator's tensors tell widths, classes, spectral normalization and where self-attention stands. A discriminator
+without spectral normalization has batch normalization, also before its shortcuts, and is WGAN-GP's. Plain convolutions
+are DCGAN's. BigGAN's are in biggan.py.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from ganzoo.layouts.containers import Contents
+from ganzoo.layouts.layout import Converted, Layout, Ledger
+from ganzoo.layouts.mimicry import Maker
+from ganzoo.types import BadCheckpoint
+
+_ATTENTION = ("conv1x1_theta", "conv1x1_phi", "conv1x1_g", "conv1x1_attn", "sigma")
+
+
+def _family(contents: Contents) -> str | None:
+    """Whose generator a file holds."""
+    for key in contents.having("bn4.running_mean", "blocks.0.0.conv2d1.bias", "conv2d5.bias", "linear0.bias"):
+        names = contents.modules[key].tensors.keys()
+        if "shared.weight" in names or "info_mix_linear.weight" in names:
+            return None
+        attentive = any(re.fullmatch(r"blocks\.\d+\.0\.sigma", name) for name in names)
+        conditional = any(name.startswith("blocks.0.0.bn1.gain.") for name in names)
+        spectral = "linear0.weight_orig" in names
+        kinds = {(True, True, True): "sagan", (False, True, False): "cgan_pd", (False, False, False): "sngan"}
+        return kinds.get((attentive, conditional, spectral))
+    return None
+
+
+def _norm(make: Maker, theirs: str, ours: str, width: int, classes: int, spectral: bool) -> int:
+    """Takes a block's batch normalization; gives the number of classes."""
+    if f"{theirs}.bn.running_mean" not in make.ledger:
+        return make.norm(theirs, ours, width)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        value = make.ledger.take(f"{theirs}.bn.{name}", () if name == "num_batches_tracked" else (width,))
+        make.made[f"{ours}.norm.{name}"] = value
+    for name in ("gain", "bias"):
+        weight = make.layer(f"{theirs}.{name}", f"{ours}.{name}", (width, classes), spectral=spectral, bias=False)
+        classes = weight.shape[1]
+    return classes
+
+
+def _places(ledger: Ledger) -> tuple[list[str], int | None]:
+    """The blocks, and before which of them self-attention stands."""
+    numbers = sorted(int(name.split(".")[1]) for name in ledger.names(r"blocks\.\d{1,3}\.0\.(conv2d1\.bias|sigma)"))
+    attentive = [i for i in numbers if f"blocks.{i}.0.sigma" in ledger]
+    if numbers != [*range(len(numbers))] or len(attentive) > 1 or len(numbers) - len(attentive) < 1:
+        raise ledger.error("has blocks that are not counted from 0, or several of self-attention; expected one at most")
+    return [f"blocks.{i}.0" for i in numbers if i not in attentive], attentive[0] if attentive else None
+
+
+def _open(contents: Contents, part: str) -> Ledger:
+    return Ledger(contents, part, contents.alone(f"StudioGAN's {part}").tensors)
+
+
+def _convert(contents: Contents, family: str) -> Converted:
+    spectral = family == "sagan"
+    suffix = "weight_orig" if spectral else "weight"
+    with _open(contents, "generator") as ledger:
+        make, (blocks, attended) = Maker(ledger), _places(ledger)
+        widths = [_side(ledger, f"{block}.conv2d1.{suffix}", 1) for block in blocks]
+        widths.append(_side(ledger, f"{blocks[-1]}.conv2d2.{suffix}", 0))
+        latent = make.layer("linear0", "linear", (16 * widths[0], -1), spectral=spectral).shape[1]
+        classes = -1
+        for i, (theirs, (inputs, outputs)) in enumerate(zip(blocks, pairwise(widths), strict=True)):
+            ours = f"blocks.{i}"
+            layers = {
+                "conv2d0": ("shortcut", inputs, 1),
+                "conv2d1": ("conv1", inputs, 3),
+                "conv2d2": ("conv2", outputs, 3),
+            }
+            for name, (own, width, side) in layers.items():
+                make.layer(f"{theirs}.{name}", f"{ours}.{own}", (outputs, width, side, side), spectral=spectral)
+            classes = _norm(make, f"{theirs}.bn1", f"{ours}.norm1", inputs, classes, spectral)
+            classes = _norm(make, f"{theirs}.bn2", f"{ours}.norm2", outputs, classes, spectral)
+        make.norm("bn4", "norm", widths[-1])
+        channels = len(make.layer("conv2d5", "conv", (-1, widths[-1], 3, 3), spectral=spectral))
+        size = 4 << len(blocks)
+        arguments: dict[str, Any] = {"size": size, "channels": channels, "latent": latent, "widths": widths}
+        arguments |= {"classes": classes} if classes else {}
+        if attended is not None:
+            make.attention(widths[attended], [f"blocks.{attended}.0.{name}" for name in _ATTENTION])
+            arguments |= {"attention": 4 << attended, "discriminator_attention": size // 2}
+    # Until its file says: StudioGAN's at that size
+    halving = 2 if size == 32 else len(blocks)
+    arguments |= {"discriminator_widths": widths[:0:-1] + widths[:1], "downsamplings": halving, "variant": "studiogan"}
+    facts: dict[str, Any] = {"converted_from": _NAMES[family]}
+    steps = contents.beside.get("step")
+    facts |= {"steps": steps} if type(steps) is int else {}
+    return Converted(family, arguments, make.named("generator"), None, facts)
+
+
+def _side(ledger: Ledger, name: str, side: int) -> int:
+    shape = ledger.shape(name)
+    if len(shape) != 4:
+        raise ledger.error(f"has {name!r} of shape {[*shape]}; expected that of a convolution")
+    return shape[side]
+
+
+def _join(contents: Contents, converted: Converted) -> Converted:
+    """Adds the discriminator of a second file; without spectral normalization it is WGAN-GP's critic."""
+    arguments = converted.arguments
+    with _open(contents, "discriminator") as ledger:
+        if "linear0.bias" in ledger:
+            raise ledger.error("is a generator; expected a discriminator")
+        make, (blocks, attended) = Maker(ledger), _places(ledger)
+        spectral = "linear1.weight_orig" in ledger
+        suffix = "weight_orig" if spectral else "weight"
+        channels = _side(ledger, f"{blocks[0]}.conv2d1.{suffix}", 1)
+        if channels != arguments["channels"]:
+            raise ledger.error(f"takes {channels} channels, the generator makes {arguments['channels']}")
+        if not spectral and converted.family != "sngan":
+            raise ledger.error("is not under spectral normalization; expected that of its generator's kind")
+        widths = [_side(ledger, f"{block}.conv2d2.{suffix}", 0) for block in blocks]
+        halving = min(len(blocks) - 1, sum(f"{block}.conv2d0.bias" in ledger for block in blocks))
+        for i, (theirs, (inputs, outputs)) in enumerate(zip(blocks, pairwise([channels, *widths]), strict=True)):
+            ours = f"blocks.{i - 1}" if i else "first"
+            make.layer(f"{theirs}.conv2d1", f"{ours}.conv1", (outputs, inputs, 3, 3), spectral=spectral)
+            make.layer(f"{theirs}.conv2d2", f"{ours}.conv2", (outputs, outputs, 3, 3), spectral=spectral)
+            changes = f"{theirs}.conv2d0.bias" in ledger
+            if changes:
+                make.layer(f"{theirs}.conv2d0", f"{ours}.shortcut", (outputs, inputs, 1, 1), spectral=spectral)
+            if not spectral:
+                norms = {
+                    "bn1": ("norm1", inputs if i else outputs),
+                    "bn2": ("norm2", outputs),
+                    "bn0": ("beside", inputs),
+                }
+                for name, (own, width) in norms.items():
+                    if (name != "bn2" or i) and (name != "bn0" or changes):
+                        make.norm(f"{theirs}.{name}", f"{ours}.{own}", width)
+        make.layer("linear1", "score", (1, widths[-1]), spectral=spectral)
+        if "classes" in arguments:
+            make.layer("embedding", "projection", (arguments["classes"], widths[-1]), spectral=True, bias=False)
+        found: dict[str, Any] = {"discriminator_widths": widths, "downsamplings": halving}
+        if attended is not None:
+            make.attention(widths[attended - 1], [f"blocks.{attended}.0.{name}" for name in _ATTENTION])
+            found["discriminator_attention"] = arguments["size"] >> min(attended, halving)
+    if spectral:
+        return converted.joined("discriminator", make.made, **found)
+    kept: dict[str, Any] = {key: arguments[key] for key in ("size", "channels", "latent", "widths")}
+    kept |= {"critic_widths": widths, "downsamplings": halving, "variant": "studiogan"}
+    return replace(converted, family="wgan_gp", arguments=kept).joined("critic", make.made)
+
+
+def _from_wgan_gp(contents: Contents) -> Converted:
+    """The generator alone, which is SNGAN's."""
+    made = _convert(contents, "sngan")
+    own = {key: made.arguments[key] for key in ("size", "channels", "latent", "widths", "downsamplings")}
+    own |= {"critic_widths": made.arguments["discriminator_widths"], "variant": "studiogan"}
+    return replace(made, family="wgan_gp", arguments=own, facts={**made.facts, "converted_from": _NAMES["wgan_gp"]})
+
+
+def _join_wgan_gp(contents: Contents, converted: Converted) -> Converted:
+    made = _join(contents, replace(converted, family="sngan"))
+    if made.family != "wgan_gp":
+        raise BadCheckpoint(f"{contents.path}: is under spectral normalization; expected a critic of WGAN-GP")
+    return made
+
+
+_NAMES = {
+    "sngan": "StudioGAN SNGAN without classes",
+    "cgan_pd": "StudioGAN SNGAN with classes",
+    "sagan": "StudioGAN SAGAN",
+    "wgan_gp": "StudioGAN WGAN-GP",
+}
+
+
+def _layout(family: str) -> Layout:
+    return Layout(_NAMES[family], family, lambda c: _family(c) == family, lambda c: _convert(c, family), _join)
+
+
+LAYOUTS = (
+    *map(_layout, ("sngan", "cgan_pd", "sagan")),
+    Layout(_NAMES["wgan_gp"], "wgan_gp", lambda c: _family(c) == "sngan", _from_wgan_gp, _join_wgan_gp),
+)
