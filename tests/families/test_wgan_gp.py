@@ -49,3 +49,15 @@ def test_a_critic_without_normalization_begins_with_gradients_near_the_wanted_no
     x = (torch.rand(64, 1, 32, 32) * 2 - 1).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x).sum(), x)
     assert 0.6 < gradient.flatten(1).norm(dim=1).mean().item() < 1.2
+
+
+@pytest.mark.parametrize("variant", ["paper", "studiogan"])
+def test_residual_networks_play_the_same_game(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    game: Any = tiny("wgan_gp", size=16, resnet_widths=(4, 4, 4), critic_widths=(4, 8, 8), variant=variant)
+    monkeypatch.setattr(game, "record", lambda **values: None)
+    norms = [m for m in game.critic.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert bool(norms) == (variant == "studiogan") and all(norm.eps == 1e-4 for norm in norms)
+    batch = Batch(torch.rand(3, 1, 16, 16) * 2 - 1)
+    game.critic_loss(batch).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for n, p in game.critic.named_parameters())
+    assert game.generator(game.noise(batch)).shape == batch.images.shape

@@ -56,6 +56,14 @@ def test_a_generator_without_classes_is_whose_it_is_asked_for(tmp_path: Path) ->
             assert game.card.facts["family"] == family and distance(game.averaged(z), arrays["img"]) < LIMIT
 
 
+def test_a_critic_joins_the_generator_that_was_asked_for(tmp_path: Path) -> None:
+    name = "studiogan.wgan_gp_resnet32"
+    arrays, _ = answers(name)
+    game = converted(name, "", tmp_path, ".D.pth", family="wgan-gp")
+    with torch.no_grad():
+        assert distance(game.critic.eval()(torch.from_numpy(arrays["x"])), arrays["d_out"]) < LIMIT
+
+
 def test_what_does_not_belong_is_refused(tmp_path: Path) -> None:
     def refusal(generator: str, discriminator: str, family: str | None = None) -> str:
         contents, other = (open_file(fixture(f"studiogan.{name}")) for name in (generator, discriminator))

@@ -45,8 +45,8 @@ class WGANGP(Samples):
         channels: of an image.
         latent: length of z.
         width: feature maps beside the images (64 in the authors' code).
-        widths: the generator's feature maps from the smallest side up, in the residual networks of the paper's CIFAR-10
-            (section 5.3) instead of DCGAN's: (128, 128, 128, 128) there.
+        resnet_widths: the generator's feature maps from the smallest side up, in the residual networks of the paper's
+            CIFAR-10 (section 5.3) instead of DCGAN's: (128, 128, 128, 128) there.
         critic_widths: the residual critic's, after each block.
         downsamplings: how many of its blocks, from the first, halve the side.
         variant: of residual networks, whose details are computed. `paper`: the authors' code. `studiogan`: the critic
@@ -63,7 +63,7 @@ class WGANGP(Samples):
         channels: Positive = 3,
         latent: Positive = 128,
         width: Positive = 64,
-        widths: Sizes | None = None,
+        resnet_widths: Sizes | None = None,
         critic_widths: Sizes = (128, 128, 128, 128),
         downsamplings: Layers = 2,
         variant: Literal["paper", "studiogan"] = "paper",
@@ -78,13 +78,13 @@ class WGANGP(Samples):
         self.generator: nn.Module
         self.critic: nn.Module
         # No batch normalization in the critic: the penalty is on each sample's own gradient (section 4)
-        if widths is None:
+        if resnet_widths is None:
             self.generator = dcgan.Generator(latent, channels, size, width)
             self.critic = dcgan.Discriminator(channels, size, width, normalization=None)
         else:
             norm = partial(nn.BatchNorm2d, eps=1e-4) if variant == "studiogan" else nn.Identity
             eps = 1e-4 if variant == "studiogan" else 1e-5
-            self.generator = resnet.Generator(latent, channels, size, widths, eps=eps)
+            self.generator = resnet.Generator(latent, channels, size, resnet_widths, eps=eps)
             self.critic = resnet.Discriminator(
                 channels, size, critic_widths, downsamplings, wide=True, normalization=norm
             )

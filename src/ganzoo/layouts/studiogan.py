@@ -145,21 +145,27 @@ def _join(contents: Contents, converted: Converted) -> Converted:
             found["discriminator_attention"] = arguments["size"] >> min(attended, halving)
     if spectral:
         return converted.joined("discriminator", make.made, **found)
-    kept: dict[str, Any] = {key: arguments[key] for key in ("size", "channels", "latent", "widths")}
-    kept |= {"critic_widths": widths, "downsamplings": halving, "variant": "studiogan"}
-    return replace(converted, family="wgan_gp", arguments=kept).joined("critic", make.made)
+    return _wgan_gp(converted, critic_widths=widths, downsamplings=halving).joined("critic", make.made)
+
+
+def _wgan_gp(made: Converted, **arguments: Any) -> Converted:
+    """A generator without classes as WGAN-GP's."""
+    kept = {key: made.arguments[key] for key in ("size", "channels", "latent")}
+    kept |= {"resnet_widths": made.arguments["widths"], "variant": "studiogan", **arguments}
+    facts = {**made.facts, "converted_from": _NAMES["wgan_gp"]}
+    return replace(made, family="wgan_gp", arguments=kept, facts=facts)
 
 
 def _from_wgan_gp(contents: Contents) -> Converted:
     """The generator alone, which is SNGAN's."""
     made = _convert(contents, "sngan")
-    own = {key: made.arguments[key] for key in ("size", "channels", "latent", "widths", "downsamplings")}
-    own |= {"critic_widths": made.arguments["discriminator_widths"], "variant": "studiogan"}
-    return replace(made, family="wgan_gp", arguments=own, facts={**made.facts, "converted_from": _NAMES["wgan_gp"]})
+    widths, halving = (made.arguments[key] for key in ("discriminator_widths", "downsamplings"))
+    return _wgan_gp(made, critic_widths=widths, downsamplings=halving)
 
 
 def _join_wgan_gp(contents: Contents, converted: Converted) -> Converted:
-    made = _join(contents, replace(converted, family="sngan"))
+    arguments = {**converted.arguments, "widths": converted.arguments["resnet_widths"]}
+    made = _join(contents, replace(converted, family="sngan", arguments=arguments))
     if made.family != "wgan_gp":
         raise BadCheckpoint(f"{contents.path}: is under spectral normalization; expected a critic of WGAN-GP")
     return made
