@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 import ganzoo
 from ganzoo.layouts import Converted, check_shapes, open_file, recognise
-from ganzoo.layouts.translation import _discriminator
+from ganzoo.layouts.layout import open_ledger
+from ganzoo.layouts.translation import _critic
 from ganzoo.nn import translation
 from ganzoo.types import BadArgument, BadCheckpoint
 from ganzoo.zoo.converting import convert
@@ -62,11 +63,11 @@ def test_parity_of_discriminators_of_one_image(name: str, part: str, layers: int
     if (name, part) == ("unet128_in", "D"):
         pytest.skip("this one judges pairs")
     arrays, _ = answers(f"cyclegan_pix2pix.{name}")
-    alone = Converted("pix2pix", {"source_channels": 0, "channels": 3, "normalization": "instance"}, {})
-    made = _discriminator(open_file(file), alone)
-    assert made.players is not None and made.arguments["patch_layers"] == layers
-    network = translation.PatchDiscriminator(3, made.arguments["discriminator_width"], layers)
-    network.load_state_dict({key.removeprefix("discriminator."): value for key, value in made.players.items()})
+    with open_ledger(open_file(file), "") as ledger:
+        given, sizes, tensors = _critic(ledger, Converted("cyclegan", {"normalization": "instance"}, {}))
+    assert (given, sizes["patch_layers"]) == (3, layers)
+    network = translation.PatchDiscriminator(3, sizes["discriminator_width"], layers)
+    network.load_state_dict(tensors)
     with torch.no_grad():
         assert distance(network(torch.from_numpy(arrays["y_eval"])), arrays[answer]) < LIMIT
 
@@ -94,13 +95,15 @@ def built(made: Converted) -> Any:
 
 
 def norm(kind: str, width: int) -> nn.Module:
+    if kind == "none":
+        return nn.Identity()
     return nn.BatchNorm2d(width) if kind == "batch" else nn.InstanceNorm2d(width, affine=kind == "instance-affine")
 
 
 class Residual(nn.Module):
     def __init__(self, width: int, kind: str, dropout: bool, key: str) -> None:
         super().__init__()
-        self.key, bias = key, kind != "batch"
+        self.key, bias = key, kind not in ("batch", "none")
         layers: list[nn.Module] = [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3, bias=bias), norm(kind, width)]
         layers += [nn.ReLU(), *([nn.Dropout(0.5)] if dropout else []), nn.ReflectionPad2d(1)]
         self.add_module(key, nn.Sequential(*layers, nn.Conv2d(width, width, 3, bias=bias), norm(kind, width)))
@@ -109,8 +112,10 @@ class Residual(nn.Module):
         return x + getattr(self, self.key)(x)
 
 
-def resnet(channels: int, width: int, blocks: int, kind: str, dropout: bool = False, key: str = "conv_block") -> Any:
-    bias = kind != "batch"
+def resnet(
+    channels: int, width: int, blocks: int, kind: str, dropout: bool = False, key: str = "conv_block", made: int = 0
+) -> Any:
+    bias = kind not in ("batch", "none")
     layers: list[nn.Module] = [
         nn.ReflectionPad2d(3),
         nn.Conv2d(channels, width, 7, bias=bias),
@@ -122,7 +127,7 @@ def resnet(channels: int, width: int, blocks: int, kind: str, dropout: bool = Fa
     layers += [Residual(4 * width, kind, dropout, key) for _ in range(blocks)]
     for outer in (2 * width, width):
         layers += [nn.ConvTranspose2d(2 * outer, outer, 3, 2, 1, 1, bias=bias), norm(kind, outer), nn.ReLU()]
-    layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
+    layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, made or channels, 7), nn.Tanh()]
     return Named(nn.Sequential(*layers))
 
 
@@ -131,7 +136,7 @@ class Nested(nn.Module):
 
     def __init__(self, outer: int, inner: int, kind: str, within: nn.Module | None) -> None:
         super().__init__()
-        bias = kind != "batch"
+        bias = kind not in ("batch", "none")
         down: list[nn.Module] = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)]
         down += [] if within is None else [norm(kind, inner), within]
         inputs = inner if within is None else 2 * inner
@@ -148,7 +153,7 @@ def unet(source: int, channels: int, width: int, depth: int, kind: str) -> Any:
         within = Nested(width * min(2 ** (i - 1), 8), width * min(2**i, 8), kind, within)
     assert within is not None
     first, last = (
-        nn.Conv2d(source, width, 4, 2, 1, bias=kind != "batch"),
+        nn.Conv2d(source, width, 4, 2, 1, bias=kind not in ("batch", "none")),
         nn.ConvTranspose2d(2 * width, channels, 4, 2, 1),
     )
     holder = Named(nn.Sequential(first, within, nn.ReLU(), last, nn.Tanh()))
@@ -183,6 +188,8 @@ def lively(network: nn.Module, seed: int) -> nn.Module:
         (3, 2, 1, "batch", True, "conv_block"),
         (2, 4, 3, "instance", True, "conv_block"),
         (3, 3, 9, "instance-affine", False, "block"),
+        (3, 4, 2, "none", False, "conv_block"),
+        (1, 2, 2, "none", True, "conv_block"),
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -201,7 +208,13 @@ def test_residual_blocks_in_any_configuration(
 
 @pytest.mark.parametrize(
     ("source", "channels", "width", "depth", "kind"),
-    [(3, 3, 2, 5, "batch"), (1, 3, 1, 6, "instance"), (3, 1, 2, 7, "instance-affine"), (2, 2, 1, 8, "batch")],
+    [
+        (3, 3, 2, 5, "batch"),
+        (1, 3, 1, 6, "instance"),
+        (3, 1, 2, 7, "instance-affine"),
+        (2, 2, 1, 8, "batch"),
+        (3, 3, 2, 5, "none"),
+    ],
 )
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_u_nets_of_any_depth(
@@ -241,7 +254,9 @@ def test_batch_normalization_of_old_files_lacks_a_count(tmp_path: Path) -> None:
     assert converted(tmp_path / "g.pth", "pix2pix").arguments["depth"] == 3
 
 
-@pytest.mark.parametrize(("layers", "kind"), [(0, "batch"), (0, "instance"), (1, "instance"), (4, "batch")])
+@pytest.mark.parametrize(
+    ("layers", "kind"), [(0, "batch"), (0, "instance"), (1, "instance"), (4, "batch"), (0, "none"), (2, "none")]
+)
 def test_discriminators_of_any_depth(layers: int, kind: str, tmp_path: Path) -> None:
     """The layer numbers of such a file are those of the family's own `Sequential`."""
     theirs = lively(translation.PatchDiscriminator(5, 3, layers, kind), seed=layers)  # type: ignore[arg-type]
@@ -258,6 +273,83 @@ def test_discriminators_of_any_depth(layers: int, kind: str, tmp_path: Path) -> 
     assert (whole.arguments["patch_layers"], whole.arguments["discriminator_width"]) == (layers, 3)
 
 
+def critic(channels: int, kind: str, seed: int, folder: Path, layers: int = 2) -> tuple[nn.Module, Path]:
+    """A discriminator of patches in a file of its own."""
+    network = lively(translation.PatchDiscriminator(channels, 3, layers, kind), seed)  # type: ignore[arg-type]
+    path = folder / f"latest_net_D_{seed}.pth"
+    torch.save({name.replace("main", "model"): value for name, value in network.state_dict().items()}, path)
+    return network, path
+
+
+@pytest.mark.parametrize(("source", "channels", "kind"), [(3, 3, "instance"), (3, 1, "batch"), (1, 3, "none")])
+@pytest.mark.parametrize("late", [False, True])
+def test_four_files_make_a_cyclegan_that_can_be_trained_on(
+    source: int, channels: int, kind: str, late: bool, tmp_path: Path
+) -> None:
+    """G_A, G_B, D_A and D_B; discriminators may come before the inverse."""
+    theirs = [resnet(source, 2, 1, kind, made=channels), resnet(channels, 2, 1, kind, made=source)]
+    theirs = [lively(network, seed) for seed, network in enumerate(theirs)]
+    for network, name in zip(theirs, "AB", strict=True):
+        torch.save(network.state_dict(), tmp_path / f"latest_net_G_{name}.pth")
+    (judge, first), (inverse_judge, second) = (critic(c, kind, i, tmp_path) for i, c in ((2, channels), (3, source)))
+    inverse = tmp_path / "latest_net_G_B.pth"
+    more = [first, second, inverse] if late else [inverse, first, second]
+    convert(tmp_path / "latest_net_G_A.pth", to=tmp_path / "model", more=more)
+    game: Any = ganzoo.load(tmp_path / "model", players=True)
+    assert game.domains == ("b", "a") and game.arguments["identity"] == (0.5 if source == channels else 0.0)
+    x, y = (torch.rand(2, c, 16, 16) * 2 - 1 for c in (source, channels))
+    game.eval()
+    with torch.no_grad():
+        assert distance(game.generator(x), theirs[0](x)) < LIMIT
+        assert distance(game.inverse(y), theirs[1](y)) < LIMIT
+        assert distance(game.discriminator(y), judge(y)) < LIMIT
+        assert distance(game.inverse_discriminator(x), inverse_judge(x)) < LIMIT
+    assert distance(game.translate(y, to="a"), theirs[1](y)) < LIMIT
+    three = [path for path in more if path != second]
+    with pytest.raises(BadCheckpoint, match=r"lacks inverse_discriminator\.main"):
+        convert(tmp_path / "latest_net_G_A.pth", to=tmp_path / "other", more=three)
+
+
+@pytest.mark.parametrize("asked", [None, "pix2pix"])
+def test_residual_blocks_with_a_discriminator_of_pairs_are_pix2pixs(asked: str | None, tmp_path: Path) -> None:
+    theirs = lively(resnet(1, 2, 2, "batch", dropout=True, made=3), seed=0)
+    torch.save(theirs.state_dict(), tmp_path / "latest_net_G.pth")
+    judge, path = critic(4, "batch", 1, tmp_path)
+    convert(tmp_path / "latest_net_G.pth", asked, to=tmp_path / "model", more=[path])
+    game: Any = ganzoo.load(tmp_path / "model", players=True)
+    assert type(game).__name__ == "Pix2Pix" and game.arguments["architecture"] == "resnet" and game.stride == 4
+    x = torch.rand(2, 1, 16, 16) * 2 - 1
+    game.eval()
+    with torch.no_grad():
+        y = theirs(x)
+        assert distance(game.generator(x), y) < LIMIT
+        assert distance(game.discriminator(torch.cat([x, y], 1)), judge(torch.cat([x, y], 1))) < LIMIT
+    assert distance(game.translate(x, statistics="running"), y) < LIMIT
+
+
+def test_what_does_not_join_is_refused(tmp_path: Path) -> None:
+    def file(name: str, network: nn.Module) -> Path:
+        torch.save(network.state_dict(), tmp_path / name)
+        return tmp_path / name
+
+    contents = open_file(file("g.pth", resnet(3, 2, 1, "instance", made=1)))
+    layout = recognise(contents)
+    made = layout.convert(contents)
+    assert layout.join is not None
+    for path, said in (
+        (file("same.pth", resnet(3, 2, 1, "instance", made=1)), "expected the inverse"),
+        (file("wide.pth", resnet(1, 4, 1, "instance", made=3)), "expected the inverse"),
+        (critic(3, "instance", 1, tmp_path)[1], "takes 3 channels; expected 1, or 4 of two images"),
+        (critic(1, "batch", 2, tmp_path)[1], "has batch normalization and the generator instance"),
+    ):
+        with pytest.raises(BadCheckpoint, match=said) as caught:
+            layout.join(open_file(path), made)
+        assert "\n" not in str(caught.value)
+    judged = layout.join(open_file(critic(1, "instance", 3, tmp_path)[1]), made)
+    with pytest.raises(BadCheckpoint, match="the family has one for both"):
+        layout.join(open_file(critic(3, "instance", 4, tmp_path, layers=3)[1]), judged)
+
+
 # ---------------------------------------------------------------------------------------------------- what is refused
 
 
@@ -268,7 +360,11 @@ def test_discriminators_of_any_depth(layers: int, kind: str, tmp_path: Path) -> 
         (lambda s: s.pop("model.1.bias"), r"lacks 'model\.1\.bias'"),
         (lambda s: s.update({"model.30.weight": torch.zeros(2)}), r"does not know: 'model\.30\.weight'"),
         (lambda s: s.update({"model.4.weight": torch.zeros(4, 3, 3, 3)}), r"'model\.4\.weight' is \[4, 3, 3, 3\]"),
-        (lambda s: s.update({"model.18.weight": torch.zeros(1, 2, 7, 7)}), r"'model\.18\.weight' is \[1, 2, 7, 7\]"),
+        (lambda s: s.update({"model.18.weight": torch.zeros(3, 9, 7, 7)}), r"'model\.18\.weight' is \[3, 9, 7, 7\]"),
+        (
+            lambda s: s.update({"model.18.weight": torch.zeros(1, 2, 7, 7)}),
+            r"'model\.18\.bias' is \[3\]; expected \[1\]",
+        ),
         (lambda s: s.update({"model.1.bias": torch.zeros(3)}), r"'model\.1\.bias' is \[3\]; expected \[2\]"),
         (lambda s: s.update({"model.2.weight": torch.ones(2)}), r"lacks 'model\.2\.bias'"),
     ],
@@ -297,8 +393,8 @@ def test_a_converted_file_loads_and_translates_one_way(tmp_path: Path) -> None:
 
 def test_another_family_is_named(tmp_path: Path) -> None:
     torch.save(resnet(3, 2, 1, "instance").state_dict(), tmp_path / "g.pth")
-    with pytest.raises(BadCheckpoint, match=r"of the family cyclegan; expected one of the family pix2pix"):
-        convert(tmp_path / "g.pth", "pix2pix", to=tmp_path / "model")
+    with pytest.raises(BadCheckpoint, match=r"of the family cyclegan; expected one of the family stylegan2"):
+        convert(tmp_path / "g.pth", "stylegan2", to=tmp_path / "model")
 
 
 def test_a_discriminator_that_does_not_belong_is_refused(tmp_path: Path) -> None:

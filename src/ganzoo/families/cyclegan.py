@@ -27,7 +27,7 @@ from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn import translation
 from ganzoo.objectives import losses
-from ganzoo.types import Batch
+from ganzoo.types import BadArgument, Batch
 
 
 class ImagePool:
@@ -74,7 +74,8 @@ class CycleGAN(Translates):
 
     Args:
         size: side of an image in training: a multiple of 4.
-        channels: of an image.
+        channels: of an image of Y.
+        source_channels: of an image of X; None for as many.
         width: feature maps of the generators beside the images.
         blocks: residual blocks of a generator: 9 for 256 pixels, 6 for 128 (section 7.2).
         discriminator_width: feature maps after the discriminators' first layer.
@@ -98,6 +99,7 @@ class CycleGAN(Translates):
         self,
         size: Positive = 256,
         channels: Positive = 3,
+        source_channels: Positive | None = None,
         width: Positive = 64,
         blocks: Layers = 9,
         discriminator_width: Positive = 64,
@@ -112,11 +114,19 @@ class CycleGAN(Translates):
         betas: tuple[Share, Share] = (0.5, 0.999),
     ) -> None:
         super().__init__()
-        self.shape, self.cycle, self.identity = (channels, size, size), cycle, identity
-        self.generator = translation.ResNetGenerator(channels, channels, width, blocks, normalization, dropout)
-        self.inverse = translation.ResNetGenerator(channels, channels, width, blocks, normalization, dropout)
-        critic = partial(translation.PatchDiscriminator, channels, discriminator_width, patch_layers, normalization)
-        self.discriminator, self.inverse_discriminator = critic(), critic()
+        source = source_channels or channels
+        if identity and source != channels:
+            raise BadArgument(
+                f"identity is {identity} and the domains have {source} and {channels} channels; 0 is expected"
+            )
+        self.shape, self.source_shape = (channels, size, size), (source, size, size)
+        self.cycle, self.identity = cycle, identity
+        self.generator = translation.ResNetGenerator(source, channels, width, blocks, normalization, dropout)
+        self.inverse = translation.ResNetGenerator(channels, source, width, blocks, normalization, dropout)
+        critic = partial(
+            translation.PatchDiscriminator, width=discriminator_width, layers=patch_layers, normalization=normalization
+        )
+        self.discriminator, self.inverse_discriminator = critic(channels), critic(source)
         self.stride = self.generator.stride
         self.generator.check(size)
         self.discriminator.check(size)

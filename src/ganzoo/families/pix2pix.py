@@ -20,7 +20,7 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Depth, Positive, Share, Weight
+from ganzoo.game.arguments import Depth, Layers, Positive, Share, Weight
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
@@ -52,6 +52,8 @@ class Pix2Pix(Translates):
         source_channels: of x.
         channels: of y.
         width: feature maps of the generator beside the images.
+        architecture: of the generator: the paper's `unet`, or CycleGAN's `resnet`, as the authors' later code offers.
+        blocks: residual blocks of the latter.
         depth: halvings of the U-Net; 0 for as many as the size allows, down to a single position as in the paper.
         dropout: whether the generator has dropout, of half of the values of some inner layers.
         discriminator_width: feature maps after the discriminator's first layer.
@@ -70,6 +72,8 @@ class Pix2Pix(Translates):
         source_channels: Positive = 3,
         channels: Positive = 3,
         width: Positive = 64,
+        architecture: Literal["unet", "resnet"] = "unet",
+        blocks: Layers = 9,
         depth: Depth = 0,
         dropout: bool = True,
         discriminator_width: Positive = 64,
@@ -83,7 +87,13 @@ class Pix2Pix(Translates):
         self.shape, self.source_shape = (channels, size, size), (source_channels, size, size)
         self.l1 = l1
         depth = depth or max(2, (size & -size).bit_length() - 1)  # the powers of two in the size
-        self.generator = translation.UNetGenerator(source_channels, channels, width, depth, normalization, dropout)
+        self.generator: translation.UNetGenerator | translation.ResNetGenerator
+        if architecture == "unet":
+            self.generator = translation.UNetGenerator(source_channels, channels, width, depth, normalization, dropout)
+        else:
+            self.generator = translation.ResNetGenerator(
+                source_channels, channels, width, blocks, normalization, dropout
+            )
         self.discriminator = translation.PatchDiscriminator(
             source_channels + channels, discriminator_width, patch_layers, normalization
         )

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from ganzoo.types import BadArgument
 
-Normalization = Literal["instance", "instance-affine", "batch"]
-"""Each image's own statistics, without or with a learned gain and bias; or a batch's, with both."""
+Normalization = Literal["instance", "instance-affine", "batch", "none"]
+"""Each image's own statistics, without or with a learned gain and bias; or a batch's, with both; or none."""
 
 
 class InstanceNorm(nn.Module):
@@ -107,9 +107,16 @@ def normalize(normalization: Normalization, width: int) -> nn.Module:
     """
     if normalization == "batch":
         return BatchNorm(width)
+    if normalization == "none":
+        return nn.Identity()
     if normalization not in ("instance", "instance-affine"):
-        raise BadArgument(f"normalization is {normalization!r}; instance, instance-affine or batch is expected")
+        raise BadArgument(f"normalization is {normalization!r}; instance, instance-affine, batch or none is expected")
     return InstanceNorm(width, affine=normalization == "instance-affine")
+
+
+def biased(normalization: Normalization) -> bool:
+    """Whether the convolutions beside such normalizations have biases: without any they have none either, as there."""
+    return normalization not in ("batch", "none")
 
 
 class ResNetBlock(nn.Module):
@@ -123,7 +130,7 @@ class ResNetBlock(nn.Module):
 
     def __init__(self, width: int, normalization: Normalization, dropout: bool = False) -> None:
         super().__init__()
-        bias = normalization != "batch"
+        bias = biased(normalization)
         self.conv1 = nn.Conv2d(width, width, 3, bias=bias)
         self.norm1 = normalize(normalization, width)
         self.drop = Dropout(0.5) if dropout else None
@@ -161,7 +168,7 @@ class ResNetGenerator(nn.Module):
         dropout: bool = False,
     ) -> None:
         super().__init__()
-        bias = normalization != "batch"
+        bias = biased(normalization)
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7, bias=bias)]
         layers += [normalize(normalization, width), nn.ReLU(inplace=True)]
         for inner in (2 * width, 4 * width):
@@ -220,7 +227,7 @@ class UNetGenerator(nn.Module):
         super().__init__()
         if depth < 2:
             raise BadArgument(f"depth is {depth}; a U-Net has at least 2 halvings")
-        bias = normalization != "batch"
+        bias = biased(normalization)
         self.stride = 2**depth  # sides are multiples of it
         widths = [width * min(2**i, 8) for i in range(depth)]
         down: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1, bias=bias)]
@@ -278,7 +285,7 @@ class PatchDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = layers
-        bias = normalization != "batch"
+        bias = biased(normalization)
         kernel, padding = (4, 1) if layers else (1, 0)
         widths = [width * min(2**i, 8) for i in range(layers + 1)] if layers else [width, 2 * width]
         main: list[nn.Module] = [nn.Conv2d(channels, width, kernel, stride=2 if layers else 1, padding=padding)]
