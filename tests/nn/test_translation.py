@@ -198,7 +198,8 @@ def test_dropout_that_is_alive_drops_half_and_keeps_the_mean() -> None:
 
 
 def test_what_cannot_be() -> None:
-    with pytest.raises(BadArgument, match=r"normalization is 'group'; instance, instance-affine, batch or none is expected"):
+    known = "instance, instance-affine, batch or none"
+    with pytest.raises(BadArgument, match=f"normalization is 'group'; {known} is expected"):
         translation.ResNetGenerator(normalization="group")  # type: ignore[arg-type]
     with pytest.raises(BadArgument, match=r"depth is 1; a U-Net has at least 2 halvings"):
         translation.UNetGenerator(depth=1)
