@@ -62,11 +62,11 @@ def recognise(contents: Contents, family: str | None = None) -> Layout:
 
     Raises:
         BadCheckpoint: no layout fits; the text says what the file holds. Or one of another family does, or it holds
-            what ganzoo has no family for; the text names it.
+            what ganzoo is known not to read; the text names it.
     """
     if other := foreign.named(contents):
         raise BadCheckpoint(
-            f"{contents.path}: holds {other}: ganzoo has no family for it; `ganzoo convert --list` shows what is read"
+            f"{contents.path}: holds {other}, which ganzoo does not read; `ganzoo convert --list` shows what is read"
         )
     fitting = [layout for layout in layouts() if layout.recognises(contents)]
     wanted = [layout for layout in fitting if family is None or _same(layout.family, family)]

@@ -1,6 +1,6 @@
-"""Networks that people have and ganzoo has no family for: what they are known by, so that an error can name them.
+"""Networks that people have and ganzoo does not read: what they are known by, so that an error can name them.
 
-A row leaves when its family comes. A network is known by names of its tensors, whatever file it is in.
+A row leaves when its layout comes. A network is known by names of its tensors, whatever file it is in.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ _KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("DF-GAN's discriminator", (r"conv_img\.weight", r"DBlocks\.0\.gamma")),
     ("a denoising diffusion GAN (DDGAN)", (r"all_modules\.0\.weight", r"z_transform\.\d+\.weight")),
     ("DDGAN's discriminator", (r"t_embed\.main\.0\.weight", r"end_linear\.weight")),
+    ("lucidrains' StyleGAN2, whose layers are others", (r"GE\.blocks\.0\.to_style1\.weight", r"SE\.net\.0\.weight")),
+    ("StudioGAN's plain convolutions (deep_conv)", (r"linear0\.bias", r"blocks\.0\.0\.deconv0\.(weight|weight_orig)")),
     ("MobileStyleGAN", (r"student\.layers\.0\.up\.modulation\.weight", r"mapping_net\.layers\.1\.weight")),
     ("GFPGAN", (r"stylegan_decoder\..*",)),
     ("a diffusion model, no GAN", (r"(.*\.)?(input_blocks\.0\.0\.weight|down_blocks\.0\.resnets\.0\.conv1\.weight)",)),
@@ -48,7 +50,7 @@ _KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def named(contents: Contents) -> str:
-    """What a file is known to hold, where ganzoo has no family for it; else nothing."""
+    """What a file is known to hold, where ganzoo does not read it; else nothing."""
     for what, patterns in _KNOWN:
         if any(_has(module.tensors, patterns) for module in contents.modules.values()):
             return what
