@@ -307,6 +307,14 @@ def test_models_and_protocols_that_do_not_suit_are_refused(train: Images) -> Non
     ):
         with pytest.raises(BadArgument, match=says):
             measure(Subject(metric_ranks.sample, classes=classes), train, keys)
+    coloured = Images("coloured", np.repeat(train.values, 3, axis=1), split="train")
+    for data, network, says in (
+        (coloured, "digits_cnn", r"digits_cnn takes images of 1 channel\(s\), and coloured's have 3"),
+        (train, "points", "points takes points, and digits's have 1"),
+        (Ring(n=100).open("train"), "digits_cnn", "ring holds points, which only the network 'points' takes"),
+    ):
+        with pytest.raises(BadArgument, match=says):
+            measure(Subject(metric_ranks.sample), data, [f"fd50_{network}"])
     nameless = Images("digits", train.values, split="train")
     with pytest.raises(BadArgument, match="fd50_digits_cnn_uniform"):
         measure(Subject(metric_ranks.sample, classes=10), nameless, ["fd50_digits_cnn"])

@@ -318,7 +318,7 @@ def test_translations_without_counterparts_are_compared_with_images_of_the_domai
 
     subject = Subject(translate=noted, domains=domains, classes=10)
     own = Digits().open("test")
-    [score] = measure(subject, {"test": own, "train": train}, ["kid1k_digits_cnn_test_to-d3"])
+    [score] = measure(subject, {"test": own, "train": train}, ["kid1k_digits_cnn_test_5x15_to-d3"])
     assert own.labels is not None
     assert set(asked) == {"d3"} and score.n == (own.labels != 3).sum() and score.n_real == (own.labels == 3).sum()
     assert score.value == pytest.approx(score.references["copy of the input"], rel=1e-9), "which is what it gives"

@@ -57,15 +57,15 @@ def some() -> list[Protocol]:
             made(base)
         except BadArgument:
             continue  # what mends it is met from a metric or network that suits
-        for one, two in itertools.combinations(SETTINGS, 2):
-            for a, b in itertools.product(SETTINGS[one], SETTINGS[two]):
-                try:
-                    found_ = made({**base, one: a, two: b})
-                except BadArgument:
-                    continue
-                # elsewhere these are networks of the user's, which only `networks` makes known
-                if found_.network not in {"pixels", "model"} or named(found_.metric).networks:
-                    found[found_] = None
+        departures = [{key: value} for key in SETTINGS for value in SETTINGS[key] if value != base[key]]
+        for one, two in [({}, {}), *itertools.combinations([{}, *departures], 2)]:
+            try:
+                found_ = made({**base, **one, **two})
+            except BadArgument:
+                continue
+            # elsewhere these are networks of the user's, which only `networks` makes known
+            if found_.network not in {"pixels", "model"} or named(found_.metric).networks:
+                found[found_] = None
     return list(found)
 
 

@@ -94,11 +94,6 @@ def _parts(kind: Any) -> list[Any]:
     return [kind, *(part for each in get_args(kind) for part in _parts(each))]
 
 
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
 @dataclass(frozen=True)
 class Setting:
     """What a protocol can set: a name, a type with its range, and a default (`inspect.Parameter.empty` for none)."""
@@ -107,6 +102,10 @@ class Setting:
     kind: Any
     default: Any
 
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.kind)
+
     def checked(self, value: Any) -> Any:
         """A value of the type and in the range.
 
@@ -114,7 +113,7 @@ class Setting:
             BadArgument: for another.
         """
         try:
-            return _adapter(self.kind).validate_python(value)
+            return self._adapter.validate_python(value)
         except ValidationError as error:
             raise BadArgument(f"A protocol with {self.name}={value!r}: {error.errors()[0]['msg']}.") from None
 

@@ -43,12 +43,23 @@ class Task(ABC):
     def __init__(self, run: Run) -> None:
         self.run, self.subject = run, run.subject
 
+    def seen(self, p: Protocol) -> tuple[int, ...]:
+        """The shape of the images that networks see."""
+        return tuple(self.run.real(p.split).values.shape[1:])
+
     def check(self, p: Protocol) -> None:
         """Refuses a protocol that does not suit model, data or machine, before any work."""
         real = self.run.real(p.split)
         if real.values.ndim == 2 and p.network not in {"points", *MIXTURES}:
             raise BadArgument(f"{p.key}: {real.name} holds points, which only the network 'points' takes.")
-        dimension = NETWORKS[p.network].dimension if p.network in NETWORKS else 0
+        known = NETWORKS.get(p.network)
+        channels = {1, known.channels} if known is not None and known.channels else set()
+        if known is not None and real.values.ndim == 4 and self.seen(p)[0] not in channels:
+            takes = f"images of {known.channels} channel(s)" if channels else "points"
+            raise BadArgument(
+                f"{p.key}: {p.network} takes {takes}, and {real.name}'s have {self.seen(p)[0]} channel(s)."
+            )
+        dimension = known.dimension if known is not None else 0
         size, memory = 4e-9 * dimension * (p.n + min(p.n, len(real.values))), _memory()
         if size > memory:
             there = f"{size:.0f} GB, and this machine has {memory:.0f} GB"
@@ -201,6 +212,11 @@ class _Translations(_Drawn):
             raise BadArgument(f"{p.key}: this model translates to {' or '.join(domains)}, not to {p.to}.")
         if p.to == domains[0]:
             raise BadArgument(f"{p.key}: {p.to} is the model's first domain, which a key leaves out.")
+
+    def seen(self, p: Protocol) -> tuple[int, ...]:
+        real = self.run.real(p.split)
+        side = "values" if self.by_turns(p) or real.targets is None else self.sides(p.split, p.to)[1]
+        return tuple(getattr(real, side).shape[1:])
 
     def count(self, p: Protocol) -> int:
         return min(p.n, len(self.sources(self.stream(p))))

@@ -17,7 +17,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import vgg16  # type: ignore[import-untyped]
+from torchvision.models import vgg  # type: ignore[import-untyped]
 
 from ganzoo.types import GanzooError
 
@@ -32,9 +32,10 @@ class VggLpips(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        network = vgg16(weights=None, init_weights=False)
-        self.features: nn.Sequential = network.features
-        self.classifier: nn.Sequential = network.classifier  # never used: it is in the file of weights
+        self.features: nn.Sequential = vgg.make_layers(vgg.cfgs["D"])
+        with torch.device("meta"):  # never used: it is in the file of weights, and not worth filling with numbers
+            unused = vgg.VGG(nn.Sequential(), init_weights=False).classifier
+        self.classifier: nn.Sequential = unused.to_empty(device="cpu")
         for number, weight in enumerate(read_heads()):
             self.register_buffer(f"head{number}", weight, persistent=False)
 
