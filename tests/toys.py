@@ -192,7 +192,7 @@ from torch.optim import Adam
 from ganzoo.objectives import losses
 from ganzoo.game.engine import Player
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Positive, Weight
+from ganzoo.game.arguments import Positive, NonNegative
 from ganzoo.game.registry import register
 
 
@@ -226,7 +226,7 @@ class ToyTranslation(Translates):
 
     def __init__(
         self, size: Positive = 8, source_channels: Positive = 3, channels: Positive = 1, width: Positive = 4,
-        lr: Weight = 1e-3,
+        lr: NonNegative = 1e-3,
     ) -> None:
         super().__init__()
         self.shape, self.source_shape = (channels, size, size), (source_channels, size, size)

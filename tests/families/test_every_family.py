@@ -436,7 +436,7 @@ from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses
 from ganzoo.game.engine import Player
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Weight
+from ganzoo.game.arguments import NonNegative, Positive
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 
@@ -454,7 +454,8 @@ class ToyGAN(Samples):
     """
 
     def __init__(
-        self, size: Positive = 8, channels: Positive = 1, latent: Positive = 4, width: Positive = 8, lr: Weight = 1e-3
+        self, size: Positive = 8, channels: Positive = 1, latent: Positive = 4, width: Positive = 8,
+        lr: NonNegative = 1e-3,
     ) -> None:
         super().__init__()
         self.shape, self.prior, self.adam = (channels, size, size), Normal(latent), partial(Adam, lr=lr)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from ganzoo.nn import spectral
-from ganzoo.nn.spectral import Normalized, power_iteration, settle, spectral_layers
+from ganzoo.nn.spectral import Normalized, follow_weights, power_iteration, spectral_layers
 
 MAKERS: dict[str, tuple[Any, Any]] = {
     "conv": (lambda layers: layers.conv(3, 5, 3, padding=1), lambda: torch.randn(2, 3, 6, 6)),
@@ -33,7 +33,7 @@ def made(kind: str, **options: Any) -> tuple[Any, Tensor]:
 def test_settled_weights_have_spectral_norm_1(kind: str) -> None:
     layer, _ = made(kind)
     nn.init.normal_(layer.weight, 0.3, 2.0)
-    settle(layer, 300)
+    follow_weights(layer, 300)
     layer.eval()
     singular = torch.linalg.svdvals(layer.normalized_weight().flatten(1))
     assert torch.allclose(singular[0], torch.ones(()), atol=1e-5)
@@ -72,7 +72,7 @@ def test_outputs_and_gradients_are_torchs_own(kind: str) -> None:
 @every_layer
 def test_settled_it_is_torchs_parametrization(kind: str) -> None:
     layer, x = made(kind)
-    settle(layer, 300)
+    follow_weights(layer, 300)
     plain: Any = MAKERS[kind][0](spectral.PLAIN)
     plain.load_state_dict({k: v for k, v in layer.state_dict().items() if k not in ("u", "v")})
     theirs = parametrizations.spectral_norm(plain, n_power_iterations=300).eval()
@@ -190,7 +190,7 @@ def test_sigma_is_computed_in_32_bits_under_autocast() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_weights_in_16_bits(dtype: torch.dtype) -> None:
     layer, _ = made("linear")
-    settle(layer, 100)
+    follow_weights(layer, 100)
     layer.eval()
     expected = layer.normalized_weight()
     layer.to(dtype)
@@ -211,7 +211,7 @@ def test_a_layer_is_made_on_no_device_and_filled_strictly(kind: str) -> None:
     layer.eval()
     with torch.device("meta"):
         empty: Any = MAKERS[kind][0](spectral_layers())
-        settle(empty)
+        follow_weights(empty)
     assert all(value.is_meta for value in empty.state_dict().values())
     empty.load_state_dict(layer.state_dict(), assign=True)
     assert torch.equal(empty.eval()(x), layer(x))

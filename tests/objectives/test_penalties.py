@@ -25,7 +25,7 @@ Penalty = Callable[[penalties.Critic, Tensor, Tensor], Tensor]
 # each as a function of (critic, real, fake), and what it is where the norm of the gradient is g everywhere
 CASES: dict[str, tuple[Penalty, Callable[[Any], Any]]] = {
     "gradient_penalty": (penalties.gradient_penalty, lambda g: (g - 1) ** 2),
-    "zero_centred": (penalties.zero_centred, lambda g: g**2),
+    "zero_centered": (penalties.zero_centered, lambda g: g**2),
     "dragan": (lambda critic, real, fake: penalties.dragan(critic, real), lambda g: (g - 1) ** 2),
     "r1": (lambda critic, real, fake: penalties.r1(critic, real), lambda g: g**2 / 2),
     "r2": (lambda critic, real, fake: penalties.r2(critic, fake), lambda g: g**2 / 2),
@@ -87,7 +87,7 @@ def test_linear_critic(name: str) -> None:
     value = penalty(lambda x: x.flatten(1) @ w, real, fake)
     (gradient,) = torch.autograd.grad(value, w)
     norm = np.linalg.norm(w.detach().numpy())
-    slope = {"gradient_penalty": 2 * (norm - 1), "dragan": 2 * (norm - 1), "zero_centred": 2 * norm}.get(name, norm)
+    slope = {"gradient_penalty": 2 * (norm - 1), "dragan": 2 * (norm - 1), "zero_centered": 2 * norm}.get(name, norm)
     assert value.shape == () and value.item() == pytest.approx(h(norm), rel=1e-12)
     np.testing.assert_allclose(gradient.numpy(), slope * w.detach().numpy() / norm, rtol=1e-12)
 
@@ -107,7 +107,7 @@ def test_where_the_gradient_is_taken() -> None:
     assert torch.equal(critic.x, real)
     penalties.r2(critic, fake)
     assert torch.equal(critic.x, fake)
-    for penalty in (penalties.gradient_penalty, penalties.zero_centred):
+    for penalty in (penalties.gradient_penalty, penalties.zero_centered):
         with Draws() as draws:
             penalty(critic, real, fake)
         (epsilon,) = draws.uniform
@@ -303,7 +303,7 @@ def test_unequal_shapes() -> None:
     for function in (
         penalties.interpolates,
         lambda real, fake: penalties.gradient_penalty(Seen(), real, fake),
-        lambda real, fake: penalties.zero_centred(Seen(), real, fake),
+        lambda real, fake: penalties.zero_centered(Seen(), real, fake),
     ):
         with pytest.raises(BadArgument, match=r"\(4, 2\) and generated ones of shape \(3, 2\) cannot be interpolated"):
             function(torch.zeros(4, 2), torch.zeros(3, 2))

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Share, Sizes, Weight
+from ganzoo.game.arguments import NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
-from ganzoo.nn.dcgan import initialise
+from ganzoo.nn.dcgan import initialize
 from ganzoo.objectives import losses
 from ganzoo.types import BadArgument, Batch
 
@@ -50,7 +50,7 @@ class Generator(nn.Module):
             layers += [_up(wide, narrow, bias=False), nn.BatchNorm2d(narrow), nn.ReLU(inplace=True)]
         layers += [_up(widths[-1], channels, bias=True), nn.Tanh()]
         self.main = nn.Sequential(*layers)
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Maps z `(N, latent)` and labels `(N,)` to images `(N, channels, size, size)` in [-1, 1]."""
@@ -85,7 +85,7 @@ class Discriminator(nn.Module):
             layers += [nn.LeakyReLU(0.2, inplace=True), nn.Dropout(dropout)]
         self.features = nn.Sequential(*layers, nn.Flatten())
         self.head = nn.Linear(widths[-1] * size**2, 1 + classes)
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Maps images to the logits of the source `(N,)`, real above 0, and of the classes `(N, classes)`."""
@@ -110,7 +110,7 @@ class ACGAN(Samples):
 
     Args:
         size: side of an image, a multiple of 2 to the number of `widths`.
-        channels: of an image.
+        channels: channels of an image.
         classes: number of labels.
         latent: length of z.
         widths: the generator's feature maps from z on, each at twice the resolution of the one before.
@@ -129,10 +129,10 @@ class ACGAN(Samples):
         latent: Positive = 100,
         widths: Sizes = (384, 192, 96),
         discriminator_widths: Sizes = (16, 32, 64, 128, 256, 512),
-        dropout: Share = 0.5,
-        class_weight: Weight = 1.0,
-        lr: Weight = 2e-4,
-        betas: tuple[Share, Share] = (0.5, 0.999),
+        dropout: Probability = 0.5,
+        class_weight: NonNegative = 1.0,
+        lr: NonNegative = 2e-4,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
     ) -> None:
         super().__init__()
         self.labelled = True

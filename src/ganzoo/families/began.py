@@ -19,7 +19,7 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
@@ -94,7 +94,7 @@ class BEGAN(Samples):
 
     Args:
         size: side of an image: 5 to 8 times a power of two.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z, uniform in [-1, 1], and of the autoencoder's code (N_h in section 3.5).
         width: feature maps of the generator and decoder, and by how many those of the encoder grow (n in figure 1).
         gamma: the ratio of errors on samples to those on data in equilibrium; lower for sharper, less diverse samples.
@@ -112,11 +112,11 @@ class BEGAN(Samples):
         channels: Positive = 3,
         latent: Positive = 64,
         width: Positive = 128,
-        gamma: Weight = 0.5,
-        gain: Weight = 0.001,
+        gamma: NonNegative = 0.5,
+        gain: NonNegative = 0.001,
         patience: Positive = 100_000,
-        lr: Weight = 1e-4,
-        betas: tuple[Share, Share] = (0.9, 0.999),
+        lr: NonNegative = 1e-4,
+        betas: tuple[Probability, Probability] = (0.9, 0.999),
     ) -> None:
         super().__init__()
         self.shape = (channels, size, size)

@@ -21,7 +21,7 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Encodes, Samples
-from ganzoo.game.arguments import Count, Positive, Share, Weight
+from ganzoo.game.arguments import Count, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
@@ -69,7 +69,7 @@ class Generator(nn.Module):
         steps = pairwise(width << i for i in reversed(range(doublings)))
         self.maps = nn.ModuleList(Layer(up(wide, narrow), narrow, latent, slope=0.0) for wide, narrow in steps)
         self.last = up(width, shape[0]) if width else nn.Linear(inner, math.prod(shape), bias=False)
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to `(N, C, H, W)` in [-1, 1]."""
@@ -92,7 +92,7 @@ class Reader(nn.Module):
         maps += [(nn.Linear(a, features, bias=False), features) for a in ([inner] if width else [inner, features])]
         self.layers = nn.ModuleList(Layer(map, n, latent if i else 0, i > 0) for i, (map, n) in enumerate(maps))
         self.last = nn.Linear(features, outputs, bias=False)
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         """Maps images `(N, C, H, W)`, for D with latents `(N, latent)`, to `(N, outputs)`."""
@@ -101,7 +101,7 @@ class Reader(nn.Module):
         return self.last(x)
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """Weights from N(0, 0.02)."""
     if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, 0.0, 0.02)
@@ -121,7 +121,7 @@ class BiGAN(Samples, Encodes):
 
     Args:
         size: side of an image; with convolutions 4, 5, 6 or 7 times a power of two.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z, uniform in [-1, 1], and of a code.
         width: feature maps beside the image (64 in the authors' code for 28 pixels); 0 for the MLPs of section 4.1.
         features: of the hidden layers.
@@ -139,9 +139,9 @@ class BiGAN(Samples, Encodes):
         latent: Positive = 50,
         width: Count = 0,
         features: Positive = 1024,
-        lr: Weight = 2e-4,
-        betas: tuple[Share, Share] = (0.5, 0.999),
-        decay: Weight = 2.5e-5,
+        lr: NonNegative = 2e-4,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
+        decay: NonNegative = 2.5e-5,
     ) -> None:
         super().__init__()
         self.shape = (channels, size, size)

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Scale, Share, Weight
+from ganzoo.game.arguments import NonNegative, Positive, PositiveFloat, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
@@ -97,7 +97,7 @@ class Discriminator(nn.Module):
         return self.score(self.drop(self.joint(self.drop(both)))).squeeze(1)
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """Weights from U[-0.05, 0.05], as in the code of Goodfellow 2014; those on labels are larger, for one is 1 only."""
     for name, layer in module.named_children():
         for linear in (each for each in layer.modules() if isinstance(each, nn.Linear)):
@@ -119,7 +119,7 @@ class CGAN(Samples):
 
     Args:
         size: side of an image.
-        channels: of an image.
+        channels: channels of an image.
         classes: number of labels.
         latent: length of z, uniform with variance 1.
         units: the generator's rectifiers for z, for y and in common.
@@ -145,13 +145,13 @@ class CGAN(Samples):
         image_maxout: tuple[Positive, Positive] = (240, 5),
         label_maxout: tuple[Positive, Positive] = (50, 5),
         joint_maxout: tuple[Positive, Positive] = (240, 4),
-        dropout: Share = 0.5,
-        generator_dropout: Share = 0.5,
-        lr: Weight = 0.1,
-        decay: Scale = 1.00004,
-        momentum: tuple[Share, Share] = (0.5, 0.7),
+        dropout: Probability = 0.5,
+        generator_dropout: Probability = 0.5,
+        lr: NonNegative = 0.1,
+        decay: PositiveFloat = 1.00004,
+        momentum: tuple[Probability, Probability] = (0.5, 0.7),
         rise: Positive = 15_000_000,
-        betas: tuple[Share, Share] | None = None,
+        betas: tuple[Probability, Probability] | None = None,
     ) -> None:
         super().__init__()
         self.labelled = True
@@ -162,7 +162,7 @@ class CGAN(Samples):
         self.discriminator = Discriminator(classes, self.shape, image_maxout, label_maxout, joint_maxout, dropout)
         sgd = partial(torch.optim.SGD, lr=lr, momentum=momentum[0])
         for network in (self.generator, self.discriminator):
-            initialise(network)
+            initialize(network)
         self.descent = sgd if betas is None else partial(torch.optim.Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:

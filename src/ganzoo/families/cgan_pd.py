@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
+from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -48,7 +48,7 @@ class CGANPD(Samples):
 
     Args:
         size: side of an image.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z, normal.
         classes: number of classes (1000 of ImageNet).
         widths: the generator's feature maps from the smallest side up; each further one doubles the side.
@@ -56,7 +56,7 @@ class CGANPD(Samples):
         downsamplings: how many of its blocks, from the first, halve the side.
         n_critic: updates of the discriminator to one of the generator (section 5).
         lr: learning rate of the generator.
-        discriminator_lr: of the discriminator; None for the same.
+        discriminator_lr: learning rate of the discriminator; None for the same.
         betas: Adam's decay rates.
         generated: how many images the generator is judged by at its update, for each in the discriminator's batch (128
             to 64 in the authors' code).
@@ -80,9 +80,9 @@ class CGANPD(Samples):
         discriminator_widths: Sizes = (64, 128, 256, 512, 1024, 1024),
         downsamplings: Layers = 5,
         n_critic: Positive = 5,
-        lr: Weight = 2e-4,
-        discriminator_lr: Weight | None = None,
-        betas: tuple[Share, Share] = (0.0, 0.9),
+        lr: NonNegative = 2e-4,
+        discriminator_lr: NonNegative | None = None,
+        betas: tuple[Probability, Probability] = (0.0, 0.9),
         generated: Positive = 2,
         reuse: bool = False,
         variant: Literal["paper", "mimicry", "studiogan"] = "paper",

@@ -24,7 +24,7 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
@@ -39,7 +39,7 @@ class Generators(nn.Module):
 
     Args:
         latent: length of z.
-        channels: of an image.
+        channels: channels of an image.
         size: side of an image: 4 more than a multiple of a power of two, so that doublings less 1 end there.
         width: feature maps before the last layer; each layer towards z has twice as many.
     """
@@ -58,7 +58,7 @@ class Generators(nn.Module):
             layers += [nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1)]
         self.shared = nn.Sequential(*layers, nn.BatchNorm2d(width, affine=False), nn.PReLU())
         self.own = nn.ModuleList(nn.ConvTranspose2d(width, channels, 6, padding=1) for _ in range(_DOMAINS))
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, z: Tensor) -> list[Tensor]:
         """Maps `(N, latent)` to a picture `(N, C, H, W)` in [-1, 1] of each domain."""
@@ -70,7 +70,7 @@ class Discriminators(nn.Module):
     """f1 and f2: a first convolution for each, and all further layers shared.
 
     Args:
-        channels: of an image.
+        channels: channels of an image.
         size: side of an image.
         widths: of the two convolutions and the hidden layer.
         dropout: of the hidden layer.
@@ -86,7 +86,7 @@ class Discriminators(nn.Module):
         self.shared = nn.Sequential(conv(first, second), nn.MaxPool2d(2), nn.Flatten())
         self.shared.extend([nn.Linear(second * side * side, hidden), nn.PReLU(), nn.Dropout(dropout)])
         self.shared.append(nn.Linear(hidden, 1))
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, pictures: Sequence[Tensor]) -> Tensor:
         """Maps a batch `(N, C, H, W)` of each domain to logits `(2N,)`, the first domain's first."""
@@ -94,7 +94,7 @@ class Discriminators(nn.Module):
         return self.shared(torch.cat(features)).squeeze(1)
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """Weights after Glorot for rectifiers, biases 0.1, as in the authors' PyTorch code."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2))
@@ -113,7 +113,7 @@ class CoGAN(Samples):
 
     Args:
         size: side of an image: even, at least 8.
-        channels: of an image, in both domains.
+        channels: channels of an image, in both domains.
         latent: length of z, uniform in [-1, 1].
         width: feature maps before the generators' last layers.
         maps: of the discriminators' two convolutions, and the units of their hidden layer.
@@ -133,10 +133,10 @@ class CoGAN(Samples):
         latent: Positive = 100,
         width: Positive = 128,
         maps: tuple[Positive, Positive, Positive] = (20, 50, 500),
-        dropout: Share = 0.5,
-        lr: Weight = 2e-4,
-        betas: tuple[Share, Share] = (0.5, 0.999),
-        decay: Weight = 5e-4,
+        dropout: Probability = 0.5,
+        lr: NonNegative = 2e-4,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
+        decay: NonNegative = 5e-4,
     ) -> None:
         super().__init__()
         self.shape = (channels, size, size)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal, Uniform
 from ganzoo.game.registry import register
@@ -63,9 +63,9 @@ class ConditionalDCGAN(Samples):
         latent: Positive = 100,
         prior: Literal["uniform", "normal"] = "normal",
         width: Positive = 64,
-        lr: Weight = 2e-4,
-        betas: tuple[Share, Share] = (0.5, 0.999),
-        smoothing: Share = 0.0,
+        lr: NonNegative = 2e-4,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
+        smoothing: Probability = 0.0,
     ) -> None:
         super().__init__()
         self.shape, self.classes, self.smoothing = (channels, size, size), classes, smoothing

@@ -21,7 +21,7 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Count, Depth, Layers, Positive, Share, Weight
+from ganzoo.game.arguments import Count, Depth, Layers, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
@@ -106,12 +106,12 @@ class CycleGAN(Translates):
         patch_layers: Depth = 3,
         normalization: translation.Normalization = "instance",
         dropout: bool = False,
-        cycle: Weight = 10.0,
-        identity: Weight = 0.5,
+        cycle: NonNegative = 10.0,
+        identity: NonNegative = 0.5,
         pool: Count = 50,
         both_ways: bool = True,
-        lr: Weight = 2e-4,
-        betas: tuple[Share, Share] = (0.5, 0.999),
+        lr: NonNegative = 2e-4,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
     ) -> None:
         super().__init__()
         source = source_channels or channels

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal, Uniform
 from ganzoo.game.registry import register
@@ -41,7 +41,7 @@ class DCGAN(Samples):
 
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z.
         prior: of z, uniform in [-1, 1] (section 4.1), or the standard normal of most later code.
         width: feature maps beside the images; doubled at every halving of the resolution (128 in figure 1).
@@ -63,8 +63,8 @@ class DCGAN(Samples):
         prior: Literal["uniform", "normal"] = "uniform",
         width: Positive = 128,
         discriminator_width: Positive | None = None,
-        lr: Weight = 2e-4,
-        betas: tuple[Share, Share] = (0.5, 0.999),
+        lr: NonNegative = 2e-4,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
         reuse: bool = False,
     ) -> None:
         super().__init__()

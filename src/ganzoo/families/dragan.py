@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
@@ -41,7 +41,7 @@ class DRAGAN(Samples):
 
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z, uniform in [-1, 1].
         width: feature maps beside the images.
         penalty: lambda, the weight of the penalty.
@@ -57,9 +57,9 @@ class DRAGAN(Samples):
         channels: Positive = 3,
         latent: Positive = 100,
         width: Positive = 64,
-        penalty: Weight = 10.0,
-        lr: Weight = 1e-4,
-        betas: tuple[Share, Share] = (0.5, 0.9),
+        penalty: NonNegative = 10.0,
+        lr: NonNegative = 1e-4,
+        betas: tuple[Probability, Probability] = (0.5, 0.9),
     ) -> None:
         super().__init__()
         self.shape, self.penalty = (channels, size, size), penalty

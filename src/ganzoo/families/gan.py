@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Scale, Share, Sizes, Weight
+from ganzoo.game.arguments import NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal, Uniform
 from ganzoo.game.registry import register
@@ -66,7 +66,7 @@ class GAN(Samples):
         gain: of orthogonal initial weights; None for uniform ones in [-0.05, 0.05], the discriminator's in a tenth of
             that.
         lr: learning rate of the generator.
-        discriminator_lr: of the discriminator.
+        discriminator_lr: learning rate of the discriminator.
         decay: by what share learning rates shrink in 100 images, a batch of the authors'; to 1e-5 of them at the least.
         momentum: of stochastic gradient descent, at first.
         final_momentum: after 250 epochs of 50,000 images, to which it rises linearly.
@@ -81,18 +81,18 @@ class GAN(Samples):
         hidden: Sizes = (1200, 1200),
         discriminator_hidden: Sizes = (240, 240),
         maxout: Positive = 5,
-        dropout: Share = 0.5,
+        dropout: Probability = 0.5,
         activation: Literal["relu", "tanh"] = "relu",
         loss: Literal["nonsaturating", "minimax", "maximum-likelihood"] = "nonsaturating",
-        scale: Scale = 1.0,
+        scale: PositiveFloat = 1.0,
         updates: Positive = 1,
         gain: float | None = None,
-        lr: Weight = 0.1,
-        discriminator_lr: Weight = 0.1,
-        decay: Weight = 4e-6,
-        momentum: Share = 0.5,
-        final_momentum: Share = 0.7,
-        betas: tuple[Share, Share] | None = None,
+        lr: NonNegative = 0.1,
+        discriminator_lr: NonNegative = 0.1,
+        decay: NonNegative = 4e-6,
+        momentum: Probability = 0.5,
+        final_momentum: Probability = 0.7,
+        betas: tuple[Probability, Probability] | None = None,
     ) -> None:
         super().__init__()
         self.shape, self.updates = tuple(shape), updates
@@ -103,7 +103,7 @@ class GAN(Samples):
         self.generator = MLP((latent,), self.shape, hidden, between, last)
         self.discriminator = MLP(self.shape, (), discriminator_hidden, between, None, dropout, maxout, scale)
         for network, bound in ((self.generator, 0.05), (self.discriminator, 0.005)):
-            network.apply(partial(_initialise, gain=gain, bound=bound))
+            network.apply(partial(_initialize, gain=gain, bound=bound))
         self.momenta = (momentum, final_momentum) if betas is None else None
         self.schedule = partial(_shrunk, decay=decay)
         optimizer = (
@@ -146,7 +146,7 @@ def _shrunk(images: int, decay: float) -> float:
     return max((1 + decay) ** (-images / 100), 1e-5)
 
 
-def _initialise(module: nn.Module, gain: float | None, bound: float) -> None:
+def _initialize(module: nn.Module, gain: float | None, bound: float) -> None:
     if isinstance(module, nn.Linear):
         if gain is None:
             nn.init.uniform_(module.weight, -bound, bound)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, Positive, Share, Weight
+from ganzoo.game.arguments import Count, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Joint, Normal, Uniform
 from ganzoo.game.registry import register
@@ -55,7 +55,7 @@ class Generator(nn.Module):
             layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)]
             layers += [nn.BatchNorm2d(narrow), nn.ReLU(inplace=True)]
         self.main = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1), nn.Tanh())
-        self.apply(dcgan.initialise)
+        self.apply(dcgan.initialize)
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to `(N, channels, size, size)` in [-1, 1]."""
@@ -87,7 +87,7 @@ class Discriminator(nn.Module):
         self.features = nn.Sequential(*layers, nn.BatchNorm1d(dense), nn.LeakyReLU(SLOPE, inplace=True))
         self.feature_shape = (dense,)
         self.head = nn.Linear(dense, 1)
-        self.apply(dcgan.initialise)
+        self.apply(dcgan.initialize)
 
     def forward(self, x: Tensor, with_features: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Maps `(N, channels, size, size)` to logits `(N,)`, and features `(N, dense)` beside them if asked for."""
@@ -112,7 +112,7 @@ class Recogniser(nn.Module):
         )
         self.category = nn.Linear(128, categories)
         self.mean = nn.Linear(128, continuous)
-        self.apply(dcgan.initialise)
+        self.apply(dcgan.initialize)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Maps features to the category's logits `(N, categories)` and the codes' means `(N, continuous)`."""
@@ -139,7 +139,7 @@ class InfoGAN(Samples):
 
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.
-        channels: of an image.
+        channels: channels of an image.
         incompressible: length of the noise z beside the codes.
         noise: what it is drawn from: uniform in [-1, 1], as in the authors' code, or normal.
         categories: values of the categorical code (`labels` of `sample`).
@@ -165,10 +165,10 @@ class InfoGAN(Samples):
         continuous: Count = 2,
         width: Positive = 64,
         dense: Count = 1024,
-        weight: Weight = 1.0,
-        lr: Weight = 1e-3,
-        discriminator_lr: Weight = 2e-4,
-        betas: tuple[Share, Share] = (0.5, 0.999),
+        weight: NonNegative = 1.0,
+        lr: NonNegative = 1e-3,
+        discriminator_lr: NonNegative = 2e-4,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
     ) -> None:
         super().__init__()
         self.shape, self.classes, self.weight = (channels, size, size), categories, weight

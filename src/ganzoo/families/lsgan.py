@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Share, Weight
+from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
@@ -56,7 +56,7 @@ class Generator(nn.Module):
             wide = following
         layers += [nn.ConvTranspose2d(width, channels, 3, padding=1), nn.Tanh()]
         self.main = nn.Sequential(*layers)
-        self.apply(dcgan.initialise)
+        self.apply(dcgan.initialize)
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to `(N, channels, size, size)` in [-1, 1]."""
@@ -84,7 +84,7 @@ class LSGAN(Samples):
 
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two (112 for the paper's scenes).
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z, uniform in [-1, 1] (figure 2).
         width: feature maps beside the images, in both networks (figure 2).
         a: what the discriminator is to say of samples.
@@ -103,8 +103,8 @@ class LSGAN(Samples):
         a: float = 0.0,
         b: float = 1.0,
         c: float = 1.0,
-        lr: Weight = 1e-3,
-        betas: tuple[Share, Share] = (0.5, 0.999),
+        lr: NonNegative = 1e-3,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
     ) -> None:
         super().__init__()
         self.shape = (channels, size, size)

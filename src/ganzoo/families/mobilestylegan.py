@@ -27,7 +27,7 @@ from torch.optim import Adam
 
 from ganzoo.game.abilities import Styled
 from ganzoo.game.abilities.styled import Noise
-from ganzoo.game.arguments import Count, Layers, Positive, Scale, Share, Sizes, Weight
+from ganzoo.game.arguments import Count, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
@@ -179,7 +179,7 @@ class ToWavelets(nn.Module):
 
     Args:
         inputs: feature maps.
-        channels: of an image.
+        channels: channels of an image.
         style: length of w.
     """
 
@@ -226,7 +226,7 @@ class Synthesis(nn.Module):
 
     Args:
         size: side of an image, a power of two from 8 on.
-        channels: of an image.
+        channels: channels of an image.
         style: length of w.
         widths: feature maps at 4, 8, ..., size/2 pixels.
         demodulate: whether the convolutions do.
@@ -333,7 +333,7 @@ class MobileStyleGAN(Styled):
 
     Args:
         size: side of an image, a power of two from 8 on.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z.
         style: length of w.
         classes: classes of the teacher; 0 for none.
@@ -342,7 +342,7 @@ class MobileStyleGAN(Styled):
         widths: the generator's feature maps at 4, 8, ..., size/2 pixels instead; all but the last are multiples of 4.
         demodulate: whether the convolutions do; in networks made for use alone it is in their weights.
         multiscale: whether the generator has an image at each resolution to learn from; only the last is ever shown.
-        mapping_layers: of the mapping network.
+        mapping_layers: number of layers of the mapping network.
         mapping_width: of its layers between; none for `style`.
         mapping_embedding: length of its embedded label; none for `style`.
         mapping_rate: its learning-rate multiplier.
@@ -381,21 +381,21 @@ class MobileStyleGAN(Styled):
         mapping_layers: Layers = 8,
         mapping_width: Positive | None = None,
         mapping_embedding: Positive | None = None,
-        mapping_rate: Scale = 0.01,
+        mapping_rate: PositiveFloat = 0.01,
         discriminator_widths: Sizes | None = None,
         group: Positive | None = 4,
         teacher: str = "stylegan2-ffhq",
         teacher_sha256: str | None = None,
         perceptual: str | None = "vgg16_lpips",
         perceptual_size: Positive | None = 256,
-        pixel_weight: Weight = 1.0,
-        perceptual_weight: Weight = 1.0,
-        adversarial_weight: Weight = 0.5,
+        pixel_weight: NonNegative = 1.0,
+        perceptual_weight: NonNegative = 1.0,
+        adversarial_weight: NonNegative = 0.5,
         augment: bool = True,
-        gamma: Weight = 10.0,
+        gamma: NonNegative = 10.0,
         r1_every: Positive = 16,
-        lr: Weight = 5e-4,
-        betas: tuple[Share, Share] = (0.9, 0.999),
+        lr: NonNegative = 5e-4,
+        betas: tuple[Probability, Probability] = (0.9, 0.999),
     ) -> None:
         super().__init__()
         resolutions(size, 8)  # holds it against what can be

@@ -20,7 +20,7 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Depth, Layers, Positive, Share, Weight
+from ganzoo.game.arguments import Depth, Layers, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
@@ -79,9 +79,9 @@ class Pix2Pix(Translates):
         discriminator_width: Positive = 64,
         patch_layers: Depth = 3,
         normalization: translation.Normalization = "batch",
-        l1: Weight = 100.0,
-        lr: Weight = 2e-4,
-        betas: tuple[Share, Share] = (0.5, 0.999),
+        l1: NonNegative = 100.0,
+        lr: NonNegative = 2e-4,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
     ) -> None:
         super().__init__()
         self.shape, self.source_shape = (channels, size, size), (source_channels, size, size)

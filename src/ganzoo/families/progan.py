@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, Positive, Share, Sizes, Weight
+from ganzoo.game.arguments import Count, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -101,11 +101,11 @@ class ProGAN(Samples):
 
     Args:
         size: side of an image, a power of two.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z, normal, which the generator normalises.
         widths: feature maps at 4, 8, 16, ... pixels (table 2); as many as the size needs are used.
         dense: units of the discriminator's last hidden layer; None for as many as at 4 pixels.
-        classes: of the labels; 0 for none.
+        classes: number of classes of the labels; 0 for none.
         start: resolution to begin at; `size` for no growing, as when fine-tuning.
         stabilise: images for which each resolution is learned.
         transition: images over which the next one fades in.
@@ -139,11 +139,11 @@ class ProGAN(Samples):
         group: Positive = 4,
         fused: bool = True,
         variant: Literal["paper", "genforce", "gan_zoo"] = "paper",
-        penalty: Weight = 10.0,
-        drift: Weight = 1e-3,
-        condition: Weight = 1.0,
-        lr: Weight = 1e-3,
-        betas: tuple[Share, Share] = (0.0, 0.99),
+        penalty: NonNegative = 10.0,
+        drift: NonNegative = 1e-3,
+        condition: NonNegative = 1.0,
+        lr: NonNegative = 1e-3,
+        betas: tuple[Probability, Probability] = (0.0, 0.99),
     ) -> None:
         super().__init__()
         self.shape, self.classes = (channels, size, size), classes or None

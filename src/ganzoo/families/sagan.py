@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
+from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -58,7 +58,7 @@ class SAGAN(Samples):
 
     Args:
         size: side of an image.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z, normal.
         classes: number of classes (1000 of ImageNet).
         widths: the generator's feature maps from the smallest side up; each further one doubles the side.
@@ -69,7 +69,7 @@ class SAGAN(Samples):
         wide: whether the first convolution of the discriminator's blocks widens, as in the authors' code; the second of
             SNGAN's and of mimicry's does.
         lr: learning rate of the generator.
-        discriminator_lr: of the discriminator.
+        discriminator_lr: learning rate of the discriminator.
         betas: Adam's decay rates.
         variant: whose details are computed. `paper`: the authors' code. `mimicry`: pixels are doubled bilinearly, and
             the discriminator's shortcuts see their input after the ReLU. `studiogan`: the second alone, and
@@ -90,9 +90,9 @@ class SAGAN(Samples):
         attention: Positive = 32,
         discriminator_attention: Positive = 32,
         wide: bool = True,
-        lr: Weight = 1e-4,
-        discriminator_lr: Weight = 4e-4,
-        betas: tuple[Share, Share] = (0.0, 0.9),
+        lr: NonNegative = 1e-4,
+        discriminator_lr: NonNegative = 4e-4,
+        betas: tuple[Probability, Probability] = (0.0, 0.9),
         variant: Literal["paper", "mimicry", "studiogan"] = "paper",
     ) -> None:
         super().__init__()

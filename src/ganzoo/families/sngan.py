@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
+from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -48,14 +48,14 @@ class SNGAN(Samples):
 
     Args:
         size: side of an image.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z, normal.
         widths: the generator's feature maps from the smallest side up; each further one doubles the side.
         discriminator_widths: the discriminator's feature maps after each block.
         downsamplings: how many of its blocks, from the first, halve the side.
         n_critic: updates of the discriminator to one of the generator (n_dis).
         lr: learning rate of the generator.
-        discriminator_lr: of the discriminator; None for the same.
+        discriminator_lr: learning rate of the discriminator; None for the same.
         betas: Adam's decay rates.
         generated: how many images the generator is judged by at its update, for each in the discriminator's batch (128
             to 64 in the authors' code).
@@ -75,9 +75,9 @@ class SNGAN(Samples):
         discriminator_widths: Sizes = (128, 128, 128, 128),
         downsamplings: Layers = 2,
         n_critic: Positive = 5,
-        lr: Weight = 2e-4,
-        discriminator_lr: Weight | None = None,
-        betas: tuple[Share, Share] = (0.0, 0.9),
+        lr: NonNegative = 2e-4,
+        discriminator_lr: NonNegative | None = None,
+        betas: tuple[Probability, Probability] = (0.0, 0.9),
         generated: Positive = 2,
         reuse: bool = False,
         variant: Literal["paper", "mimicry", "studiogan"] = "paper",

@@ -24,7 +24,7 @@ from torch.optim import Adam
 
 from ganzoo.game.abilities import Styled
 from ganzoo.game.abilities.styled import Noise
-from ganzoo.game.arguments import Count, Layers, Positive, Scale, Share, Sizes, Weight
+from ganzoo.game.arguments import Count, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -115,7 +115,7 @@ class Synthesis(growing.Growing):
     """The growing synthesis network g (figure 1b): one w a layer to an image.
 
     Args:
-        channels: of an image.
+        channels: channels of an image.
         latent: length of w.
         widths: feature maps at 4, 8, ... pixels, one value a resolution.
     """
@@ -178,16 +178,16 @@ class StyleGAN(Styled):
 
     Args:
         size: side of an image, a power of two.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z.
         style: length of w.
         widths: feature maps at 4, 8, 16, ... pixels; as many as the size needs are used.
         dense: units of the discriminator's last hidden layer; None for as many as at 4 pixels.
-        classes: classes of the data; 0 for none.
-        mapping_layers: of the mapping network.
+        classes: number of classes of the data; 0 for none.
+        mapping_layers: number of layers of the mapping network.
         mapping_width: of its layers between; None for `style`.
         mapping_rate: its learning-rate multiplier.
-        decay: of the running mean of w.
+        decay: how much of the running mean of w a batch leaves.
         start: resolution to begin at; `size` for no growing, as when fine-tuning.
         stabilise: images for which each resolution is learned.
         transition: images over which the next one fades in.
@@ -215,17 +215,17 @@ class StyleGAN(Styled):
         classes: Count = 0,
         mapping_layers: Layers = 8,
         mapping_width: Positive | None = None,
-        mapping_rate: Scale = 0.01,
-        decay: Share = 0.995,
+        mapping_rate: PositiveFloat = 0.01,
+        decay: Probability = 0.995,
         start: Positive = 8,
         stabilise: Positive = 600_000,
         transition: Positive = 600_000,
         group: Positive = 4,
         statistics: Positive = 1,
-        mixing: Share = 0.9,
-        gamma: Weight = 10.0,
-        lr: Weight = 1e-3,
-        betas: tuple[Share, Share] = (0.0, 0.99),
+        mixing: Probability = 0.9,
+        gamma: NonNegative = 10.0,
+        lr: NonNegative = 1e-3,
+        betas: tuple[Probability, Probability] = (0.0, 0.99),
     ) -> None:
         super().__init__()
         self.shape, self.classes = (channels, size, size), classes or None

@@ -25,7 +25,7 @@ from torch.optim import Adam
 
 from ganzoo.game.abilities import Styled
 from ganzoo.game.abilities.styled import Noise
-from ganzoo.game.arguments import Count, Depth, Layers, Positive, Scale, Share, Sizes, Weight
+from ganzoo.game.arguments import Count, Depth, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -145,7 +145,7 @@ class Synthesis(nn.Module):
 
     Args:
         size: side of an image, a power of two from 4 on.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of w.
         widths: feature maps at each resolution.
         architecture: `skip` (the images of all resolutions are added), `resnet` or `orig` (figure 7).
@@ -221,27 +221,27 @@ class StyleGAN2(Styled):
 
     Args:
         size: side of an image, a power of two from 8 on.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z.
         style: length of w.
-        classes: classes of the data; 0 for none.
+        classes: number of classes of the data; 0 for none.
         channel_base: feature maps times resolution (16384 in the ADA paper's 256 px).
         channel_max: feature maps at most.
         widths: the generator's feature maps at 4, 8, 16, ... pixels instead.
         architecture: of the generator (figure 7).
-        mapping_layers: of the mapping network.
+        mapping_layers: number of layers of the mapping network.
         mapping_width: of its layers between; none for `style`.
         mapping_embedding: length of its embedded label; none for `style`.
         mapping_rate: its learning-rate multiplier.
-        decay: of the running mean of w.
+        decay: how much of the running mean of w a batch leaves.
         discriminator_widths: as `widths`; none for the generator's.
         discriminator_architecture: of the discriminator.
-        discriminator_layers: of the mapping network of its label.
+        discriminator_layers: number of layers of the mapping network of its label.
         discriminator_embedding: length of its mapped label; none for its feature maps at 4 pixels.
         group: samples in a group of the minibatch standard deviation; none for the whole batch.
         statistics: feature maps of the minibatch standard deviation.
         clamp: bound of the generator's convolutions' outputs, for half precision (256); none for no bound.
-        discriminator_clamp: of the discriminator's.
+        discriminator_clamp: bound of the discriminator's, in the same way.
         mixing: share of images made from two latents.
         gamma: weight of R1.
         r1_every: batches from one R1 to the next.
@@ -278,29 +278,29 @@ class StyleGAN2(Styled):
         mapping_layers: Layers = 8,
         mapping_width: Positive | None = None,
         mapping_embedding: Positive | None = None,
-        mapping_rate: Scale = 0.01,
-        decay: Share = 0.995,
+        mapping_rate: PositiveFloat = 0.01,
+        decay: Probability = 0.995,
         discriminator_widths: Sizes | None = None,
         discriminator_architecture: Literal["resnet", "skip", "orig"] = "resnet",
         discriminator_layers: Depth = 8,
         discriminator_embedding: Positive | None = None,
         group: Positive | None = 4,
         statistics: Count = 1,
-        clamp: Scale | None = None,
-        discriminator_clamp: Scale | None = None,
-        mixing: Share = 0.9,
-        gamma: Weight = 10.0,
+        clamp: PositiveFloat | None = None,
+        discriminator_clamp: PositiveFloat | None = None,
+        mixing: Probability = 0.9,
+        gamma: NonNegative = 10.0,
         r1_every: Positive = 16,
-        path: Weight = 2.0,
+        path: NonNegative = 2.0,
         path_every: Positive = 4,
         path_shrink: Positive = 2,
-        path_decay: Share = 0.01,
+        path_decay: Probability = 0.01,
         augment: Literal["ada", "diff"] | None = None,
-        augment_target: Share = 0.6,
+        augment_target: Probability = 0.6,
         augment_images: Positive = 500_000,
-        augment_start: Share = 0.0,
-        lr: Weight = 0.002,
-        betas: tuple[Share, Share] = (0.0, 0.99),
+        augment_start: Probability = 0.0,
+        lr: NonNegative = 0.002,
+        betas: tuple[Probability, Probability] = (0.0, 0.99),
     ) -> None:
         super().__init__()
         self.shape, self.classes = (channels, size, size), classes or None

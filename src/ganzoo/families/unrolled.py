@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, Positive, Scale, Share, Sizes, Weight
+from ganzoo.game.arguments import Count, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -66,10 +66,10 @@ class UnrolledGAN(Samples):
         discriminator_hidden: Sizes = (128,),
         activation: Literal["relu", "tanh"] = "relu",
         gain: float = 0.8,
-        scale: Scale = 4.0,
-        lr: Weight = 1e-4,
-        discriminator_lr: Weight = 1e-4,
-        betas: tuple[Share, Share] = (0.5, 0.999),
+        scale: PositiveFloat = 4.0,
+        lr: NonNegative = 1e-4,
+        discriminator_lr: NonNegative = 1e-4,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
     ) -> None:
         super().__init__()
         self.shape, self.unroll = tuple(shape), unroll
@@ -78,7 +78,7 @@ class UnrolledGAN(Samples):
         last = nn.Tanh() if len(self.shape) == 3 else None
         self.generator = MLP((latent,), self.shape, hidden, between, last)
         self.discriminator = MLP(self.shape, (), discriminator_hidden, between, scale=scale)
-        self.apply(partial(_initialise, gain=gain))
+        self.apply(partial(_initialize, gain=gain))
         self.generator_adam = partial(torch.optim.Adam, lr=lr, betas=betas)
         self.discriminator_adam = partial(torch.optim.Adam, lr=discriminator_lr, betas=betas)
 
@@ -138,7 +138,7 @@ class UnrolledGAN(Samples):
         return loss_at(theta)
 
 
-def _initialise(module: nn.Module, gain: float) -> None:
+def _initialize(module: nn.Module, gain: float) -> None:
     if isinstance(module, nn.Linear):
         nn.init.orthogonal_(module.weight, gain)
         nn.init.zeros_(module.bias)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import RMSprop
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Positive, Weight
+from ganzoo.game.arguments import NonNegative, Positive
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -38,7 +38,7 @@ class WGAN(Samples):
 
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z.
         width: feature maps beside the images (64 in the authors' code).
         n_critic: critic updates to one of the generator.
@@ -53,8 +53,8 @@ class WGAN(Samples):
         latent: Positive = 100,
         width: Positive = 64,
         n_critic: Positive = 5,
-        clip: Weight = 0.01,
-        lr: Weight = 5e-5,
+        clip: NonNegative = 0.01,
+        lr: NonNegative = 5e-5,
     ) -> None:
         super().__init__()
         self.shape, self.n_critic, self.clip = (channels, size, size), n_critic, clip

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Layers, Positive, Share, Sizes, Weight
+from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -42,7 +42,7 @@ class WGANGP(Samples):
 
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z.
         width: feature maps beside the images (64 in the authors' code).
         resnet_widths: the generator's feature maps from the smallest side up, in the residual networks of the paper's
@@ -68,9 +68,9 @@ class WGANGP(Samples):
         downsamplings: Layers = 2,
         variant: Literal["paper", "studiogan"] = "paper",
         n_critic: Positive = 5,
-        penalty: Weight = 10.0,
-        lr: Weight = 1e-4,
-        betas: tuple[Share, Share] = (0.0, 0.9),
+        penalty: NonNegative = 10.0,
+        lr: NonNegative = 1e-4,
+        betas: tuple[Probability, Probability] = (0.0, 0.9),
     ) -> None:
         super().__init__()
         self.shape, self.n_critic, self.penalty = (channels, size, size), n_critic, penalty

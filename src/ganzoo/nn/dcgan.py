@@ -53,7 +53,7 @@ class Generator(nn.Module):
         layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         layers += [nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, bias=False)]
         self.main = nn.Sequential(*layers, last if last is not None else nn.Tanh())
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to `(N, channels, size, size)` in [-1, 1]."""
@@ -93,7 +93,7 @@ class Discriminator(nn.Module):
         self.feature_shape = (width * 2 ** (doublings - 1), start, start)
         self.head = nn.Conv2d(self.feature_shape[0], outputs, start, bias=False)
         self.outputs = outputs
-        self.apply(initialise if normalization else unnormalized)
+        self.apply(initialize if normalization else unnormalized)
         if normalization is None:  # the image has not been through a ReLU, which would halve its variance
             first.weight.data.div_(math.sqrt(2))
 
@@ -113,7 +113,7 @@ class Discriminator(nn.Module):
         return scores.squeeze(1) if self.outputs == 1 else scores
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """Weights from N(0, 0.02), normalization gains from N(1, 0.02) (section 4; the gains as in the authors' code)."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.normal_(module.weight, 0.0, 0.02)

@@ -256,7 +256,7 @@ class Discriminator(Growing):
     """The growing discriminator: the mirror image of ProGAN's generator (table 2).
 
     Args:
-        channels: of an image.
+        channels: channels of an image.
         widths: feature maps at 4, 8, ... pixels, one value a resolution.
         dense: units of the last hidden layer; None for as many as there are feature maps at 4 pixels.
         outputs: values for each image.

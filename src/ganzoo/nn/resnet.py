@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.nn.attention import SelfAttention
-from ganzoo.nn.spectral import PLAIN, Layers, Normalized, settle
+from ganzoo.nn.spectral import PLAIN, Layers, Normalized, follow_weights
 from ganzoo.types import BadArgument
 
 Upsampling = Literal["nearest", "bilinear"]
@@ -120,7 +120,7 @@ class GeneratorBlock(nn.Module):
         self.norm2 = _norm(outputs, classes, eps, layers if one_hot else None)
         self.conv2 = layers.conv(outputs, outputs, 3, padding=1)
         self.shortcut = layers.conv(inputs, outputs, 1)
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, 2H, 2W)`."""
@@ -149,7 +149,7 @@ class FirstBlock(nn.Module):
         self.conv2 = layers.conv(outputs, outputs, 3, padding=1)
         self.beside = normalization(inputs)
         self.shortcut = layers.conv(inputs, outputs, 1)
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, H // 2, W // 2)`."""
@@ -191,7 +191,7 @@ class DiscriminatorBlock(nn.Module):
         self.conv2 = layers.conv(between, outputs, 3, padding=1)
         self.beside = normalization(inputs) if changes else nn.Identity()
         self.shortcut = layers.conv(inputs, outputs, 1) if changes else nn.Identity()
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, H, W)`, or half the sides."""
@@ -210,7 +210,7 @@ class Generator(nn.Module):
 
     Args:
         latent: length of z.
-        channels: of an image.
+        channels: channels of an image.
         size: side of an image.
         widths: feature maps from the smallest side up; each further one doubles the side.
         classes: of the labels that choose gains and biases of the batch normalization; 0 for none.
@@ -257,7 +257,7 @@ class Generator(nn.Module):
         self.conv = layers.conv(widths[-1], channels, 3, padding=1)
         _xavier(self.linear)
         _xavier(self.conv)
-        settle(self)
+        follow_weights(self)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps z `(N, latent)` and labels `(N,)` to images `(N, channels, size, size)` in [-1, 1]."""
@@ -286,11 +286,11 @@ class Discriminator(nn.Module):
     one batch.
 
     Args:
-        channels: of an image.
+        channels: channels of an image.
         size: side of an image.
         widths: feature maps after each block.
         downsamplings: how many blocks, from the first, halve the side.
-        classes: of the labels; 0 for none.
+        classes: number of classes of the labels; 0 for none.
         layers: normalized or plain ones.
         attention: side of the feature maps that self-attention looks over, after the first block that gives them; 0 for
             none.
@@ -336,7 +336,7 @@ class Discriminator(nn.Module):
         _xavier(self.score)
         if self.projection is not None:
             _xavier(self.projection)
-        settle(self)
+        follow_weights(self)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps images `(N, channels, size, size)` and labels `(N,)` to scores `(N,)`."""
@@ -382,7 +382,7 @@ def _attended(attention: int, sides: Sequence[int]) -> int:
     return sides.index(attention) if attention else 0
 
 
-def _initialise(block: nn.Module) -> None:
+def _initialize(block: nn.Module) -> None:
     """Xavier's uniform distribution, with gain sqrt 2 beside the shortcut (the authors' code)."""
     for name, layer in block.named_children():
         if isinstance(layer, nn.Conv2d):

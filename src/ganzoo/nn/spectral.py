@@ -6,7 +6,7 @@ step of the power method at every forward pass in training mode (Algorithm 1 and
 alone (eq. 12). In evaluation mode nothing moves, and the stored vectors serve.
 
 `spectral_layers` and `PLAIN` are sets of layers of which a network takes one, so that whether it is normalized is one
-argument. After a network has initialised its weights it calls `settle`: until then u and v belong to other weights.
+argument. After a network has set its weights anew it calls `follow_weights`: until then u and v belong to other ones.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def spectral_layers(eps: float = 1e-12, iterations: int = 1, refine: bool = Fals
 
 
 @torch.no_grad()
-def settle(network: nn.Module, iterations: int = 15) -> None:
+def follow_weights(network: nn.Module, iterations: int = 15) -> None:
     """Lets the singular vectors of a network's layers follow weights that were set anew.
 
     Args:

@@ -544,8 +544,8 @@ class Discriminator(nn.Module):
 
     Args:
         size: side of an image, a power of two from 4 on.
-        channels: of an image.
-        classes: of the labels; 0 for none.
+        channels: channels of an image.
+        classes: number of classes of the labels; 0 for none.
         base: feature maps times resolution.
         most: feature maps at most.
         widths: the feature maps at 4, 8, 16, ... pixels instead.
@@ -553,7 +553,7 @@ class Discriminator(nn.Module):
         group: of the minibatch standard deviation; None for the whole batch.
         statistics: feature maps of the minibatch standard deviation; 0 for none.
         clamp: bound of the convolutions' outputs, None for none (256 in the authors' mixed precision).
-        mapping_layers: of the label's mapping network.
+        mapping_layers: number of layers of the label's mapping network.
         embedding: d; None for the feature maps at 4 x 4.
         mapping_rate: learning-rate multiplier of the label's mapping network.
     """

@@ -148,8 +148,8 @@ class ResNetGenerator(nn.Module):
     """Two halvings, residual blocks, two doublings (Johnson 2016, arXiv:1603.08155, as CycleGAN changed it).
 
     Args:
-        channels: of the images that go in.
-        out_channels: of those that come out.
+        channels: channels of the images that go in.
+        out_channels: channels of those that come out.
         width: feature maps beside the images; twice and four times as many within.
         blocks: residual blocks.
         normalization: after every convolution but the last.
@@ -182,7 +182,7 @@ class ResNetGenerator(nn.Module):
             layers += [normalize(normalization, outer), nn.ReLU(inplace=True)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
         self.up = nn.Sequential(*layers)
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, channels, H, W)` to `(N, out_channels, H, W)` in [-1, 1]."""
@@ -206,8 +206,8 @@ class UNetGenerator(nn.Module):
     the activation in place makes them in the authors' code.
 
     Args:
-        channels: of the images that go in.
-        out_channels: of those that come out.
+        channels: channels of the images that go in.
+        out_channels: channels of those that come out.
         width: feature maps beside the images.
         depth: halvings, at least 2; the papers go down to a single position: 8 for 256 pixels.
         normalization: after every convolution but the first, the innermost and the last.
@@ -243,7 +243,7 @@ class UNetGenerator(nn.Module):
             up.append(nn.Sequential(doubling, normalize(normalization, outer), *drops))
         self.down = nn.ModuleList(down)
         self.up = nn.ModuleList(reversed(up))  # from the innermost layer on
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, channels, H, W)` to `(N, out_channels, H, W)` in [-1, 1]; sides are multiples of `2^depth`."""
@@ -274,7 +274,7 @@ class PatchDiscriminator(nn.Module):
     """Judges every patch of an image on its own: a Markovian discriminator, PatchGAN.
 
     Args:
-        channels: of an image, or of a pair of images together.
+        channels: channels of an image, or of a pair of images together.
         width: feature maps after the first layer; each halving doubles them, up to eight times as many.
         layers: halvings: 3 judge patches of 70 x 70 pixels, 1 of 16 x 16; 0 single pixels (PixelGAN).
         normalization: after every convolution but the first and the last.
@@ -296,7 +296,7 @@ class PatchDiscriminator(nn.Module):
             main += [normalize(normalization, widths[i]), nn.LeakyReLU(0.2, inplace=True)]
         main += [nn.Conv2d(widths[-1], 1, kernel, padding=padding, bias=bool(layers) or bias)]
         self.main = nn.Sequential(*main)
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, channels, H, W)` to a score a patch `(N, 1, h, w)`."""
@@ -316,7 +316,7 @@ class PatchDiscriminator(nn.Module):
             )
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """Weights from N(0, 0.02), biases 0; gains of batch normalization from N(1, 0.02)."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, 0.0, 0.02)

@@ -46,7 +46,7 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     return _distance_from_one(_input_gradient(critic, interpolates(real, fake)))
 
 
-def zero_centred(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+def zero_centered(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     """Pulls the critic's gradient towards 0 between the data and the model: E ||∇D(x̂)||^2.
 
     Thanh-Tung et al. 2019, "Improving Generalization and Stability of Generative Adversarial Networks"

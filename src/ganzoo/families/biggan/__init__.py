@@ -25,7 +25,7 @@ from torch.optim import Adam
 
 from ganzoo.families.biggan.networks import Discriminator, Generator, accumulating
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, Depth, Positive, Scale, Share, Sizes, Weight
+from ganzoo.game.arguments import Count, Depth, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -51,8 +51,8 @@ class BigGAN(Samples):
     Args:
         widths: G's feature maps at 4, 8, 16, ... pixels; the last is the image's side. (Table 4: a multiple of 96.)
         discriminator_widths: of D's blocks; in BigGAN-deep of its first convolution, and then of its stages.
-        channels: of an image.
-        classes: of the data.
+        channels: channels of an image.
+        classes: number of classes of the data.
         latent: length of z; a multiple of the number of `widths` where it is `hierarchical`.
         embedding: length of the shared embedding of the class; 0 for a table of its own in every normalization.
         hierarchical: whether each stage is given a part of z (skip-z).
@@ -94,15 +94,15 @@ class BigGAN(Samples):
         wide: bool = True,
         activated: bool = False,
         outputs: Count = 0,
-        eps: Scale = 1e-5,
+        eps: PositiveFloat = 1e-5,
         statistics: Count = 0,
         standing: Count = 100,
         n_critic: Positive = 2,
-        orthogonal: Weight = 1e-4,
-        lr: Weight = 5e-5,
-        discriminator_lr: Weight = 2e-4,
-        betas: tuple[Share, Share] = (0.0, 0.999),
-        adam_eps: Scale = 1e-6,
+        orthogonal: NonNegative = 1e-4,
+        lr: NonNegative = 5e-5,
+        discriminator_lr: NonNegative = 2e-4,
+        betas: tuple[Probability, Probability] = (0.0, 0.999),
+        adam_eps: PositiveFloat = 1e-6,
     ) -> None:
         super().__init__()
         size = 4 << max(len(widths) - 1, 0)

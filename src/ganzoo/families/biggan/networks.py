@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ganzoo.nn.attention import SelfAttention
 from ganzoo.nn.resnet import pooled_convolution, upsampled_convolution
-from ganzoo.nn.spectral import Layers, settle, spectral_layers
+from ganzoo.nn.spectral import Layers, follow_weights, spectral_layers
 from ganzoo.types import BadArgument
 
 LAYERS: Layers = spectral_layers(eps=1e-6)
@@ -300,7 +300,7 @@ def initialize(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)) and not module.weight.is_meta:
             nn.init.orthogonal_(module.weight)
-    settle(network)
+    follow_weights(network)
 
 
 @contextmanager

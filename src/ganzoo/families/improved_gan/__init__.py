@@ -22,7 +22,7 @@ from torch import Tensor
 from ganzoo.families.improved_gan.adam import RootAdam
 from ganzoo.families.improved_gan.networks import Discriminator, Generator, History
 from ganzoo.game.abilities import Classifies, Samples
-from ganzoo.game.arguments import Count, Positive, Share, Sizes, Weight
+from ganzoo.game.arguments import Count, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
@@ -47,11 +47,11 @@ class ImprovedGAN(Samples, Classifies):
 
     Args:
         size: side of an image.
-        channels: of an image.
+        channels: channels of an image.
         classes: K.
         latent: length of z, uniform in [0, 1].
         hidden: widths of the generator's layers.
-        discriminator_hidden: of the discriminator's.
+        discriminator_hidden: widths of the discriminator's layers.
         noise: deviations of the noise at its input (0.3 of a range of 1 in the authors' code) and further layers.
         unlabelled: w, the weight of the unlabelled part.
         feature_matching: whether the generator matches features, as is best for classifying, or fools D.
@@ -75,15 +75,15 @@ class ImprovedGAN(Samples, Classifies):
         latent: Positive = 100,
         hidden: Sizes = (500, 500),
         discriminator_hidden: Sizes = (1000, 500, 250, 250, 250),
-        noise: tuple[Weight, Weight] = (0.6, 0.5),
-        unlabelled: Weight = 1.0,
+        noise: tuple[NonNegative, NonNegative] = (0.6, 0.5),
+        unlabelled: NonNegative = 1.0,
         feature_matching: bool = True,
         kernels: tuple[Count, Positive] = (0, 5),
-        historical: Weight = 0.0,
-        smoothing: Share = 0.0,
+        historical: NonNegative = 0.0,
+        smoothing: Probability = 0.0,
         reference: Count = 0,
-        lr: Weight = 3e-3,
-        betas: tuple[Share, Share] = (0.5, 0.999),
+        lr: NonNegative = 3e-3,
+        betas: tuple[Probability, Probability] = (0.5, 0.999),
     ) -> None:
         super().__init__()
         self.shape, self.categories = (channels, size, size), classes

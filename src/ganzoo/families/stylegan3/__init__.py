@@ -22,7 +22,7 @@ from torch.optim import Adam
 
 from ganzoo.families.stylegan3.networks import Generator, Synthesis, blurred
 from ganzoo.game.abilities import Styled
-from ganzoo.game.arguments import Count, Depth, Layers, Positive, Scale, Share, Sizes, Taps, Weight
+from ganzoo.game.arguments import Count, Depth, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes, Taps
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -51,14 +51,14 @@ class StyleGAN3(Styled):
 
     Args:
         size: side of an image, a power of two from 8 on.
-        channels: of an image.
+        channels: channels of an image.
         latent: length of z.
         style: length of w.
-        classes: classes of the data; 0 for none.
+        classes: number of classes of the data; 0 for none.
         configuration: t, equivariant to translation, or r, to rotation too.
         channel_base: feature maps times twice the cutoff; none for 32768 in t and 65536 in r.
         channel_max: feature maps at most; none for 512 in t and 1024 in r.
-        kernel: of the convolutions; none for 3 in t and 1 in r.
+        kernel: side of the convolutions' kernels; none for 3 in t and 1 in r.
         radial: whether filters for downsampling are radially symmetric; none for r only.
         layers: between the Fourier features and ToRGB.
         critical: layers at the end that are sampled critically.
@@ -70,13 +70,13 @@ class StyleGAN3(Styled):
         upsampling: sampling rate at the non-linearity, relative to the layer's.
         scale: of the image that comes out.
         clamp: bound of the values after the non-linearity; none for no bound.
-        mapping_layers: of the mapping network.
+        mapping_layers: number of layers of the mapping network.
         mapping_rate: its learning-rate multiplier.
-        decay: of the running mean of w.
+        decay: how much of the running mean of w a batch leaves.
         discriminator_widths: its feature maps at 4, 8, 16, ... pixels; none for min(32768 / resolution, 512), the base
             and the maximum being those of `channel_base` and `channel_max` in t, and half of them in r.
         discriminator_architecture: of the discriminator (StyleGAN2's figure 7).
-        discriminator_layers: of the mapping network of its label.
+        discriminator_layers: number of layers of the mapping network of its label.
         discriminator_embedding: length of its mapped label; none for its feature maps at 4 pixels.
         discriminator_clamp: bound of its convolutions' outputs; none for no bound.
         group: samples in a group of the minibatch standard deviation; none for the whole batch.
@@ -93,7 +93,7 @@ class StyleGAN3(Styled):
         augment_start: where that probability begins; small data, and fine-tuning on them, may begin high.
         magnitude_half_life: images after which a layer's running magnitude has forgotten one half.
         lr: learning rate of the generator.
-        discriminator_lr: of the discriminator.
+        discriminator_lr: learning rate of the discriminator.
         betas: Adam's decay rates.
     """
 
@@ -116,36 +116,36 @@ class StyleGAN3(Styled):
         radial: bool | None = None,
         layers: Layers = 14,
         critical: Depth = 2,
-        first_cutoff: Scale = 2.0,
-        first_stopband: Scale = 2**2.1,
-        last_stopband: Scale = 2**0.3,
+        first_cutoff: PositiveFloat = 2.0,
+        first_stopband: PositiveFloat = 2**2.1,
+        last_stopband: PositiveFloat = 2**0.3,
         margin: Count = 10,
         filter_size: Taps = 6,
         upsampling: Taps = 2,
-        scale: Scale = 0.25,
-        clamp: Scale | None = 256.0,
+        scale: PositiveFloat = 0.25,
+        clamp: PositiveFloat | None = 256.0,
         mapping_layers: Layers = 2,
-        mapping_rate: Scale = 0.01,
-        decay: Share = 0.998,
+        mapping_rate: PositiveFloat = 0.01,
+        decay: Probability = 0.998,
         discriminator_widths: Sizes | None = None,
         discriminator_architecture: Literal["resnet", "skip", "orig"] = "resnet",
         discriminator_layers: Layers = 8,
         discriminator_embedding: Positive | None = None,
-        discriminator_clamp: Scale | None = 256.0,
+        discriminator_clamp: PositiveFloat | None = 256.0,
         group: Positive | None = 4,
         statistics: Count = 1,
-        gamma: Weight = 2.0,
+        gamma: NonNegative = 2.0,
         r1_every: Positive = 16,
-        blur: Weight | None = None,
-        blur_images: Weight = 200_000.0,
+        blur: NonNegative | None = None,
+        blur_images: NonNegative = 200_000.0,
         augment: Literal["ada", "diff"] | None = None,
-        augment_target: Share = 0.6,
+        augment_target: Probability = 0.6,
         augment_images: Positive = 500_000,
-        augment_start: Share = 0.0,
-        magnitude_half_life: Scale = 20_000.0,
-        lr: Weight = 0.0025,
-        discriminator_lr: Weight = 0.002,
-        betas: tuple[Share, Share] = (0.0, 0.99),
+        augment_start: Probability = 0.0,
+        magnitude_half_life: PositiveFloat = 20_000.0,
+        lr: NonNegative = 0.0025,
+        discriminator_lr: NonNegative = 0.002,
+        betas: tuple[Probability, Probability] = (0.0, 0.99),
     ) -> None:
         super().__init__()
         rotates = configuration == "r"
