@@ -258,5 +258,9 @@ def protocols_for(data: str, able: Collection[str] = ("samples",), domains: Sequ
             if set(re.findall(r"{(\w+)}", rest)) <= set(suitable):
                 key = f"{each.name}{rest.format(**suitable)}"
                 found.append((rank, key))
-                found += [([*rank, i], f"{key}_to-{to}") for i, to in enumerate(domains[1:]) if need in _ONE_DOMAIN]
+                found += [
+                    ([*rank, len(order), i], f"{key}_to-{to}")
+                    for i, to in enumerate(domains[1:])
+                    if need in _ONE_DOMAIN
+                ]
     return [protocol(key) for _, key in sorted(found, key=lambda pair: pair[0])]
