@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ganzoo import folder as folders
 from ganzoo.types import BadArgument, GanzooError
 from ganzoo.zoo import loading
 
@@ -47,4 +48,4 @@ def _find(name: str) -> tuple[nn.Module, str]:
         return FeatureMaps(network), network.description.sha256
     model = loading.load(name)
     assert model.provenance is not None
-    return model.averaged, model.provenance["sha256"]["model.safetensors"]
+    return model.averaged, model.provenance["sha256"][folders.MODEL]
