@@ -40,7 +40,7 @@ _GENERATOR_LOSSES = {
     year=2014,
     url="https://arxiv.org/abs/1406.2661",
     formula=(
-        "min_G max_D E log D(x) + E log(1 - D(G(z)))",
+        "min_G max_D 1/2 E log D(x) + 1/2 E log(1 - D(G(z)))",
         "z ~ N(0, 1)^100",
     ),
 )
