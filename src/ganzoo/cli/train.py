@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+import textwrap
+from typing import TYPE_CHECKING
 
 from ganzoo.types import BadArgument
 
 if TYPE_CHECKING:
+    from ganzoo.training.timing import Timing
     from ganzoo.zoo.runs import Plan
 
 HELP = "train a model from a recipe"
+SECONDS = 20.0  # that a dry run may take for its timing
 
 _USAGE = """usage: ganzoo train RECIPE [--dry-run] [--SECTION.KEY VALUE ...]
        ganzoo train RUN --resume [--SECTION.KEY VALUE ...]
@@ -54,6 +57,9 @@ def run_raw(given: list[str]) -> int:
     target, rest = given[0], given[1:]
     if target.startswith("-"):
         raise BadArgument(f"a recipe is expected before {target}; `ganzoo train --help` shows an example")
+    if "-h" in rest or "--help" in rest:
+        print(explain(target, [word for word in rest if word not in ("-h", "--help", "--dry-run", "--resume")]))
+        return 0
     flags = {flag: flag in rest for flag in ("--dry-run", "--resume")}
     from ganzoo.zoo.runs import plan_of
 
@@ -90,11 +96,30 @@ def train(plan: Plan) -> int:
     return 0
 
 
+def explain(target: str, words: list[str]) -> str:
+    """The keys of a recipe's family and data, of the engine and of the run, with their values there and what they mean."""
+    from ganzoo.zoo.recipes import keys
+
+    width = 28
+    lines = [f"usage: ganzoo train {target} [--KEY VALUE ...]"]
+    for title, entries in keys(target, words).items():
+        lines += ["", f"{title}:"]
+        for key, value, meaning in entries:
+            name = f"  --{key} "
+            text = textwrap.wrap(f"{meaning} [{value}]".strip(), 120 - width - 2, break_long_words=False)
+            first = [f"{name:<{width}}{text[0]}"] if len(name) < width else [name.rstrip(), " " * width + text[0]]
+            lines += [*first, *(" " * width + rest for rest in text[1:])]
+    return "\n".join(
+        [*lines, "", "and trainer.KEY, for every option of Lightning's Trainer, such as --trainer.devices 2"]
+    )
+
+
 def describe(plan: Plan) -> None:
     """Prints the resolved recipe, the networks' sizes and an estimate of the time."""
     import yaml
 
     from ganzoo.training.run import new_trainer, quiet
+    from ganzoo.training.timing import time_step
 
     print(yaml.safe_dump(plan.table, sort_keys=False, allow_unicode=True))
     for name in plan.game.networks():
@@ -104,40 +129,21 @@ def describe(plan: Plan) -> None:
         world = new_trainer(plan.trainer, plan.folder).world_size
     batch = plan.data.batch_size
     print(f"# batch: {batch} a process on {world} process{'es' if world > 1 else ''}, {batch * world} in all")
+    print(f"# timing: steps on this machine, for {SECONDS:.0f} s at most; nothing is written", flush=True)
+    trainer = plan.table["trainer"]
     with quiet():
-        seconds = _seconds_a_step(plan)
-    steps = plan.table["trainer"]["max_steps"]
-    print(f"# time: {seconds * 1e3:.0f} ms a step, about {_duration(seconds * steps)} for {steps} steps, here and now")
+        timing = time_step(plan.game, plan.data, trainer["accelerator"], trainer["precision"], SECONDS)
+    print(f"# time: {_estimate(timing, trainer['max_steps'])}")
 
 
-def _seconds_a_step(plan: Plan) -> float:
-    """Times a few steps of a throw-away run."""
-    import time
-
-    import lightning as L
-
-    class Clock(L.Callback):
-        ticks: list[float] = []  # noqa: RUF012
-
-        def on_train_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:
-            if trainer.global_step > len(self.ticks) - 1:
-                self.ticks.append(time.perf_counter())
-
-    clock = Clock()
-    options = {name: plan.table["trainer"][name] for name in ("accelerator", "precision")}
-    trainer = L.Trainer(
-        **options,
-        devices=1,
-        max_steps=8,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        callbacks=[clock],
-    )
-    trainer.fit(plan.game, plan.data)
-    return (clock.ticks[-1] - clock.ticks[2]) / (len(clock.ticks) - 3)
+def _estimate(timing: Timing, steps: int) -> str:
+    """What a person wants to know of a timing."""
+    if timing.seconds is None:
+        return f"not one step was done in {SECONDS:.0f} s, here and now"
+    least = "" if timing.whole else "at least "
+    whole = f"{_duration(timing.seconds * steps)} for {steps} steps" if steps > 0 else "no end, as max_steps is -1"
+    rest = "" if timing.whole else "; not every kind of step came in time, such as a lazy penalty's"
+    return f"{least}{timing.seconds * 1e3:.0f} ms a step, about {whole}, here and now{rest}"
 
 
 def _duration(seconds: float) -> str:

@@ -47,6 +47,17 @@ def required(of: Callable[..., Any]) -> list[str]:
     return [name for name, p in parameters(of).items() if p.default is inspect.Parameter.empty]
 
 
+def meanings(of: type) -> dict[str, str]:
+    """What each argument means, on one line, as the docstrings of a class and of those above it say."""
+    from docstring_parser import DocstringStyle, parse
+
+    found: dict[str, str] = {}
+    for cls in reversed(of.__mro__):
+        for each in parse(vars(cls).get("__doc__") or "", DocstringStyle.GOOGLE).params:
+            found[each.arg_name] = " ".join((each.description or "").split())
+    return found
+
+
 @functools.cache
 def _adapter(of: Callable[..., Any], name: str) -> Any:
     from pydantic import ConfigDict, TypeAdapter

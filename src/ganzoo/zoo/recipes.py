@@ -217,6 +217,36 @@ def _known(table: Mapping[str, Any]) -> dict[str, Iterable[str]]:
     }
 
 
+def keys(target: str, words: Iterable[str]) -> dict[str, list[tuple[str, str, str]]]:
+    """The keys of a recipe's sections, for a person: each with its value and what it means.
+
+    Args:
+        target: a recipe's file or name, or a run's folder.
+        words: of the command line, which may choose another family or source.
+    """
+    from ganzoo.game import schema
+    from ganzoo.game.engine import Engine
+    from ganzoo.training.record import RECIPE
+    from ganzoo.training.run import Run
+
+    path = Path(target) / RECIPE if (Path(target) / RECIPE).is_file() else find(target)
+    table = read(path)
+    overlay(table, parse(words))
+    found = {}
+    for section, fixed in (("model", None), ("data", None), ("engine", Engine), ("run", Run)):
+        inner = _section(table, section, fixed is None)
+        of: Any = fixed or class_of(section, inner.get("class_path"))
+        own, prefix = (inner, section) if fixed else (inner["init_args"], f"{section}.init_args")
+        meanings = schema.meanings(of)
+        entries = []
+        for name, parameter in schema.parameters(of).items():
+            value = own.get(name, parameter.default)
+            here = "required" if value is parameter.empty else schema.short(value)
+            entries.append((f"{prefix}.{name}", here, meanings.get(name, "")))
+        found[section if fixed else f"{section} ({of.__name__})"] = entries
+    return found
+
+
 def resolve(
     table: Mapping[str, Any], name: str = "run", start: bool = True, made: Collection[str] = ()
 ) -> dict[str, Any]:
