@@ -54,7 +54,7 @@ def process(*words: str, code: str | None = None, **variables: str) -> subproces
         (["sample", "x", "--truncation", "abc"],
          "--truncation is abc; a number is expected; `ganzoo sample --help` shows examples"),
         (["sample", "x", "--batch_size", "1.5"],
-         "--batch_size is 1.5; a whole number is expected; `ganzoo sample --help` shows examples"),
+         "--batch-size is 1.5; a whole number is expected; `ganzoo sample --help` shows examples"),
         (["sample", "x", "--seeds", "1-"], "--seeds is '1-'; numbers and ranges are expected, such as 0-15,20"),
         (["sample", "x", "--seeds", "3-1"], "--seeds: the range 3-1 runs backwards"),
         (["sample", "x", "--seeds", "0-999999999999"],

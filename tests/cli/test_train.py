@@ -262,3 +262,10 @@ def test_data_that_do_not_suit_a_family_of_labels(tmp_path: Path, capsys: pytest
     pairs = {"class_path": "Folder", "init_args": {"root": str(FILES / "google"), "size": 8, "channels": 1}}
     text = said(capsys, write(tmp_path, model__init_args__classes=7, data=pairs), status=1)
     assert text == "DCGAN learns from labels, and google has none; give data with classes"
+
+
+def test_a_dry_run_without_an_end_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", str(write(tmp_path)), "--dry-run", "--trainer.max_steps", "-1"]) == 0
+    out = capsys.readouterr().out
+    assert "# timing: steps on this machine, for 20 s at most; nothing is written" in out
+    assert "ms a step here and now, without end (max_steps is -1)" in out

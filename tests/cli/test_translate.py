@@ -220,7 +220,7 @@ def test_wrong_requests(model: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         ((tmp_path / "gan", "a.png"), f"{tmp_path / 'gan'}: GAN does not translate images; it draws some with sample"),
         ((model, "a.png", "--out", "a.png"), "--out is a.png, which is a file; give a folder"),
         ((model, "a.png", "--size", "0"), "--size is 0"),
-        ((model, "a.png", "--batch_size", "0"), "--batch_size is 0"),
+        ((model, "a.png", "--batch_size", "0"), "--batch-size is 0"),
         ((model,), "is missing"),
     ):
         run(*words, status=2)

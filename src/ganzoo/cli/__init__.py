@@ -6,19 +6,18 @@ person for what they did: errors that ganzoo raises on purpose are one line. `GA
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import io
 import os
 import pkgutil
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+from typing import Any, NoReturn
 
 _EXAMPLES = """examples:
   ganzoo list 'dcgan*'
@@ -38,14 +37,43 @@ def _command(name: str) -> Any:
     return importlib.import_module(f"{__name__}.{name}")
 
 
-def new_parser(**settings: Any) -> ArgumentParser:
+class _Parser(argparse.ArgumentParser):
     """A parser whose errors are exceptions, so that `main` prints them in one line."""
-    from argparse import RawDescriptionHelpFormatter
 
-    from jsonargparse import ArgumentParser
+    def error(self, message: str) -> NoReturn:
+        """Says in one line what is wrong.
 
-    settings = {"exit_on_error": False, "allow_abbrev": False, **settings}
-    return ArgumentParser(formatter_class=RawDescriptionHelpFormatter, **settings)
+        Raises:
+            BadArgument: always.
+        """
+        from ganzoo.types import BadArgument
+
+        raise BadArgument(f"{self._complaint(message)}; `{self.prog} --help` shows examples")
+
+    def _complaint(self, message: str) -> str:
+        """What argparse says, with the nearest option, and types as a person calls them."""
+        from ganzoo.game.schema import near
+
+        if match := re.match(r"unrecognized arguments: (-\S+)", message):
+            name = match[1].partition("=")[0]
+            return f"there is no option {name}{near(name, self._option_string_actions)}"
+        if match := re.match(r"unrecognized arguments: (.*)", message):
+            return f"there is no place for {match[1][:160]}"
+        if match := re.match(r"the following arguments are required: (.*)", message):
+            return f"{match[1]} is missing"
+        if match := re.match(r"argument (\S+): invalid (\w+) value: '(.*)'$", message):
+            return f"{match[1]} is {match[3]}; {_TYPES.get(match[2], match[2])} is expected"
+        if match := re.match(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)$", message):
+            return f"{match[1]} is {match[2]}; {match[3].replace(', ', ' or ').replace(chr(39), '')} is expected"
+        return message.removeprefix("argument ")
+
+
+_TYPES = {"int": "a whole number", "float": "a number"}
+
+
+def new_parser(**settings: Any) -> argparse.ArgumentParser:
+    """A parser of a command; its options have hyphens, and may be written with underscores."""
+    return _Parser(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **settings)
 
 
 def import_own() -> list[str]:
@@ -88,7 +116,6 @@ def _say(
 def _main(given: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where the terminal has no such letter as ±
-    warnings.showwarning = _warn
     try:
         status = _run(given)
         sys.stdout.flush()
@@ -105,11 +132,6 @@ def _main(given: list[str]) -> int:
         if os.environ.get("GANZOO_TRACEBACK") == "1":
             raise
         return _report(error)
-
-
-def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Prints a warning as one line, without the code that it came from."""
-    print(f"ganzoo: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _run(given: list[str]) -> int:
@@ -131,26 +153,13 @@ def _run(given: list[str]) -> int:
     command = _command(name)
     if hasattr(command, "run_raw"):  # a command with a parser of its own
         return int(command.run_raw(rest) or 0)
-    return int(command.run(_parse(command.parser(), rest)) or 0)
+    return int(command.run(command.parser().parse_args([_hyphens(word) for word in rest])) or 0)
 
 
-def _parse(parser: ArgumentParser, words: list[str]) -> Any:
-    """Parses a command's words.
-
-    Raises:
-        BadArgument: saying in one line what is wrong with them.
-    """
-    from argparse import ArgumentError
-
-    from ganzoo.cli import _wording
-    from ganzoo.types import BadArgument
-
-    try:
-        return parser.parse_args(words)
-    except ArgumentError as error:
-        options = [f"--{key}" for key in parser.get_defaults().keys()] + ["--help"]  # noqa: SIM118
-        complaint = _wording.of_option(error.message, options)
-        raise BadArgument(f"{complaint}; `{parser.prog} --help` shows examples") from None
+def _hyphens(word: str) -> str:
+    """An option with hyphens where somebody wrote underscores."""
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") else word
 
 
 def _help() -> str:

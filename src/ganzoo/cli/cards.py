@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo.cli import new_parser
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from argparse import ArgumentParser
 
 HELP = "render MODEL_CARDS.md, the gallery and the cards of the shipped models"
 

@@ -9,7 +9,7 @@ from ganzoo.cli import new_parser
 from ganzoo.types import BadArgument
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from argparse import ArgumentParser
 
 HELP = "make a model folder of an authors' checkpoint"
 

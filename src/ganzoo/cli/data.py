@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
 from ganzoo.types import BadArgument, UnknownName
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from argparse import ArgumentParser
 
 HELP = "prepare a data set for training"
 
@@ -34,7 +34,7 @@ def parser() -> ArgumentParser:
         ),
     )
     made.add_argument("name", type=str, help="of the data set: emoji or mnist")
-    made.add_argument("--style", type=Literal["google", "twitter"], default=None, help="of emoji; by default both")
+    made.add_argument("--style", choices=["google", "twitter"], default=None, help="of emoji; by default both")
     made.add_argument("--out", type=str, default=None, help="a folder; by default the one in the cache")
     return made
 

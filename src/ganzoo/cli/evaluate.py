@@ -13,7 +13,7 @@ from ganzoo.cli import new_parser
 from ganzoo.types import BadArgument
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from argparse import ArgumentParser
 
     from ganzoo.metrics.evaluate import Progress, Score
 
@@ -43,7 +43,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--out", type=str, default=None, help="write the scores to this JSON file")
     made.add_argument("--write", action="store_true", help="write them into the model's folder and its card")
-    made.add_argument("--batch_size", type=int, default=None, help="images at a time")
+    made.add_argument("--batch-size", type=int, default=None, help="images at a time")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
     return made
 

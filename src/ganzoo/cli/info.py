@@ -9,7 +9,7 @@ from ganzoo.cli import new_parser
 from ganzoo.types import printable
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from argparse import ArgumentParser
 
 HELP = "all that is known of one model"
 

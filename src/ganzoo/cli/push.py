@@ -8,7 +8,7 @@ from ganzoo.cli import new_parser
 from ganzoo.types import BadArgument, printable
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from argparse import ArgumentParser
 
 HELP = "upload a model to the Hub"
 

@@ -13,7 +13,7 @@ from ganzoo.cli import new_parser
 from ganzoo.types import BadArgument
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from argparse import ArgumentParser
 
 HELP = "draw pictures from a model"
 
@@ -36,13 +36,13 @@ def parser() -> ArgumentParser:
     made.add_argument("--seeds", type=str, default="0-15", help="such as 0-15,20 (default: 0-15)")
     made.add_argument("--labels", type=str, default=None, help="one class for all or one a seed, such as boot or 0-9")
     made.add_argument("--truncation", type=float, default=None, help="where the family defines one")
-    made.add_argument("--truncation_cutoff", type=int, default=None, help="layers from this one on are not truncated")
+    made.add_argument("--truncation-cutoff", type=int, default=None, help="layers from this one on are not truncated")
     made.add_argument("--noise", type=str, default=None, help="random, const or none, where there are noise inputs")
     made.add_argument(
         "--out", type=str, default="samples.png", help="a .png (.jpg, .tiff, ...) for a grid, else a folder"
     )
     made.add_argument("--columns", type=int, default=None, help="of the grid")
-    made.add_argument("--batch_size", type=int, default=None, help="pictures made at a time")
+    made.add_argument("--batch-size", type=int, default=None, help="pictures made at a time")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
     return made
 

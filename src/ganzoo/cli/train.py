@@ -97,7 +97,7 @@ def train(plan: Plan) -> int:
 
 
 def explain(target: str, words: list[str]) -> str:
-    """The keys of a recipe's family and data, of the engine and of the run, with their values there and what they mean."""
+    """The keys of a recipe's family and data, of the engine and of the run, with their values and what they mean."""
     from ganzoo.zoo.recipes import keys
 
     width = 28
@@ -121,12 +121,12 @@ def describe(plan: Plan) -> None:
     from ganzoo.training.run import new_trainer, quiet
     from ganzoo.training.timing import time_step
 
+    with quiet():
+        world = new_trainer(plan.trainer, plan.folder).world_size
     print(yaml.safe_dump(plan.table, sort_keys=False, allow_unicode=True))
     for name in plan.game.networks():
         network = getattr(plan.game, name)
         print(f"# {name}: {sum(p.numel() for p in network.parameters()):,} parameters")
-    with quiet():
-        world = new_trainer(plan.trainer, plan.folder).world_size
     batch = plan.data.batch_size
     print(f"# batch: {batch} a process on {world} process{'es' if world > 1 else ''}, {batch * world} in all")
     print(f"# timing: steps on this machine, for {SECONDS:.0f} s at most; nothing is written", flush=True)
@@ -141,9 +141,11 @@ def _estimate(timing: Timing, steps: int) -> str:
     if timing.seconds is None:
         return f"not one step was done in {SECONDS:.0f} s, here and now"
     least = "" if timing.whole else "at least "
-    whole = f"{_duration(timing.seconds * steps)} for {steps} steps" if steps > 0 else "no end, as max_steps is -1"
+    whole = (
+        f"about {_duration(timing.seconds * steps)} for {steps} steps" if steps > 0 else "without end (max_steps is -1)"
+    )
     rest = "" if timing.whole else "; not every kind of step came in time, such as a lazy penalty's"
-    return f"{least}{timing.seconds * 1e3:.0f} ms a step, about {whole}, here and now{rest}"
+    return f"{least}{timing.seconds * 1e3:.0f} ms a step here and now, {whole}{rest}"
 
 
 def _duration(seconds: float) -> str:

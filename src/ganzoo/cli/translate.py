@@ -16,7 +16,8 @@ from ganzoo.cli import new_parser
 from ganzoo.types import BadArgument, BadData, GanzooError
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from argparse import ArgumentParser
+
     from torch import Tensor
 
     from ganzoo.game.game import Game
@@ -48,7 +49,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--out", type=str, default="translated", help="a folder (default: translated)")
     made.add_argument("--to", type=str, default=None, help="one of the model's domains (default: its first)")
     made.add_argument("--size", type=int, default=None, help="resize the shorter side to so many pixels first")
-    made.add_argument("--batch_size", type=int, default=None, help="pictures of one size translated at a time")
+    made.add_argument("--batch-size", type=int, default=None, help="pictures of one size translated at a time")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
     return made
 
@@ -61,7 +62,7 @@ def run(arguments: Any) -> int:
     if arguments.size is not None and not 1 <= arguments.size <= 16384:
         raise BadArgument(f"--size is {arguments.size}; pixels of the shorter side are expected, from 1 to 16384")
     if arguments.batch_size is not None and arguments.batch_size < 1:
-        raise BadArgument(f"--batch_size is {arguments.batch_size}; at least 1 is expected")
+        raise BadArgument(f"--batch-size is {arguments.batch_size}; at least 1 is expected")
     jobs = _plan(arguments.inputs, out)
     for line in jobs.said:
         print(f"ganzoo: {line}", file=sys.stderr)

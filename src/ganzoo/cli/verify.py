@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo.cli import new_parser
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from argparse import ArgumentParser
 
 HELP = "check a model's files and its pictures"
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
 from typing import Any, ClassVar, Final, NamedTuple, cast
 
 import lightning as L
@@ -352,6 +352,20 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
+def _recording(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that notes its arguments in `arguments`; those of the class that is made, not of one above."""
+
+    @wraps(init)
+    def noting(self: Data, *args: Any, **kwargs: Any) -> None:
+        if "arguments" not in vars(self):
+            bound = inspect.signature(type(self)).bind_partial(*args, **kwargs)
+            bound.apply_defaults()
+            self.arguments = {k: list(v) if isinstance(v, tuple) else v for k, v in bound.arguments.items()}
+        init(self, *args, **kwargs)
+
+    return noting
+
+
 class Data(L.LightningDataModule):
     """A data source; a subclass implements `read`, and its `__init__` is the schema of a recipe's `data` section.
 
@@ -374,16 +388,8 @@ class Data(L.LightningDataModule):
     arguments: dict[str, Any]  # of the constructor, resolved, as plain JSON values where they are some
     divides: ClassVar[bool] = False  # whether `read` itself keeps validation samples from training
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Data:
-        """Records the constructor's arguments before it runs."""
-        data = super().__new__(cls)
-        bound = inspect.signature(cls).bind_partial(*args, **kwargs)
-        bound.apply_defaults()
-        data.arguments = {k: list(v) if isinstance(v, tuple) else v for k, v in bound.arguments.items()}
-        return data
-
     def __init_subclass__(cls) -> None:
-        """Spells out what `**options` stands for in the signature that help and messages show."""
+        """Spells out what `**options` stands for in the signature that help and messages show; records arguments."""
         own = list(inspect.signature(cls.__init__).parameters.values())[1:]
         if own and own[-1].kind is inspect.Parameter.VAR_KEYWORD:
             above = inspect.signature(next(each for each in cls.__mro__[1:] if "__init__" in each.__dict__))
@@ -391,7 +397,10 @@ class Data(L.LightningDataModule):
             more = [each for each in above.parameters.values() if each.name not in named]
             own = [*own[:-1], *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in more)]
         cls.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
+        if "__init__" in vars(cls):
+            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
 
+    @_recording
     def __init__(
         self, batch_size: int = 64, flip: bool = False, workers: int = 0, jitter: int = 0, validation: bool = False
     ) -> None:
@@ -494,7 +503,3 @@ class Data(L.LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Converts images from uint8 to float32 in [-1, 1], on the device: a quarter of the bytes travel."""
         return batch.each(to_float)
-
-
-# Of `__init__`, where Python would give that of `__new__`
-Data.__signature__ = inspect.Signature([*inspect.signature(Data.__init__).parameters.values()][1:])  # type: ignore[attr-defined]

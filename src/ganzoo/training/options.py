@@ -8,6 +8,7 @@ from typing import Any, Final
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.loggers import Logger
 
 from ganzoo.game import schema
 from ganzoo.game.strategy import NAME, launched, parallel
@@ -41,6 +42,7 @@ _REFUSED: Final = {
     "inference_mode": "nothing is validated in training; scores come from run.score",
     "reload_dataloaders_every_n_epochs": "training has no epochs, and data give batches without end",
 }
+_CHECKED_BELOW: Final = ("accelerator", "callbacks", "logger", "plugins", "precision", "profiler", "strategy")
 _STRATEGIES: Final = ("auto", "single_device", NAME, "ddp_find_unused_parameters_true")
 
 # Of Lightning's callbacks, those that a game can have; the others with what to do instead
@@ -73,18 +75,20 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in known or name == "self":
             raise BadArgument(f"there is no key trainer.{name}{schema.near(name, [*known][1:])}")
-        if _is_plain(value) and name != "precision":
+        if _is_plain(value) and name not in _CHECKED_BELOW:
             schema.check(L.Trainer.__init__, name, value, f"trainer.{name}")
-        usual = (DEFAULTS.get(name), known[name].default)
-        if name in _REFUSED and value not in usual:
+        if name in _REFUSED and value != DEFAULTS.get(name, known[name].default):
             raise BadArgument(f"trainer.{name} is {schema.short(value)}; {_REFUSED[name]}")
     options = {**DEFAULTS, **given}
     _check_accelerator(options.get("accelerator", "auto"))
     _check_steps(options)
-    if options["logger"] is True:
-        raise BadArgument("trainer.logger is true; give run.logger wandb or tensorboard, or a logger")
     _check_strategy(options.get("strategy", "auto"))
     check_callbacks(_listed(options.get("callbacks")))
+    if options["logger"] is True:
+        raise BadArgument("trainer.logger is true; give run.logger wandb or tensorboard, or a logger")
+    other = next((each for each in _listed(options["logger"] or []) if not isinstance(each, Logger)), None)
+    if other is not None:
+        raise BadArgument(f"trainer.logger has {schema.short(other)}, which is no logger")
     options["precision"] = precision.resolve(options["precision"], options.get("accelerator", "auto"))
     return options
 
