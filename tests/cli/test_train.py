@@ -257,11 +257,12 @@ def test_data_that_do_not_suit_a_translation(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_data_that_do_not_suit_a_family_of_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = said(capsys, write(tmp_path, model__init_args__classes=7))
+    model = {"class_path": "ACGAN", "init_args": {"size": 8, "channels": 1, "classes": 7}}
+    text = said(capsys, write(tmp_path, model=model))
     assert text == "digits has 10 classes and the model 7; set classes to 10"
     pairs = {"class_path": "Folder", "init_args": {"root": str(FILES / "google"), "size": 8, "channels": 1}}
-    text = said(capsys, write(tmp_path, model__init_args__classes=7, data=pairs), status=1)
-    assert text == "DCGAN learns from labels, and google has none; give data with classes"
+    text = said(capsys, write(tmp_path, model=model, data=pairs), status=1)
+    assert text == "ACGAN learns from labels, and google has none; give data with classes"
 
 
 def test_a_dry_run_without_an_end_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
