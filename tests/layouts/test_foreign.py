@@ -89,7 +89,6 @@ def test_a_foreign_network_is_not_taken_for_what_it_resembles() -> None:
         ("ddgan.cifar_like.pth.D.pth", "DDGAN"),
         ("projected_gan.fastgan.pkl", "projected GAN"),
         ("projected_gan.fastgan_lite.pkl", "projected GAN"),
-        ("mobilestylegan.student.ckpt", "MobileStyleGAN"),
     ],
 )
 def test_the_authors_files_are_named(name: str, what: str) -> None:

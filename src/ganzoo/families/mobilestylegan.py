@@ -220,32 +220,29 @@ class SynthesisBlock(nn.Module):
 class Synthesis(nn.Module):
     """The synthesis network g: one w a layer to an image.
 
-    Layers of w: 0 for the first convolution, then three a resolution from 8 pixels on, for its first convolution, its
-    second and its image; layer 1 is also the image's at 4 pixels. The last layer of w is never used, as in the author's
-    code.
+    Layers of w: one for the convolution at the first resolution, and then three for each resolution: its first
+    convolution, its second, and its image. The image at the first resolution shares w with the next one's first
+    convolution, and the last layer of w is never used, as in the author's code.
 
     Args:
-        size: side of an image, a power of two from 8 on.
         channels: channels of an image.
         style: length of w.
-        widths: feature maps at 4, 8, ..., size/2 pixels.
+        widths: feature maps at each resolution, from that of the constant input to size/2.
         demodulate: whether the convolutions do.
         multiscale: whether there is an image at every resolution, and not only at the last.
     """
 
-    def __init__(
-        self, size: int, channels: int, style: int, widths: dict[int, int], demodulate: bool, multiscale: bool
-    ) -> None:
+    def __init__(self, channels: int, style: int, widths: dict[int, int], demodulate: bool, multiscale: bool) -> None:
         super().__init__()
-        maps = list(widths.values())
+        maps, sides = list(widths.values()), list(widths)
         for width in maps[:-1]:
             if width % 4:
                 raise BadArgument(f"widths are {maps}; all but the last are to be wavelets, so multiples of 4")
-        self.input = nn.Parameter(torch.randn(maps[0], 4, 4))
-        self.first = StyledConv(ModulatedConv2d(maps[0], maps[0], 3, style, demodulate), maps[0], 4)
+        self.input = nn.Parameter(torch.randn(maps[0], sides[0], sides[0]))
+        self.first = StyledConv(ModulatedConv2d(maps[0], maps[0], 3, style, demodulate), maps[0], sides[0])
         self.blocks = nn.ModuleList(
             SynthesisBlock(below, width, style, side, demodulate)
-            for below, width, side in zip(maps, maps[1:], [*widths][1:], strict=False)
+            for below, width, side in zip(maps, maps[1:], sides[1:], strict=False)
         )
         self.heads = nn.ModuleList(ToWavelets(width, channels, style) for width in (maps if multiscale else maps[-1:]))
         self.style, self.multiscale = style, multiscale
@@ -339,7 +336,8 @@ class MobileStyleGAN(Styled):
         classes: classes of the teacher; 0 for none.
         channel_base: feature maps times resolution.
         channel_max: feature maps at most.
-        widths: the generator's feature maps at 4, 8, ..., size/2 pixels instead; all but the last are multiples of 4.
+        widths: the generator's feature maps at `start`, ..., size/2 pixels instead; multiples of 4, but for the last.
+        start: side of the generator's constant input, a power of two.
         demodulate: whether the convolutions do; in networks made for use alone it is in their weights.
         multiscale: whether the generator has an image at each resolution to learn from; only the last is ever shown.
         mapping_layers: number of layers of the mapping network.
@@ -376,6 +374,7 @@ class MobileStyleGAN(Styled):
         channel_base: Positive = 32768,
         channel_max: Positive = 512,
         widths: Sizes | None = None,
+        start: Positive = 4,
         demodulate: bool = True,
         multiscale: bool = True,
         mapping_layers: Layers = 8,
@@ -398,12 +397,14 @@ class MobileStyleGAN(Styled):
         betas: tuple[Probability, Probability] = (0.9, 0.999),
     ) -> None:
         super().__init__()
-        resolutions(size, 8)  # holds it against what can be
+        resolutions(size, max(8, 2 * start))  # holds it against what can be
+        if start & (start - 1):
+            raise BadArgument(f"start is {start}; a power of two is expected, such as 4")
         self.shape, self.classes = (channels, size, size), classes or None
         self.labelled = bool(classes)
         self.prior = Normal(latent)
-        maps = feature_maps(size // 2, channel_base, channel_max, widths)
-        synthesis = Synthesis(size, channels, style, maps, demodulate, multiscale)
+        maps = feature_maps(size // 2, channel_base, channel_max, widths, start)
+        synthesis = Synthesis(channels, style, maps, demodulate, multiscale)
         mapping = Mapping(
             latent,
             style,

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
+from ganzoo.layouts import openvino
 from ganzoo.layouts.pickles import Call, Limits, quoted, read_container
 from ganzoo.types import BadCheckpoint
 
@@ -88,15 +89,15 @@ class Contents:
 
     Args:
         path: the file.
-        kind: "torch", "nvidia" (modules pickled whole by NVIDIA's code) or "tensorflow".
-        tree: all of it as plain data.
+        kind: "torch", "nvidia" (modules pickled whole by NVIDIA's code), "tensorflow" or "openvino" (a graph).
+        tree: all of it as plain data; a graph as it is.
         modules: the networks by their roles G_ema, G and D, or else by their keys; "" for one alone.
         beside: what else the file says at its top, such as the number of steps.
         networks: the TensorFlow networks in the file's order (G, D, Gs).
     """
 
     path: Path
-    kind: Literal["torch", "nvidia", "tensorflow"]
+    kind: Literal["torch", "nvidia", "tensorflow", "openvino"]
     tree: Any
     modules: dict[str, Module] = field(default_factory=dict)
     beside: dict[str, Any] = field(default_factory=dict)
@@ -132,6 +133,8 @@ class Contents:
         if self.networks:
             found = ", ".join(f"{quoted(n.name)} by {quoted(n.function)}" for n in self.networks[:4])
             return f"TensorFlow networks {found}"
+        if self.kind == "openvino":
+            return f"the OpenVINO graph {quoted(self.tree.name)} of {len(self.tree.layers)} layers"
         if any(module.class_name for module in self.modules.values()):
             found = ", ".join(f"{quoted(name)}: {module.class_name}" for name, module in [*self.modules.items()][:6])
             first = next((name for module in self.modules.values() for name in module.tensors), "none")
@@ -143,7 +146,7 @@ def open_file(path: str | Path, limits: Limits | None = None) -> Contents:
     """Opens a checkpoint without executing anything in it.
 
     Args:
-        path: a `.pkl`, `.pth`, `.pt` or `.bin` file.
+        path: a `.pkl`, `.pth`, `.pt` or `.bin` file, or OpenVINO's `.xml` with its `.bin` beside it.
         limits: what an honest file stays below.
 
     Returns:
@@ -154,11 +157,25 @@ def open_file(path: str | Path, limits: Limits | None = None) -> Contents:
             unknown version.
     """
     path = Path(path)
+    try:
+        if path.suffix == ".xml":
+            return of_graph(path, openvino.read(path, limits))
+    except BadCheckpoint as error:
+        raise BadCheckpoint(f"{path}: {error}") from None
     container, tree = read_container(path, limits)
     try:
         return unwrapped(path, tree, "nvidia" if container == "pickle" else "torch")
     except BadCheckpoint as error:
         raise BadCheckpoint(f"{path}: {error}") from None
+
+
+def of_graph(path: Path, graph: openvino.Graph) -> Contents:
+    """A network that is a graph, whose tensors are the constants that have names, with the values they have there."""
+    tensors: dict[str, Tensor] = {}
+    for layer in graph.of("Const"):
+        assert layer.value is not None
+        tensors |= dict.fromkeys(layer.outputs, layer.value)
+    return Contents(path, "openvino", graph, {"": Module(graph.name, {}, tensors, {}, {})})
 
 
 def unwrapped(path: Path, tree: Any, kind: Literal["torch", "nvidia"] = "torch") -> Contents:

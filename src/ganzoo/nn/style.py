@@ -46,7 +46,9 @@ def resolutions(size: int, smallest: int = 4) -> list[int]:
     return [2**i for i in range(smallest.bit_length() - 1, size.bit_length())]
 
 
-def feature_maps(size: int, base: int, most: int, given: Sequence[int] | None = None) -> dict[int, int]:
+def feature_maps(
+    size: int, base: int, most: int, given: Sequence[int] | None = None, smallest: int = 4
+) -> dict[int, int]:
     """Feature maps at each resolution: min(base / resolution, most), and at least 1.
 
     Args:
@@ -54,16 +56,17 @@ def feature_maps(size: int, base: int, most: int, given: Sequence[int] | None = 
         base: feature maps times resolution.
         most: feature maps at most.
         given: the feature maps at 4, 8, 16, ... pixels instead.
+        smallest: the first resolution.
 
     Raises:
         BadArgument: if the size is not a power of two, or `given` has not one number a resolution.
     """
-    steps = resolutions(size)
+    steps = resolutions(size, smallest)
     if given is None:
         return {resolution: max(min(base // resolution, most), 1) for resolution in steps}
     if len(given) != len(steps):
         raise BadArgument(
-            f"widths are {list(given)}; {len(steps)} numbers are expected, for 4 to {size} pixels, or none"
+            f"widths are {list(given)}; {len(steps)} numbers are expected, for {smallest} to {size} pixels, or none"
         )
     return dict(zip(steps, given, strict=True))
 
