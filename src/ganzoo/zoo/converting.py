@@ -132,9 +132,14 @@ def _check_converted(made: Converted, opened: Sequence[Contents]) -> Game:
 
 
 def convert_entry(file: Path, entry: Entry, folder: Path) -> Path:
-    """Converts the files of a model in the catalogue, the first one's converter first, with what it says of them."""
+    """Converts the files of a model in the catalogue, the first one's converter first, with what it says of them.
+
+    A configuration, and a graph's constants, are found beside the file that they belong to.
+    """
     facts: dict[str, Any] = {"name": entry.name, "data": {"name": entry.data}, "license": entry.license or None}
     if entry.terms is not None:
         facts["terms"] = {k: getattr(entry.terms, k) for k in ("title", "url", "commercial", "redistribute")}
-    more = [file.with_name(name) for name in [*entry.files][1:] if not name.endswith(".json")]
+    beside = {Path(name).with_suffix(".bin").name for name in entry.files if name.endswith(".xml")}
+    names = [name for name in [*entry.files][1:] if name not in beside and not name.endswith(".json")]
+    more = [file.with_name(name) for name in names]
     return convert(file, entry.family, to=folder, more=more, facts=facts, pictures=False)
