@@ -461,7 +461,7 @@ def test_a_discriminator_in_a_file_of_its_own(
     assert model.card is not None and model.card.facts["converted"]["more"] == ["d.pth"]
 
     before = (tmp_path / "model" / checkpoint.MANIFEST).read_bytes()
-    wide = tiny("dcgan", width=8).discriminator.state_dict()
+    wide = tiny("dcgan", channels=2).discriminator.state_dict()  # of other images; another width would be fine
     torch.save({"discriminator": wide}, tmp_path / "wide.pth")
     shutil.copy(fixture("pgan_zoo.pgan.pth"), tmp_path / "one.pth")
     capsys.readouterr()
