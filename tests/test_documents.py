@@ -106,3 +106,10 @@ def run(code: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done
+
+
+def test_every_promise_has_its_test() -> None:
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (ROOT / "docs" / "promises.md").read_text())
+    assert len(named) > 30
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"
