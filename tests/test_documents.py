@@ -74,6 +74,14 @@ for wrong in (made * 2, made[0], made * float("nan")):
         continue
     raise AssertionError(wrong)
 """,
+    "energy": """
+import torch
+from energy import energy_distance
+from ganzoo.metrics.protocol import protocol
+x, y = torch.randn(40, 3), torch.randn(50, 3) + 2
+assert energy_distance(x, y) > energy_distance(x, x[:20]) > -0.5 and abs(energy_distance(x, x)) < 1e-9
+assert protocol("energy1k_digits_cnn_test_most500").key == "energy1k_digits_cnn_test_most500"
+""",
 }
 
 

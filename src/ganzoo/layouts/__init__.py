@@ -1,6 +1,6 @@
 """Floor 4: official checkpoints in ganzoo's terms, without executing anything in them.
 
-A file is opened symbolically (opcodes.py, values.py, pickles.py), sorted into networks (containers.py), recognised as
+A file is opened symbolically (recorder.py, values.py, pickles.py), sorted into networks (containers.py), recognised as
 one of the layouts of `layouts/<family>.py`, and converted by it:
 
     contents = open_file("network.pkl")
