@@ -213,7 +213,7 @@ class SynthesisBlock(nn.Module):
 
     def forward(self, x: Tensor, ws: Sequence[Tensor], noise: Sequence[Noise | Tensor]) -> Tensor:
         """Maps `(N, inputs, size/2, size/2)`, and w and noise of each convolution, to `(N, outputs, size, size)`."""
-        x = from_wavelets(x * self.affine(ws[0])[:, :, None, None])
+        x = laid_out(from_wavelets(x * self.affine(ws[0])[:, :, None, None]))  # a fourteenth less time at 1024 pixels
         return self.second(self.first(x, ws[0], noise[0]), ws[1], noise[1])
 
 
