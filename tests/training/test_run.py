@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
+from helpers import trainer
+from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
 
 import ganzoo
 from ganzoo import cli
@@ -20,6 +24,7 @@ from ganzoo.families.dcgan import DCGAN
 from ganzoo.folder import PLAYERS, ModelFolder
 from ganzoo.training import checkpoints
 from ganzoo.training.checkpoints import LAST, PREVIOUS
+from ganzoo.types import BadArgument, Batch
 
 RECIPE = """
 seed_everything: 3
@@ -258,3 +263,45 @@ def test_python_hears_of_ctrl_c_after_the_run_was_saved(whole: Path, tmp_path: P
         ganzoo.train(whole / "tiny.yaml", folder=run)
     assert ganzoo.train(run, resume=True).steps == 8
     assert_is(run, whole)
+
+
+# ---------------------------------------------------------------------------------------------- data of other kinds
+
+
+def test_three_pictures_are_enough_to_train_preview_score_and_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: Any
+) -> None:
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "few").mkdir()
+    for i in range(3):
+        pixels = np.random.RandomState(i).randint(0, 256, (8, 8)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "few" / f"{i}.png")
+    (tmp_path / "few.yaml").write_text(
+        RECIPE.replace("Digits, init_args: {", f"Folder, init_args: {{root: {tmp_path / 'few'}, size: 8, channels: 1, ")
+    )
+    key = "kid3_digits_cnn"
+    words = ["--run.score", key, "--run.score_every", "16", "--run.protocols", f"[{key}]", "--run.preview_every", "4"]
+    for share in ("null", "0.0"):
+        run = tmp_path / f"run {share}"
+        given = ["--run.folder", str(run), "--data.init_args.test_share", share]
+        assert cli.main(["train", str(tmp_path / "few.yaml"), *given, *words]) == 0
+        assert key in capsys.readouterr().out
+        assert share == "0.0" or "all 3 pictures are for training" in caplog.text
+        assert (run / "best" / "samples.png").is_file() and len(list((run / "previews").iterdir())) == 3
+        assert ganzoo.load(run).sample(1).shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize("size", [8, 16])
+def test_a_loader_from_python_gives_batches_of_the_models_shape(size: int) -> None:
+    game = ganzoo.create("dcgan", size=size, channels=1, width=4, latent=4)
+    plain: Any = DataLoader(TensorDataset(torch.zeros(8, 1, 8, 8)), batch_size=4)
+    with pytest.raises(BadArgument, match=r"trained on ganzoo\.types\.Batch, and the data gave a list"):
+        trainer(2).fit(game, plain)
+    batches: Any = [Batch(torch.zeros(4, 1, 8, 8))] * 4
+    own: Any = DataLoader(batches, batch_size=None)
+    if size == 8:
+        trainer(2).fit(game, own)
+        assert game.images_seen == 8
+    else:
+        with pytest.raises(BadArgument, match=r"the data are \(1, 8, 8\) and DCGAN expects \(1, 16, 16\)"):
+            trainer(2).fit(game, own)

@@ -589,7 +589,21 @@ class Game(L.LightningModule, ABC):
                         state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Counts the batch and begins its random stream."""
+        """Counts the batch and begins its random stream.
+
+        Raises:
+            BadArgument: for a batch that is no `Batch`, or whose images are not those that the model learns from.
+        """
+        if not isinstance(batch, Batch):
+            raise BadArgument(
+                f"{type(self).__name__} is trained on ganzoo.types.Batch, and the data gave a {type(batch).__name__}; "
+                "give a source of ganzoo.data, or a loader of Batch(images, labels)"
+            )
+        if tuple(batch.images.shape[1:]) != tuple(self.input_shape):
+            found, wanted = tuple(batch.images.shape[1:]), tuple(self.input_shape)
+            raise BadArgument(
+                f"the data are {found} and {type(self).__name__} expects {wanted}; give both the same size"
+            )
         self.batches_seen += 1
         self.images_seen += len(batch.images) * self.trainer.world_size
         self._moves = 0
