@@ -74,6 +74,11 @@ for wrong in (made * 2, made[0], made * float("nan")):
         continue
     raise AssertionError(wrong)
 """,
+    "ada": """
+import pathlib, runpy
+runpy.run_path("ada.py", run_name="__main__")
+assert pathlib.Path("netG.pth").is_file()
+""",
     "energy": """
 import torch
 from energy import energy_distance
