@@ -261,12 +261,15 @@ class NoiseBySample(TorchFunctionMode):
     def begin(self, n: int) -> None:
         self.start, self.n, self.draw = self.start + self.n, n, 0
 
-    def rows(self, make: Callable[[torch.Generator], Tensor]) -> Tensor:
+    def rows(self, n: int, make: Callable[[torch.Generator], Tensor], what: str) -> Tensor:
+        """As many rows as the batch has samples, or some times as many: then each sample's in turn."""
+        assert n % self.n == 0, f"{what}: {n} rows for a batch of {self.n}: lead with the batch"
         self.draw += 1
         made = []
-        for i in range(self.n):
-            place = self.first + self.start + i
-            seed = int(np.random.SeedSequence((self.move, self.draw, place)).generate_state(1)[0])
+        for i in range(n):
+            place = self.first + self.start + i % self.n
+            again = (i // self.n,) if i >= self.n else ()
+            seed = int(np.random.SeedSequence((self.move, self.draw, place, *again)).generate_state(1)[0])
             made.append(make(torch.Generator().manual_seed(seed)))
         return torch.stack(made)
 
@@ -276,16 +279,15 @@ class NoiseBySample(TorchFunctionMode):
             make: Any = func
             shape = kwargs.get("size", args[-1] if func is torch.randint else args)
             shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list, torch.Size)) else shape
-            assert shape[0] == self.n, f"{func.__name__}: {shape} for a batch of {self.n}: lead with the batch"
             rest = tuple(shape[1:])
-            if func is torch.randint:
-                return self.rows(lambda g: make(*args[:-1], rest, generator=g))
-            return self.rows(lambda g: make(rest, generator=g))
+            bounds = args[:-1] if func is torch.randint else ()
+            return self.rows(shape[0], lambda g: make(*bounds, rest, generator=g), func.__name__)
         if func in (torch.Tensor.uniform_, torch.Tensor.normal_) and self.n:
             target = args[0]
-            assert len(target) == self.n, f"{func.__name__}: {tuple(target.shape)} for a batch of {self.n}"
             empty = torch.empty(target.shape[1:])
-            drawn = self.rows(lambda g: func(empty.clone(), *args[1:], **kwargs, generator=g))
+            drawn = self.rows(
+                len(target), lambda g: func(empty.clone(), *args[1:], **kwargs, generator=g), func.__name__
+            )
             return target.copy_(drawn)
         return func(*args, **kwargs)
 
