@@ -38,7 +38,16 @@ def started(folder: Path, launcher: str) -> Iterator[tuple[subprocess.Popen[byte
     if launcher == "torchrun":
         run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
         command = [sys.executable, *run, "-m", *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"}
+    told = (
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "LOCAL_RANK",
+        "NODE_RANK",
+        "RANK",
+        "WORLD_SIZE",
+    )  # by a test before, in this process
+    inherited = {name: value for name, value in os.environ.items() if name not in told}
+    environment = {**inherited, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"}
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
         found: dict[int, int] = {}
