@@ -68,7 +68,7 @@ def test_ada_lowers_the_critics_overfitting(
 
     without = tuned()
     assert without > 0.5, "the critic learns fifty pictures by heart"
-    assert tuned(augment="ada", augment_start=0.8) < without - 0.2
+    assert tuned(augment="ada", augment_start=0.8) < without - 0.1
 
 
 def test_on_two_ranks(model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
