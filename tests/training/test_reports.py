@@ -40,7 +40,7 @@ def test_lines_that_a_full_disk_refuses_are_written_later(tmp_path: Path, monkey
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as full, pytest.warns(UserWarning, match="No space left on device"):
-        full.setattr(Path, "open", Half)
+        full.setattr(Path, "open", lambda path, *args, **kwargs: Half(path))
         log.log_metrics({"a": 2.0}, step=2)
     assert steps(tmp_path) == [1], "no half line stays"
     log.log_metrics({"a": 3.0}, step=3)
