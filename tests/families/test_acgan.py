@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import tiny
+from helpers import fit, tiny
 from torch import nn
 
 from ganzoo.game import registry
@@ -65,3 +65,11 @@ def test_any_size(size: int, widths: list[int]) -> None:
 def test_a_size_that_cannot_be() -> None:
     with pytest.raises(BadArgument, match="a multiple of 4 is expected"):
         tiny("acgan", size=10)
+
+
+def test_residual_networks() -> None:
+    game: Any = tiny("acgan", resnet_widths=[4, 4], critic_widths=[4, 6], downsamplings=1)
+    fit(game, 2)
+    assert game.sample(2).shape == (2, 1, 8, 8)
+    source, classes = game.discriminator(torch.randn(3, 1, 8, 8))
+    assert source.shape == (3,) and classes.shape == (3, 10)

@@ -9,8 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers import digest, fit, tensors, tiny
+from torch.nn import Conv2d, ConvTranspose2d
 from toys import Watch
 
+from ganzoo.game import registry
 from ganzoo.game.game import Game
 from ganzoo.training.checkpoints import AtomicIO
 from ganzoo.types import Batch
@@ -146,3 +148,18 @@ def test_a_run_with_fakes_used_again_goes_on_bit_for_bit(tmp_path: Path) -> None
     torch.manual_seed(99)
     fit(rest, 6, ckpt=tmp_path / "a.ckpt")
     assert digest(tensors(rest)) == digest(tensors(whole)) != digest(tensors(half))
+
+
+def test_studiogans_networks() -> None:
+    """models/deep_conv.py: 512, 256, 128 and 64 maps to the image; 64, 128 and 256 in pairs, and 512."""
+    with torch.device("meta"):
+        game: Any = registry.family("dcgan").cls(size=32, width=64, variant="studiogan")
+    widths = {
+        name: [m.out_channels for m in getattr(game, name).modules() if isinstance(m, (Conv2d, ConvTranspose2d))]
+        for name in ("generator", "discriminator")
+    }
+    assert game.generator.project.out_features == 512 * 4 * 4
+    assert widths == {"generator": [256, 128, 64, 3], "discriminator": [64, 64, 128, 128, 256, 256, 512]}
+    small: Any = tiny("dcgan", variant="studiogan")
+    fit(small, 2)
+    assert small.sample(2).shape == (2, 1, 8, 8) and small.discriminator(torch.randn(3, 1, 8, 8)).shape == (3,)

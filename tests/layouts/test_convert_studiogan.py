@@ -1,4 +1,4 @@
-"""StudioGAN's residual networks: parity with the authors' code, generators alone, and what is refused."""
+"""StudioGAN's networks: parity with the authors' code, generators alone, and what is refused."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ FILES = {
     "studiogan.sngan_resnet32": "cgan_pd",
     "studiogan.sagan_resnet32": "sagan",
     "studiogan.wgan_gp_resnet32": "wgan_gp",
+    "studiogan.dcgan_deep_conv32": "dcgan",
 }
 
 
@@ -64,6 +65,28 @@ def test_a_critic_joins_the_generator_that_was_asked_for(tmp_path: Path) -> None
         assert distance(game.critic.eval()(torch.from_numpy(arrays["x"])), arrays["d_out"]) < LIMIT
 
 
+def test_acgans_discriminator_names_classes_beside_the_source(tmp_path: Path) -> None:
+    """WGAN-GP's with one more layer (models/resnet.py); its weights are multiples of the other's, and so its logits."""
+    (generated, _), (judged, _) = answers("studiogan.sngan_resnet32"), answers("studiogan.wgan_gp_resnet32")
+    tree = torch.load(fixture("studiogan.wgan_gp_resnet32.pth.D.pth"), weights_only=True)
+    state = tree["state_dict"]
+    times = torch.arange(1.0, 6.0)[:, None]  # five classes
+    state["linear2.weight"] = times * state["linear1.weight"]
+    torch.save(tree, tmp_path / "D.pth")
+    for asked in (None, "acgan"):
+        folder = tmp_path / str(asked)
+        ganzoo.convert(fixture("studiogan.sngan_resnet32.pth"), asked, to=folder, more=[tmp_path / "D.pth"])
+        game: Any = ganzoo.load(folder, players=True)
+        assert game.card.facts["family"] == "acgan"
+        z, y, x = (torch.from_numpy(arrays[key]) for arrays, key in ((generated, "z"), (generated, "y"), (judged, "x")))
+        with torch.no_grad():
+            source, classes = game.discriminator.eval()(x)
+            assert distance(game.averaged(z, y), generated["img"]) < LIMIT
+        assert distance(source, judged["d_out"]) < LIMIT
+        theirs = times.T * (torch.from_numpy(judged["d_out"])[:, None] - state["linear1.bias"])
+        assert distance(classes, theirs) < LIMIT
+
+
 def test_what_does_not_belong_is_refused(tmp_path: Path) -> None:
     def refusal(generator: str, discriminator: str, family: str | None = None) -> str:
         contents, other = (open_file(fixture(f"studiogan.{name}")) for name in (generator, discriminator))
@@ -77,6 +100,7 @@ def test_what_does_not_belong_is_refused(tmp_path: Path) -> None:
     assert "is a generator" in refusal("sngan_resnet32.pth", "sngan_resnet32.pth.G.pth")
     assert "is not under spectral normalization" in refusal("sngan_resnet32.pth", "wgan_gp_resnet32.pth.D.pth")
     assert "[6, 16]; expected [5, 16]" in refusal("sngan_resnet32.pth", "sagan_resnet32.pth.D.pth")
+    assert "is under spectral normalization" in refusal("sngan_resnet32.pth", "sngan_resnet32.pth.D.pth", "acgan")
     assert "does not know: 'embedding.weight_" in refusal("wgan_gp_resnet32.pth", "sngan_resnet32.pth.D.pth")
     state = torch.load(fixture("studiogan.sagan_resnet32.pth"), weights_only=True)["state_dict"]
     for change, says in (

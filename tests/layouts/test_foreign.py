@@ -84,7 +84,6 @@ def test_a_foreign_network_is_not_taken_for_what_it_resembles() -> None:
         ("hifigan.v1_small.pth.do.pth", "HiFi-GAN"),
         ("dfgan.single.pth", "DF-GAN"),
         ("lucidrains_stylegan2.a.pt", "lucidrains' StyleGAN2"),
-        ("studiogan.dcgan_deep_conv32.pth", "StudioGAN's plain convolutions"),
         ("ddgan.cifar_like.pth", "DDGAN"),
         ("ddgan.cifar_like.pth.D.pth", "DDGAN"),
         ("projected_gan.fastgan.pkl", "projected GAN"),
@@ -100,7 +99,7 @@ def read_fixtures() -> list[str]:
     known: Any = ("biggan", "cyclegan", "dcgan_example", "genforce.", "mimicry", "pgan", "pretrained", "rosinality")
     found = {path.name for folder in parity_files._FOLDERS if folder.is_dir() for path in folder.iterdir()}
     found = {name for name in found if name.startswith((*known, "studiogan", "stylegan"))}
-    found = {name for name in found if "state_dict" not in name and "deep_conv" not in name}
+    found = {name for name in found if "state_dict" not in name}
     return sorted(name for name in found if name.endswith((".pth", ".pt", ".pkl")))
 
 

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability, Sizes
+from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
+from ganzoo.nn import resnet
 from ganzoo.nn.dcgan import initialize
 from ganzoo.objectives import losses
 from ganzoo.types import BadArgument, Batch
@@ -93,6 +94,29 @@ class Discriminator(nn.Module):
         return outputs[:, 0], outputs[:, 1:]
 
 
+class ResidualDiscriminator(nn.Module):
+    """SNGAN's residual network with batch normalization instead of a spectral one, and two heads, as StudioGAN has it.
+
+    Args:
+        channels: channels of an image.
+        size: side of an image.
+        widths: feature maps after each block.
+        downsamplings: how many blocks, from the first, halve the side.
+        classes: number of labels.
+    """
+
+    def __init__(self, channels: int, size: int, widths: tuple[int, ...], downsamplings: int, classes: int) -> None:
+        super().__init__()
+        norm = partial(nn.BatchNorm2d, eps=1e-4)
+        self.main = resnet.Discriminator(channels, size, widths, downsamplings, wide=True, normalization=norm)
+        self.head = nn.Linear(widths[-1], classes, bias=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps images to the logits of the source `(N,)`, real above 0, and of the classes `(N, classes)`."""
+        features = self.main.features(x)
+        return self.main.score(features).squeeze(1), self.head(features)
+
+
 @register(
     paper="Odena, Olah and Shlens, Conditional Image Synthesis with Auxiliary Classifier GANs",
     year=2017,
@@ -108,6 +132,9 @@ class ACGAN(Samples):
     The defaults are those of CIFAR-10 (table 2). The networks of ImageNet at 128 pixels (table 1) have `widths`
     768, 384, 256, 192, 64, and one model for every 10 classes.
 
+    `resnet_widths` gives both players StudioGAN's residual networks instead, the class choosing gains and biases of the
+    generator's batch normalization; its code has the hinge for L_S, and leaves the samples' classes out of D's loss.
+
     Args:
         size: side of an image, a multiple of 2 to the number of `widths`.
         channels: channels of an image.
@@ -116,6 +143,10 @@ class ACGAN(Samples):
         widths: the generator's feature maps from z on, each at twice the resolution of the one before.
         discriminator_widths: feature maps of the discriminator's convolutions, every other one of stride 2.
         dropout: in the discriminator.
+        resnet_widths: the residual generator's feature maps from the smallest side up: (256, 256, 256, 256) at 32
+            pixels.
+        critic_widths: the residual discriminator's, after each block.
+        downsamplings: how many of its blocks, from the first, halve the side.
         class_weight: of L_C beside L_S; 1 in the paper.
         lr: learning rate of both players.
         betas: Adam's decay rates.
@@ -130,18 +161,29 @@ class ACGAN(Samples):
         widths: Sizes = (384, 192, 96),
         discriminator_widths: Sizes = (16, 32, 64, 128, 256, 512),
         dropout: Probability = 0.5,
+        resnet_widths: Sizes | None = None,
+        critic_widths: Sizes = (128, 128, 128, 128),
+        downsamplings: Layers = 2,
         class_weight: NonNegative = 1.0,
         lr: NonNegative = 2e-4,
         betas: tuple[Probability, Probability] = (0.5, 0.999),
     ) -> None:
         super().__init__()
         self.labelled = True
-        if not (widths and discriminator_widths) or size % 2 ** len(widths):
+        if resnet_widths is None and (not (widths and discriminator_widths) or size % 2 ** len(widths)):
             raise BadArgument(f"size is {size} and widths are {widths}; a multiple of {2 ** len(widths)} is expected")
         self.shape, self.classes, self.weight = (channels, size, size), classes, class_weight
         self.prior = Normal(latent)
-        self.generator = Generator(latent, classes, channels, size, widths)
-        self.discriminator = Discriminator(channels, size, discriminator_widths, classes, dropout)
+        self.generator: nn.Module
+        self.discriminator: nn.Module
+        if resnet_widths is None:
+            self.generator = Generator(latent, classes, channels, size, widths)
+            self.discriminator = Discriminator(channels, size, discriminator_widths, classes, dropout)
+        else:
+            self.generator = resnet.Generator(
+                latent, channels, size, resnet_widths, classes=classes, eps=1e-4, one_hot=True
+            )
+            self.discriminator = ResidualDiscriminator(channels, size, critic_widths, downsamplings, classes)
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:

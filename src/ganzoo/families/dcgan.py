@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
@@ -51,6 +51,8 @@ class DCGAN(Samples):
         reuse: whether the generator moves against the very fakes that the discriminator has just seen, as in the Torch
             code of one of the paper's authors (soumith/dcgan.torch), instead of new ones, as in the paper's own code
             (Newmu/dcgan_code); it saves a pass through the generator.
+        variant: of the networks: the paper's, or StudioGAN's (`deep_conv`), whose `width` is 64 and whose images have
+            32 pixels.
     """
 
     retired: ClassVar[dict[str, Any]] = {"smoothing": 0.0, "classes": 0}
@@ -66,12 +68,19 @@ class DCGAN(Samples):
         lr: NonNegative = 2e-4,
         betas: tuple[Probability, Probability] = (0.5, 0.999),
         reuse: bool = False,
+        variant: Literal["paper", "studiogan"] = "paper",
     ) -> None:
         super().__init__()
         self.shape, self.reuse = (channels, size, size), reuse
         self.prior = Uniform(-1, 1, latent) if prior == "uniform" else Normal(latent)
-        self.generator = dcgan.Generator(latent, channels, size, width)
-        self.discriminator = dcgan.Discriminator(channels, size, discriminator_width or width)
+        self.generator: nn.Module
+        self.discriminator: nn.Module
+        if variant == "studiogan":
+            self.generator = dcgan.StudioGenerator(latent, channels, size, width)
+            self.discriminator = dcgan.StudioDiscriminator(channels, size, discriminator_width or width)
+        else:
+            self.generator = dcgan.Generator(latent, channels, size, width)
+            self.discriminator = dcgan.Discriminator(channels, size, discriminator_width or width)
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:

@@ -1,8 +1,8 @@
-"""StudioGAN's residual networks: its cGAN-PD (which it calls SNGAN), SAGAN, SNGAN and WGAN-GP, a `.pth` a network.
+"""StudioGAN's residual networks, its cGAN-PD (which it calls SNGAN), SAGAN, SNGAN, WGAN-GP and ACGAN, and its DCGAN.
 
-A generator's tensors tell widths, classes, spectral normalization and where self-attention stands. A discriminator
-without spectral normalization has batch normalization, also before its shortcuts, and is WGAN-GP's. Plain convolutions
-are DCGAN's. BigGAN's are in biggan.py.
+A network is a `.pth`. A generator's tensors tell widths, classes, spectral normalization and where self-attention
+stands. A discriminator without spectral normalization has batch normalization, also before its shortcuts, and is
+WGAN-GP's, or with classes ACGAN's. BigGAN's are in biggan.py.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from itertools import pairwise
 from typing import Any
 
 from ganzoo.layouts.containers import Contents
-from ganzoo.layouts.layout import Converted, Layout, Ledger
+from ganzoo.layouts.layout import Converted, Layout, Ledger, marked
 from ganzoo.layouts.mimicry import Maker
 from ganzoo.types import BadCheckpoint
 
+_DEEP_CONV = ("linear0.bias", "blocks.0.0.deconv0.bias", "conv4.bias")
 _ATTENTION = ("conv1x1_theta", "conv1x1_phi", "conv1x1_g", "conv1x1_attn", "sigma")
 
 
@@ -91,21 +92,24 @@ def _convert(contents: Contents, family: str) -> Converted:
     # Until its file says: StudioGAN's at that size
     halving = 2 if size == 32 else len(blocks)
     arguments |= {"discriminator_widths": widths[:0:-1] + widths[:1], "downsamplings": halving, "variant": "studiogan"}
-    facts: dict[str, Any] = {"converted_from": _NAMES[family]}
-    steps = contents.beside.get("step")
-    facts |= {"steps": steps} if type(steps) is int else {}
+    facts = {"converted_from": _NAMES[family]} | _steps(contents)
     return Converted(family, arguments, make.named("generator"), None, facts)
 
 
-def _side(ledger: Ledger, name: str, side: int) -> int:
+def _steps(contents: Contents) -> dict[str, Any]:
+    steps = contents.beside.get("step")
+    return {"steps": steps} if type(steps) is int else {}
+
+
+def _side(ledger: Ledger, name: str, side: int, sides: int = 4) -> int:
     shape = ledger.shape(name)
-    if len(shape) != 4:
-        raise ledger.error(f"has {name!r} of shape {[*shape]}; expected that of a convolution")
+    if len(shape) != sides:
+        raise ledger.error(f"has {name!r} of shape {[*shape]}; expected {sides} sides")
     return shape[side]
 
 
 def _join(contents: Contents, converted: Converted) -> Converted:
-    """Adds the discriminator of a second file; without spectral normalization it is WGAN-GP's critic."""
+    """Adds the discriminator of a second file; without spectral normalization it is WGAN-GP's critic, or ACGAN's."""
     arguments = converted.arguments
     with _open(contents, "discriminator") as ledger:
         if "linear0.bias" in ledger:
@@ -116,7 +120,7 @@ def _join(contents: Contents, converted: Converted) -> Converted:
         channels = _side(ledger, f"{blocks[0]}.conv2d1.{suffix}", 1)
         if channels != arguments["channels"]:
             raise ledger.error(f"takes {channels} channels, the generator makes {arguments['channels']}")
-        if not spectral and converted.family != "sngan":
+        if not spectral and converted.family != ("cgan_pd" if "linear2.weight" in ledger else "sngan"):
             raise ledger.error("is not under spectral normalization; expected that of its generator's kind")
         widths = [_side(ledger, f"{block}.conv2d2.{suffix}", 0) for block in blocks]
         halving = min(len(blocks) - 1, sum(f"{block}.conv2d0.bias" in ledger for block in blocks))
@@ -138,44 +142,86 @@ def _join(contents: Contents, converted: Converted) -> Converted:
                         make.norm(f"{theirs}.{name}", f"{ours}.{own}", width)
         make.layer("linear1", "score", (1, widths[-1]), spectral=spectral)
         if "classes" in arguments:
-            make.layer("embedding", "projection", (arguments["classes"], widths[-1]), spectral=True, bias=False)
+            shape = arguments["classes"], widths[-1]
+            name, ours = ("embedding", "projection") if spectral else ("linear2", "head")
+            make.layer(name, ours, shape, spectral=spectral, bias=False)
         found: dict[str, Any] = {"discriminator_widths": widths, "downsamplings": halving}
         if attended is not None:
             make.attention(widths[attended - 1], [f"blocks.{attended}.0.{name}" for name in _ATTENTION])
             found["discriminator_attention"] = arguments["size"] >> min(attended, halving)
     if spectral:
         return converted.joined("discriminator", make.made, **found)
-    return _wgan_gp(converted, critic_widths=widths, downsamplings=halving).joined("critic", make.made)
+    made = _plain(converted, critic_widths=widths, downsamplings=halving)
+    if made.family == "wgan_gp":
+        return made.joined("critic", make.made)
+    found = {name if name.startswith("head.") else f"main.{name}": value for name, value in make.made.items()}
+    return made.joined("discriminator", found)
 
 
-def _wgan_gp(made: Converted, **arguments: Any) -> Converted:
-    """A generator without classes as WGAN-GP's."""
-    kept = {key: made.arguments[key] for key in ("size", "channels", "latent")}
-    kept |= {"resnet_widths": made.arguments["widths"], "variant": "studiogan", **arguments}
-    facts = {**made.facts, "converted_from": _NAMES["wgan_gp"]}
-    return replace(made, family="wgan_gp", arguments=kept, facts=facts)
+def _plain(made: Converted, **arguments: Any) -> Converted:
+    """A generator as that of a family without spectral normalization: ACGAN with classes, else WGAN-GP."""
+    family = "acgan" if "classes" in made.arguments else "wgan_gp"
+    kept = {key: value for key, value in made.arguments.items() if key in ("size", "channels", "latent", "classes")}
+    kept |= {"resnet_widths": made.arguments["widths"], **arguments}
+    kept |= {} if "classes" in kept else {"variant": "studiogan"}
+    facts = {**made.facts, "converted_from": _NAMES[family]}
+    return replace(made, family=family, arguments=kept, facts=facts)
 
 
-def _from_wgan_gp(contents: Contents) -> Converted:
-    """The generator alone, which is SNGAN's."""
-    made = _convert(contents, "sngan")
+def _from_plain(contents: Contents, family: str) -> Converted:
+    """The generator alone, which is that of a family with spectral normalization."""
+    made = _convert(contents, _ALIKE[family])
     widths, halving = (made.arguments[key] for key in ("discriminator_widths", "downsamplings"))
-    return _wgan_gp(made, critic_widths=widths, downsamplings=halving)
+    return _plain(made, critic_widths=widths, downsamplings=halving)
 
 
-def _join_wgan_gp(contents: Contents, converted: Converted) -> Converted:
+def _join_plain(contents: Contents, converted: Converted) -> Converted:
     arguments = {**converted.arguments, "widths": converted.arguments["resnet_widths"]}
-    made = _join(contents, replace(converted, family="sngan", arguments=arguments))
-    if made.family != "wgan_gp":
-        raise BadCheckpoint(f"{contents.path}: is under spectral normalization; expected a critic of WGAN-GP")
+    made = _join(contents, replace(converted, family=_ALIKE[converted.family], arguments=arguments))
+    if made.family != converted.family:
+        raise BadCheckpoint(f"{contents.path}: is under spectral normalization; expected that of {converted.family}")
     return made
 
 
+# The plain convolutions (deep_conv) of its DCGAN; of LSGAN and GGAN, which differ in the loss
+
+
+def _from_deep_conv(contents: Contents) -> Converted:
+    rules = {
+        r"linear0\.(\w+)": r"generator.project.\1",
+        r"blocks\.(\d+)\.0\.deconv0\.(\w+)": r"generator.blocks.\1.0.\2",
+        r"blocks\.(\d+)\.0\.bn0\.(\w+)": r"generator.blocks.\1.1.\2",
+        r"conv4\.(\w+)": r"generator.conv.\1",
+    }
+    with _open(contents, "generator") as ledger:
+        channels, width = (_side(ledger, "conv4.weight", side) for side in (0, 1))
+        size = 4 << len(ledger.names(r"blocks\.\d+\.0\.deconv0\.weight"))
+        latent = _side(ledger, "linear0.weight", 1, 2)
+        made = ledger.rename(rules)
+    arguments = {"size": size, "channels": channels, "latent": latent, "prior": "normal", "width": width}
+    facts = {"converted_from": _NAMES["dcgan"]} | _steps(contents)
+    return Converted("dcgan", {**arguments, "variant": "studiogan"}, made, None, facts)
+
+
+def _join_deep_conv(contents: Contents, converted: Converted) -> Converted:
+    places = {"conv0": 0, "bn0": 1, "conv1": 3, "bn1": 4}
+    rules = {rf"blocks\.(\d+)\.0\.{name}\.(\w+)": rf"blocks.\1.{i}.\2" for name, i in places.items()}
+    rules |= {r"conv1\.(\w+)": r"last.0.\1", r"bn1\.(\w+)": r"last.1.\1", r"linear1\.(\w+)": r"score.\1"}
+    with _open(contents, "discriminator") as ledger:
+        width = _side(ledger, "blocks.0.0.conv0.weight", 0)
+        made = ledger.rename(rules)
+    return converted.joined("discriminator", made, discriminator_width=width)
+
+
+# Families without spectral normalization, and those that have it and the same generator
+_ALIKE = {"wgan_gp": "sngan", "acgan": "cgan_pd"}
 _NAMES = {
     "sngan": "StudioGAN SNGAN without classes",
     "cgan_pd": "StudioGAN SNGAN with classes",
     "sagan": "StudioGAN SAGAN",
     "wgan_gp": "StudioGAN WGAN-GP",
+    "acgan": "StudioGAN ACGAN",
+    "dcgan": "StudioGAN DCGAN",
 }
 
 
@@ -183,7 +229,13 @@ def _layout(family: str) -> Layout:
     return Layout(_NAMES[family], family, lambda c: _family(c) == family, lambda c: _convert(c, family), _join)
 
 
+def _plain_layout(family: str) -> Layout:
+    name, alike = _NAMES[family], _ALIKE[family]
+    return Layout(name, family, lambda c: _family(c) == alike, lambda c: _from_plain(c, family), _join_plain)
+
+
 LAYOUTS = (
     *map(_layout, ("sngan", "cgan_pd", "sagan")),
-    Layout(_NAMES["wgan_gp"], "wgan_gp", lambda c: _family(c) == "sngan", _from_wgan_gp, _join_wgan_gp),
+    *map(_plain_layout, _ALIKE),
+    Layout(_NAMES["dcgan"], "dcgan", marked(*_DEEP_CONV), _from_deep_conv, _join_deep_conv),
 )

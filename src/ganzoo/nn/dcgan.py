@@ -2,6 +2,9 @@
 
 Images of `start * 2^k` pixels, with `start` from 4 to 7: 16, 32, 64, 128, but also 28 (from 7) and 96 (from 6). Images
 of 8 and 12 pixels start at 2 and 3, so that every network has at least two strided layers where the size allows.
+
+StudioGAN's networks of that kind, which it calls deep_conv, stand beside them: other layers at both ends, biases, and
+more convolutions in the discriminator.
 """
 
 from __future__ import annotations
@@ -111,6 +114,74 @@ class Discriminator(nn.Module):
         """Maps the last feature maps to the scores."""
         scores = self.head(features).flatten(1)
         return scores.squeeze(1) if self.outputs == 1 else scores
+
+
+class StudioGenerator(nn.Module):
+    """StudioGAN's: a fully connected layer as it comes, doublings, and a 3 x 3 convolution to the image.
+
+    Args:
+        latent: length of z.
+        channels: channels of an image.
+        size: side of an image.
+        width: feature maps of an image's size; each layer towards z has twice as many.
+    """
+
+    def __init__(self, latent: int, channels: int, size: int, width: int) -> None:
+        super().__init__()
+        self.start, doublings = plan(size)
+        widths = [width * 2**i for i in reversed(range(doublings + 1))]
+        self.project = nn.Linear(latent, widths[0] * self.start**2)
+        self.blocks = nn.Sequential(
+            *(
+                nn.Sequential(nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1), *_normalized(narrow))
+                for wide, narrow in pairwise(widths)
+            )
+        )
+        self.conv = nn.Conv2d(width, channels, 3, padding=1)
+        self.apply(initialize)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Maps `(N, latent)` to `(N, channels, size, size)` in [-1, 1]."""
+        x = self.project(z).unflatten(1, (-1, self.start, self.start))
+        return self.conv(self.blocks(x)).tanh()
+
+
+class StudioDiscriminator(nn.Module):
+    """StudioGAN's: convolutions of stride 1 and 2 by turns, ReLU, and the sum over all positions before the score.
+
+    Args:
+        channels: channels of an image.
+        size: side of an image.
+        width: feature maps of an image's size; each halving has twice as many.
+    """
+
+    def __init__(self, channels: int, size: int, width: int) -> None:
+        super().__init__()
+        widths = [width * 2**i for i in range(plan(size)[1])]
+        self.blocks = nn.Sequential(
+            *(
+                nn.Sequential(
+                    nn.Conv2d(inputs, outputs, 3, padding=1),
+                    *_normalized(outputs),
+                    nn.Conv2d(outputs, outputs, 4, stride=2, padding=1),
+                    *_normalized(outputs),
+                )
+                for inputs, outputs in pairwise([channels, *widths])
+            )
+        )
+        last = 2 * widths[-1]
+        self.last = nn.Sequential(nn.Conv2d(widths[-1], last, 3, padding=1), *_normalized(last))
+        self.score = nn.Linear(last, 1)
+        self.apply(initialize)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(N, channels, size, size)` to scores `(N,)`."""
+        scores: Tensor = self.score(self.last(self.blocks(x)).sum((2, 3)))
+        return scores.squeeze(1)
+
+
+def _normalized(width: int) -> tuple[nn.Module, nn.Module]:
+    return nn.BatchNorm2d(width, eps=1e-4), nn.ReLU(inplace=True)
 
 
 def initialize(module: nn.Module) -> None:

@@ -340,6 +340,12 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps images `(N, channels, size, size)` and labels `(N,)` to scores `(N,)`."""
+        features = self.features(x)
+        scores: Tensor = self.score(features).squeeze(1)
+        return scores if self.projection is None else scores + (self.projection(labels) * features).sum(1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Maps images to what is scored, `(N, widths[-1])`."""
         h: Tensor = self.first(x)
         for block in self.blocks[: self.attended]:
             h = block(h)
@@ -347,9 +353,7 @@ class Discriminator(nn.Module):
             h = self.attention(h)
         for block in self.blocks[self.attended :]:
             h = block(h)
-        features = F.relu(h, inplace=True).sum((2, 3))
-        scores: Tensor = self.score(features).squeeze(1)
-        return scores if self.projection is None else scores + (self.projection(labels) * features).sum(1)
+        return F.relu(h, inplace=True).sum((2, 3))
 
 
 def pooled_convolution(x: Tensor, conv: nn.Conv2d) -> Tensor:
