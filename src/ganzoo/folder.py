@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import files
 from ganzoo.game import registry
-from ganzoo.types import BadArgument, BadModelFolder, Card, GanzooError, UnknownName, check_strict, quoted
+from ganzoo.types import BadArgument, BadModelFolder, Card, GanzooError, UnknownName, check_strict, quoted, reason
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +51,7 @@ MODEL, PLAYERS, CONFIG, MANIFEST, RESULTS, SAMPLES, CARD, GOLDEN = (
 LISTED = (MODEL, PLAYERS, CONFIG, RESULTS, SAMPLES, GOLDEN)
 _WEIGHTS = (".pkl", ".pt", ".pth", ".bin", ".ckpt", ".safetensors")  # names of files that people take for models
 _HALF_LIFE = 10_000.0  # images, of an average of which nothing is known
+_TABLES = ("converted", "data", "origin", "paper", "parameters", "terms", "training")  # of a configuration
 _PICTURE = re.compile(r"[a-z][a-z0-9-]{0,39}\.png")  # what a family may call a picture
 _JSON_LIMIT = 8 * 2**20  # bytes; the largest configuration or table of results that is read
 _HEADER_LIMIT = 32 * 2**20  # bytes of a safetensors header
@@ -234,7 +235,7 @@ class ModelFolder:
         self._listed: dict[str, dict[str, Any]] = manifest["files"]
         self._pinned = pinned or {}
         self._checked: set[str] = set()
-        config = _american(self.json(CONFIG))
+        config = _sound(self.json(CONFIG))
         if not isinstance(config, dict) or not isinstance(config.get("family"), str):
             raise BadModelFolder(f"{path / CONFIG}: names no family")
         if config.get("format") != FORMAT:
@@ -309,8 +310,7 @@ class ModelFolder:
                 # What is empty would share its place in the file with its neighbor, and torch.save refuses that
                 tensors = {key: value if value.numel() else value.clone() for key, value in tensors.items()}
         except (SafetensorError, ValueError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise BadModelFolder(f"{path}: not readable as safetensors: {reason}") from None
+            raise BadModelFolder(f"{path}: not readable as safetensors: {reason(error)}") from None
         for key, value in tensors.items():
             own = value if wanted is None else wanted[key]
             if not (value.dtype == own.dtype or (value.is_floating_point() and own.is_floating_point())):
@@ -335,15 +335,24 @@ def _parse(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BadModelFolder(f"{path}: not readable as JSON: {reason}") from None
+        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise BadModelFolder(f"{path}: not readable as JSON: {why}") from None
 
 
-def _american(config: Any) -> Any:
-    """The configuration with `license` where folders of 0.1 say `licence`."""
+def _sound(config: Any) -> Any:
+    """A configuration as this ganzoo writes it, without what is no table where one belongs, or no shape of samples.
+
+    Folders of ganzoo 0.1 say `licence`.
+    """
     if isinstance(config, dict):
-        for table in (config, config.get("data")):
-            if isinstance(table, dict) and "licence" in table:
+        for name in _TABLES:
+            if name in config and not isinstance(config[name], dict):
+                del config[name]
+        shape = config.get("shape")
+        if not isinstance(shape, list) or not all(type(side) is int for side in shape):
+            config.pop("shape", None)
+        for table in (config, config.get("data", {})):
+            if "licence" in table:
                 table["license"] = table.pop("licence")
     return config
 
@@ -354,11 +363,8 @@ def peek(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     Raises:
         BadModelFolder: if a file cannot be read, or is not what it should be.
     """
-    values: list[Any] = [{}, []]
-    for i, name in enumerate((CONFIG, RESULTS)):
-        if name == CONFIG or (folder / name).is_file():
-            values[i] = _parse(folder / name)
-    config, results = _american(values[0]), values[1]
+    config = _sound(_parse(folder / CONFIG))
+    results = _parse(folder / RESULTS) if (folder / RESULTS).is_file() else []
     if not isinstance(config, dict) or not isinstance(results, list):
         raise BadModelFolder(f"{folder}: {CONFIG} is no table, or {RESULTS} is no list")
     return config, [score for score in results if isinstance(score, dict) and "key" in score and "value" in score]
@@ -545,8 +551,7 @@ def draw_further(game: Game, folder: Path, real: Images | None) -> None:
 def _warn(game: Game, what: str, error: Exception) -> None:
     import warnings
 
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    warnings.warn(f"{type(game).__name__} {what}: {reason}", stacklevel=3)
+    warnings.warn(f"{type(game).__name__} {what}: {reason(error)}", stacklevel=3)
 
 
 # ------------------------------------------------------------------------------------------------- reading a model
@@ -579,8 +584,7 @@ def build(folder: ModelFolder, players: bool, dtype: torch.dtype | None = None) 
 
 def _half_life(config: dict[str, Any]) -> float | None:
     """Of a folder's moving average, in images, as far as it says."""
-    training = config.get("training")
-    engine = training.get("engine") if isinstance(training, dict) else None
+    engine = config.get("training", {}).get("engine")
     for value in (config.get("half_life"), engine.get("average") if isinstance(engine, dict) else None):
         if isinstance(value, (int, float)) and 0 < value < 1e12:
             return float(value)
@@ -603,8 +607,7 @@ def _empty(folder: ModelFolder) -> Game:
     except GanzooError as error:
         raise BadModelFolder(f"{path}: {error}") from None
     except (RuntimeError, ValueError, OverflowError, IndexError, ZeroDivisionError, TypeError, AssertionError) as error:
-        reason = str(error).split("\n")[0]
-        raise BadModelFolder(f"{path}: the arguments make no {entry.name}: {reason}") from None
+        raise BadModelFolder(f"{path}: the arguments make no {entry.name}: {reason(error)}") from None
     names = folder.config.get("class_names")
     if names is not None:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -668,16 +671,13 @@ def _put_in(modules: dict[str, torch.nn.Module], tensors: dict[str, Tensor], dty
 
 def card_of(folder: ModelFolder, game: Game) -> Card:
     """What a model says of itself, from its configuration; a foreign folder may leave everything but the family out."""
-    config = folder.config
-    given = config.get("paper")
-    paper: dict[str, Any] = given if isinstance(given, dict) else {}
-    family = registry.family(config["family"])
+    config, family = folder.config, registry.family(folder.config["family"])
     return Card(
         name=str(config.get("name", folder.path.name)),
         family=family.name,
         title=family.title,
         task=family.task_of(game.classes),
-        paper=str(paper.get("title", family.paper)),
+        paper=str(config.get("paper", {}).get("title", family.paper)),
         year=family.year,
         url=family.url,
         idea=family.idea,

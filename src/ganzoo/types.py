@@ -35,6 +35,11 @@ def quoted(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
+def reason(error: BaseException) -> str:
+    """What another library's error says, in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 class UnknownName(GanzooError):
     """A model, family, protocol or network that does not exist; the text names the nearest ones."""
 
@@ -164,12 +169,20 @@ class Card:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+def letters(name: str) -> str:
+    """A name in small letters without hyphens and underscores, by which names of the same letters are the same."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
 def nearest(name: str, known: Iterable[str], otherwise: str = "`ganzoo list` shows what there is") -> str:
     """A clause for an error's end that names the known names nearest to `name`, or says how to find them."""
     import difflib
 
-    close = difflib.get_close_matches(name[:200], list(known), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else f"; {otherwise}"
+    table, wanted = {letters(each): each for each in known}, letters(name[:200])
+    close = [wanted] if wanted in table else difflib.get_close_matches(wanted, table, n=3, cutoff=0.5)
+    if close:
+        return f"; did you mean {' or '.join(table[each] for each in close)}?"
+    return f"; {otherwise}" if otherwise else ""
 
 
 def check_strict(found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]], where: Path | str) -> None:

@@ -1,21 +1,19 @@
 """Floor 3: where real data come from; `batch.py` holds the contract, every other source stands in a file of its own.
 
-Sources are found by themselves: every class of this package's modules that derives from `Data`
-and reads. Importing this module,
-and listing the sources, does not import torch.
+Sources are found by themselves: every class of this package's modules that derives from `Data` and reads. Importing
+this module, and listing the sources, does not import torch.
 """
 
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import pkgutil
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
-from ganzoo.types import UnknownName
+from ganzoo.types import UnknownName, letters, nearest, quoted
 
 if TYPE_CHECKING:
     from ganzoo.data.batch import Data
@@ -34,19 +32,11 @@ def source(name: str) -> type[Data]:
     Raises:
         UnknownName: if there is none; the text names the nearest.
     """
-    known = {_plain(each): each for each in _modules()}
-    found = known.get(_plain(name))
+    found = next((each for each in _modules() if letters(each) == letters(name)), None)
     if found is None:
-        near = difflib.get_close_matches(_plain(name), known, n=3, cutoff=0.5)
-        names = " or ".join(known[each] for each in near) if near else ", ".join(sources())
-        raise UnknownName(
-            f"There is no data source {name!r}; {f'did you mean {names}?' if near else f'there are {names}.'}"
-        )
+        there = f"there are {', '.join(sources())}"
+        raise UnknownName(f"there is no data source {quoted(name)}{nearest(name, sources(), there)}")
     return cast("type[Data]", getattr(importlib.import_module(_modules()[found]), found))
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "")
 
 
 @cache

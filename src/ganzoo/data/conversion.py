@@ -25,7 +25,7 @@ from ganzoo.data.batch import VALIDATION, Data
 from ganzoo.data.decoding import Unreadable, bounded, decoding, suffixes
 from ganzoo.data.store import Item, Stored, at_rest, mark_of, progress, read_json, stored
 from ganzoo.files import atomic, cache_folder
-from ganzoo.types import BadArgument, BadData, NoSplit
+from ganzoo.types import BadArgument, BadData, NoSplit, reason
 
 _log = logging.getLogger(__name__)
 
@@ -286,12 +286,12 @@ def converted(
         raise _bad(root, *next(iter(unread.items())))
     made = stored([astuple(square), list(sums.items())], square.shape, items)
     skipped = {**unread, **made.skipped}
-    for name, reason in skipped.items():
+    for name, why in skipped.items():
         if bad == "error":
-            raise _bad(root, name, reason)
+            raise _bad(root, name, why)
         if not made.notes:
-            raise BadData(f"{root}: none of its {len(skipped)} pictures can be read; {name}: {reason}.")
-        _log.warning("%s: skipped, %s", root / name, reason)
+            raise BadData(f"{root}: none of its {len(skipped)} pictures can be read; {name}: {why}.")
+        _log.warning("%s: skipped, %s", root / name, why)
     return made._replace(skipped=skipped)
 
 
@@ -406,11 +406,11 @@ def attempt(make: Callable[[], R]) -> R | str:
     try:
         return make()
     except Exception as error:  # a hostile file makes decoders raise nearly anything
-        return " ".join(str(error).split())[:200] or type(error).__name__
+        return reason(error)
 
 
-def _bad(root: Path, name: str, reason: str) -> BadData:
-    return BadData(f"{root / name}: cannot be read ({reason}); repair or remove it, or set bad=skip.")
+def _bad(root: Path, name: str, why: str) -> BadData:
+    return BadData(f"{root / name}: cannot be read ({why}); repair or remove it, or set bad=skip.")
 
 
 def _decoded(root: Path, sums: dict[str, str], square: Square) -> Iterator[tuple[str, Pixels | str]]:

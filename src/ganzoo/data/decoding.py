@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError, _imaging
 
+from ganzoo.types import reason
+
 # Pillow hands EPS to Ghostscript, which executes it; it cannot decode the others without a program of the user's
 _NOT_READ: Final = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 _PIXELS: Final = 89_478_485  # Pillow's own limit: a quarter of 2^30 bytes in RGB
@@ -61,7 +63,7 @@ def decoding(content: bytes, background: int = 255, max_pixels: int | None = Non
         except UnidentifiedImageError:
             raise Unreadable("it is no picture") from None
         except Exception as error:  # a hostile file makes Pillow's many decoders raise nearly anything
-            raise Unreadable(" ".join(str(error).split())[:200] or type(error).__name__) from error
+            raise Unreadable(reason(error)) from error
         yield plain
 
 

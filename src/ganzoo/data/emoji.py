@@ -10,8 +10,6 @@ import hashlib
 import io
 import json
 import re
-import tarfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +24,7 @@ from safetensors.numpy import load, save
 from ganzoo.data import npm
 from ganzoo.data.batch import VALIDATION, Data, Images
 from ganzoo.files import atomic, cache_folder
-from ganzoo.types import BadArgument, BadData
+from ganzoo.types import BadArgument, BadData, reason
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,6 @@ _TONES: Final = {
 _VARIANT: Final = re.compile(
     r"-(?:1F3F[B-F]|FE0F|200D-1F9B[0-3](?:-FE0F)?|200D-264[02](?:-FE0F)?|200D-27A1(?:-FE0F)?)(?=-|$)"
 )
-_NO_PACKAGE: Final = (tarfile.TarError, zlib.error, RecursionError)
 _PERSON, _CHILD, _FAMILY, _JOINED = "1F9D1", "1F9D2", "1F46A", "-200D-"
 _SAME: Final = {  # codes whose pictures are those of another, or variants of it
     "1F471": _PERSON,  # blond hair
@@ -191,8 +188,7 @@ class Emoji(Data):
                 if not isinstance(row["test"], bool) or not all(isinstance(row[field], str) for field in fields):
                     raise ValueError("its table does not fit")
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise BadData(f"{path}: is damaged ({reason[:200]}); {self._again()}.") from error
+            raise BadData(f"{path}: is damaged ({reason(error)}); {self._again()}.") from error
         return facts
 
     def _values(self, facts: dict[str, Any]) -> npt.NDArray[np.uint8]:
@@ -388,26 +384,15 @@ def _resized(values: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
 def _read_package(path: Path, style: str) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
     """The pictures `(N, 3, 64, 64)` and what is known of them, in Unicode's order; nothing is written to the disk."""
     pictures: dict[str, bytes] = {}
-    listed = b""
-    prefix = f"package/img/{style}/{SIZE}/"
-    try:
-        with tarfile.open(path, "r|gz") as package:
-            for member in package:
-                is_list = member.name == "package/emoji.json"
-                if not (is_list or member.name.startswith(prefix)) or not member.isreg():  # links lead nowhere here
-                    continue
-                if member.size > (_LARGEST_LIST if is_list else _LARGEST) or len(pictures) >= _MOST:
-                    raise BadData(f"{path.name}: {member.name} is beyond all bounds; it is no package of emoji.")
-                opened = package.extractfile(member)
-                content = opened.read() if opened is not None else b""
-                if is_list:
-                    listed = content
-                else:
-                    pictures[member.name.removeprefix(prefix)] = content
-        table = _table(json.loads(listed))
-    except (*_NO_PACKAGE, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadData(f"{path.name}: is no package of emoji ({reason[:200]}).") from error
+    prefix, listed = f"package/img/{style}/{SIZE}/", "package/emoji.json"
+    with npm.sound(path, "emoji"):
+        for name, content in npm.members(
+            path, lambda name: _LARGEST_LIST if name == listed else _LARGEST * name.startswith(prefix)
+        ):
+            if len(pictures) > _MOST:
+                raise ValueError(f"it holds more than {_MOST} pictures")
+            pictures[name.removeprefix(prefix)] = content
+        table = _table(json.loads(pictures.pop(listed, b"")))
     values = np.empty((len(table), 3, SIZE, SIZE), np.uint8)
     for k, row in enumerate(table):
         values[k] = _pixels(pictures.get(row["image"], b""), row.pop("image"))
@@ -446,8 +431,7 @@ def _pixels(content: bytes, name: str) -> npt.NDArray[np.uint8]:
                 raise ValueError(f"it has {picture.width}x{picture.height} pixels, not {SIZE}x{SIZE}")
             rgba = np.asarray(picture.convert("RGBA"), np.uint16)
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadData(f"{name}: is no picture of an emoji ({reason[:200]}).") from error
+        raise BadData(f"{name}: is no picture of an emoji ({reason(error)}).") from error
     alpha = rgba[..., 3:]
     on_white = (rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255  # at most 65,152: it fits
     return on_white.astype(np.uint8).transpose(2, 0, 1)

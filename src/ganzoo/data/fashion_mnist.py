@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from ganzoo.data.batch import Data, Images, pad_to
 from ganzoo.data.partly_labelled import partly_labelled
 from ganzoo.files import cache_folder
-from ganzoo.types import BadArgument, BadData, Batch
+from ganzoo.types import BadArgument, BadData, Batch, reason
 
 CLASSES: Final = (
     "T-shirt/top",
@@ -163,8 +163,7 @@ def _download(folder: Path) -> None:
             for name in _FILES:  # file by file: another process may be doing the same
                 os.replace(ready / name, folder / name)
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise BadData(
-            f"Fashion-MNIST is not on this machine and could not be downloaded ({reason}); "
+            f"Fashion-MNIST is not on this machine and could not be downloaded ({reason(error)}); "
             "install the Debian package dataset-fashion-mnist, or give the folder of its four files as root."
         ) from error

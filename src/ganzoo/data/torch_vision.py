@@ -5,7 +5,6 @@ Its pictures are converted once and mapped from the disk, as `Folder`'s are.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import pickle
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from ganzoo.data.decoding import Unreadable, eight_bits
 from ganzoo.data.indexed import Indexed, counted, in_order, joined
 from ganzoo.data.store import Stored
 from ganzoo.files import cache_folder
-from ganzoo.types import BadArgument, BadData, UnknownName
+from ganzoo.types import BadArgument, BadData, UnknownName, letters, nearest, reason
 
 # Where neither `train=True` nor `split="train"` is how training is asked for
 _ASKED: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
@@ -122,8 +121,8 @@ class TorchVision(Indexed):
             try:
                 return self._there(arguments), arguments
             except (TypeError, ValueError) as error:  # how torchvision's classes refuse an argument
-                refusal = " ".join(str(error).split())
-        raise BadArgument(f"torchvision's {self.title} does not take {ways[-1]} ({refusal[:200]}).")
+                refusal = reason(error)
+        raise BadArgument(f"torchvision's {self.title} does not take {ways[-1]} ({refusal}).")
 
     def _there(self, arguments: dict[str, Any]) -> Any:
         """The data set as it lies in its folder, fetched if it must be."""
@@ -138,37 +137,24 @@ class TorchVision(Indexed):
             raise BadData(f"torchvision's {self.title} needs a package ({error}); install it.") from None
         except Exception as error:  # whatever a folder that lacks files, or holds others, leads each class to
             if not (self.download and "download" in known):
-                advice = "give the folder that holds it as root"
-                raise BadData(
-                    f"{self.root}: holds no {self.title} that can be read ({_line(error)}); {advice}."
-                ) from error
+                lacks = f"{self.root}: holds no {self.title} that can be read ({reason(error)})"
+                raise BadData(f"{lacks}; give the folder that holds it as root.") from error
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             return self.dataset(download=True, **given)
         except Exception as error:
-            raise BadData(
-                f"{self.root}: holds no {self.title}, and it could not be downloaded ({_line(error)}); give the folder "
-                "that holds it as root."
-            ) from error
+            lacks = f"{self.root}: holds no {self.title}, and it could not be downloaded ({reason(error)})"
+            raise BadData(f"{lacks}; give the folder that holds it as root.") from error
 
 
 def _class(name: str) -> Any:
     from torchvision import datasets  # type: ignore[import-untyped]  # here, because it takes a second
 
-    known = {_plain(each): each for each in datasets.__all__}
-    if _plain(name) not in known:
-        near = difflib.get_close_matches(_plain(name), known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(known[each] for each in near)}?" if near else "see torchvision's list"
-        raise UnknownName(f"torchvision has no data set {name!r}; {hint}")
-    return getattr(datasets, known[_plain(name)])
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    known = {letters(each): each for each in datasets.__all__}
+    if letters(name) not in known:
+        hint = nearest(name, datasets.__all__, "see torchvision's list")
+        raise UnknownName(f"torchvision has no data set {name!r}{hint}")
+    return getattr(datasets, known[letters(name)])
 
 
 def _marks(root: Path) -> list[list[Any]]:
@@ -200,7 +186,7 @@ def _refuse_code() -> None:
             with path.open("rb") as file:
                 _Plain(file).load()
         except Exception as error:
-            raise BadData(f"{path}: is no list of LSUN's keys ({_line(error)}); remove it.") from error
+            raise BadData(f"{path}: is no list of LSUN's keys ({reason(error)}); remove it.") from error
 
 
 def _names(dataset: Any) -> Sequence[Any]:

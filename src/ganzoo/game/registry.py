@@ -7,7 +7,6 @@ and nowhere else: nothing that a configuration says is ever imported as a path.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import inspect
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ganzoo.game import schema
 from ganzoo.types import BadArgument, UnknownName, nearest, quoted
 
 _PACKAGE = "ganzoo.families"
@@ -122,14 +122,6 @@ def family_of(cls: type) -> Family:
     raise UnknownName(f"{cls.__name__} is not registered; put @register above the class")
 
 
-@functools.cache
-def _adapters(cls: type) -> dict[str, Any]:
-    from pydantic import TypeAdapter
-
-    signature = inspect.signature(cls, eval_str=True)
-    return {name: TypeAdapter(parameter.annotation) for name, parameter in signature.parameters.items()}
-
-
 def check_arguments(entry: Family, arguments: dict[str, Any]) -> dict[str, Any]:
     """Checks JSON values against the signature of a family's class.
 
@@ -143,51 +135,17 @@ def check_arguments(entry: Family, arguments: dict[str, Any]) -> dict[str, Any]:
     Raises:
         BadArgument: for an unknown name, a value of the wrong type, or a number beyond any sensible size.
     """
-    import json
-
-    from pydantic import ValidationError
-
-    adapters, retired = _adapters(entry.cls), getattr(entry.cls, "retired", {})
+    known, retired = schema.parameters(entry.cls), getattr(entry.cls, "retired", {})
     checked: dict[str, Any] = {}
     for name, value in arguments.items():
-        if name not in adapters and (name, value) in retired.items():
+        if name not in known and (name, value) in retired.items():
             continue
-        if name not in adapters:
-            hint = nearest(name, adapters, f"it has {', '.join(adapters)}")
+        if name not in known:
+            hint = nearest(name, known, f"it has {', '.join(known)}")
             raise BadArgument(f"{entry.name} has no argument {quoted(name)}{hint}")
         _check_size(entry.name, name, value)
-        try:
-            checked[name] = adapters[name].validate_json(json.dumps(value), strict=True)
-        except ValidationError as error:
-            raise BadArgument(f"{entry.name}: {name} is {quoted(value)}; {_expected(error.errors()[0])}") from None
+        checked[name] = schema.check(entry.cls, name, value, f"{entry.name}: {name}", quoted)
     return checked
-
-
-def _expected(error: Any) -> str:
-    """What a value should have been, from pydantic's error."""
-    context = error.get("ctx", {})
-    if error["type"] == "too_long":
-        return f"a list of at most {context['max_length']} is expected"
-    bounds = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
-    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-    if error["type"] in bounds:
-        key = bounds[error["type"]]
-        return f"{words[key]} {context[key]:g} is expected"
-    kinds = {
-        "int_type": "a whole number",
-        "int_from_float": "a whole number",
-        "float_type": "a number",
-        "bool_type": "true or false",
-        "string_type": "text",
-        "tuple_type": "a list",
-        "list_type": "a list",
-        "dict_type": "a table",
-        "missing": "a longer list",
-        "literal_error": context.get("expected", "").replace("'", ""),
-    }
-    if error["type"] in kinds:
-        return f"{kinds[error['type']]} is expected"
-    return f"{error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 def _check_size(family: str, name: str, value: Any) -> None:

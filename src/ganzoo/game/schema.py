@@ -6,7 +6,6 @@ wrong value is one line that names the key, the value and what is expected.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import json
@@ -15,10 +14,27 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, nearest
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _PYTHONS = ("is_instance_of", "is-instance", "callable_type", "iterable_type", "dataclass_type", "arguments_type")
+_KINDS = {  # what pydantic's errors expect; of the objects of Python nothing is said
+    **dict.fromkeys(_PYTHONS, ""),
+    **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list"),
+    **dict.fromkeys(("time_delta_type", "time_delta_parsing"), "a time"),
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "dict_type": "a table",
+    "literal_error": "{expected}",
+    "too_long": "a list of at most {max_length}",
+    "too_short": "a list of at least {min_length}",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "less than {lt:g}",
+}
 
 
 @functools.cache
@@ -71,7 +87,7 @@ def _adapter(of: Callable[..., Any], name: str) -> Any:
         return TypeAdapter(annotation)
 
 
-def check(of: Callable[..., Any], name: str, value: Any, key: str) -> Any:
+def check(of: Callable[..., Any], name: str, value: Any, key: str, show: Callable[[Any], str] | None = None) -> Any:
     """A plain value, as the signature types it: a list becomes a tuple where it says so.
 
     Args:
@@ -79,25 +95,27 @@ def check(of: Callable[..., Any], name: str, value: Any, key: str) -> Any:
         name: of the argument.
         value: of plain JSON.
         key: under which a person gave it, for the error.
+        show: how the error writes the value; by default as `short`.
 
     Raises:
         BadArgument: for a value of another type or range.
     """
     from pydantic import ValidationError
 
+    show = show or short
     try:
         return _adapter(of, name).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        wanted = expected(error.errors(), parameters(of)[name].annotation)
-        raise BadArgument(f"{key} is {short(value)}; {wanted}") from None
+        wanted = _expected(error.errors(), parameters(of)[name].annotation)
+        raise BadArgument(f"{key} is {show(value)}; {wanted}") from None
     except (TypeError, ValueError):  # no plain value: YAML has dates, and a caller in Python objects
-        raise BadArgument(f"{key} is {short(value)}, which is no plain value") from None
+        raise BadArgument(f"{key} is {show(value)}, which is no plain value") from None
 
 
-def expected(errors: list[Any], annotation: Any) -> str:
+def _expected(errors: list[Any], annotation: Any) -> str:
     """What a value should have been, from pydantic's errors, one an alternative of a union, and the annotation."""
     parts = typing.get_args(annotation)
-    if errors[0]["type"] == "missing":  # of a tuple's places
+    if typing.get_origin(annotation) is tuple and errors[0]["type"] in ("missing", "too_long"):
         return f"a list of {len(parts)} is expected"
     wanted = list(dict.fromkeys(text for error in errors if (text := _kind(error))))
     wanted += ["null"] if type(None) in parts else []
@@ -105,45 +123,16 @@ def expected(errors: list[Any], annotation: Any) -> str:
 
 
 def _kind(error: Any) -> str:
-    context = error.get("ctx", {})
-    bounds = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
-    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-    kind = error["type"]
-    if kind in bounds:
-        return f"{words[bounds[kind]]} {context[bounds[kind]]:g}"
-    if kind in ("too_long", "too_short"):
-        return f"a list of {context['max_length' if kind == 'too_long' else 'min_length']}"
-    if kind == "literal_error":
-        return str(context.get("expected", "")).replace("'", "")
-    kinds = {
-        "int_type": "a whole number",
-        "int_from_float": "a whole number",
-        "float_type": "a number",
-        "bool_type": "true or false",
-        "string_type": "text",
-        "tuple_type": "a list",
-        "list_type": "a list",
-        "dict_type": "a table",
-        "time_delta_type": "a time",
-        "time_delta_parsing": "a time",
-    }
-    if kind in _PYTHONS:
-        return ""
-    return kinds.get(kind, f"{error['msg'][0].lower()}{error['msg'][1:]}")
+    said = _KINDS.get(error["type"])
+    if said is None:
+        return f"{error['msg'][0].lower()}{error['msg'][1:]}"
+    return said.format(**error.get("ctx", {})).replace("'", "")
 
 
 def near(name: str, known: Iterable[str]) -> str:
     """A clause with the known names nearest to a name, whatever their case; all of them where they are few."""
-    table = {_letters(each): each for each in known}
-    same = [_letters(name)] if _letters(name) in table else None
-    close = same or difflib.get_close_matches(_letters(name), table, n=3, cutoff=0.6)
-    if close:
-        return f"; did you mean {' or '.join(table[each] for each in close)}?"
-    return f"; there are {', '.join(sorted(table.values()))}" if 0 < len(table) <= 16 else ""
-
-
-def _letters(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "")
+    names = sorted(known)
+    return nearest(name, names, f"there are {', '.join(names)}" if 0 < len(names) <= 16 else "")
 
 
 def short(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import files
 from ganzoo import folder as folders
-from ganzoo.types import BadArgument, BadModelFolder
+from ganzoo.types import BadArgument
 from ganzoo.zoo import catalogue, gallery
 from ganzoo.zoo.catalogue import Entry
 
@@ -54,7 +54,9 @@ def render_card(folder: Path, *, address: str | None = None, previous: str | Non
     address = address or folder.name
     prose, foreign = split_prose(previous or "")
     data = _metadata(address.rpartition("/")[2], config, results)
-    data["tags"] = list(dict.fromkeys([*data["tags"], *_strings(foreign.get("tags"))]))
+    tags = foreign.get("tags")
+    more = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    data["tags"] = list(dict.fromkeys([*data["tags"], *more]))
     for key, value in foreign.items():
         if key not in _OWN_METADATA:
             data[key] = value
@@ -175,10 +177,7 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    try:
-        config, results = (_harmless(value) for value in folders.peek(folder))
-    except RecursionError:
-        raise BadModelFolder(f"{folder}: {folders.CONFIG} or {folders.RESULTS} is nested too deeply") from None
+    config, results = (_harmless(value) for value in folders.peek(folder))
     return config, results
 
 
@@ -196,7 +195,7 @@ def _metadata(name: str, config: dict[str, Any], results: list[dict[str, Any]]) 
     from huggingface_hub import EvalResult, ModelCardData
 
     pipeline = _PIPELINES.get(config.get("task", ""), "unconditional-image-generation")
-    trained_on = _data(config).get("name") or "unknown"
+    trained_on = config.get("data", {}).get("name") or "unknown"
     evaluations = [
         EvalResult(
             task_type=pipeline,
@@ -224,13 +223,12 @@ def _metadata(name: str, config: dict[str, Any], results: list[dict[str, Any]]) 
 
 def _license(config: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
     """The Hub's name of the license, and what else the Hub wants to know of one that it has no name for."""
-    license = config.get("license")
+    license, url = config.get("license"), config.get("terms", {}).get("url")
     if not isinstance(license, str):
         return None, {}
     if license.lower() in catalogue.licenses():
         return license.lower(), {}
-    terms = config.get("terms")
-    link = {"license_link": str(terms["url"])} if isinstance(terms, dict) and terms.get("url") else {}
+    link = {"license_link": str(url)} if url else {}
     return "other", {"license_name": _slug(license), **link}
 
 
@@ -272,9 +270,9 @@ def _body(
 
 
 def _what(config: dict[str, Any]) -> Iterable[str]:
-    paper = config.get("paper")
+    paper = config.get("paper", {})
     title = _text(config.get("title")) or str(config.get("family"))
-    if isinstance(paper, dict) and paper.get("title"):
+    if paper.get("title"):
         link = f"[{_text(paper['title'])}]({paper['url']})" if paper.get("url") else _text(paper["title"])
         yield f"{title}: {link}" + (f", {paper['year']}." if paper.get("year") else ".")
     else:
@@ -290,43 +288,32 @@ def _call(config: dict[str, Any]) -> Sequence[str]:
 
 
 def _license_lines(config: dict[str, Any]) -> Iterable[str]:
-    terms = config.get("terms")
+    terms, data = config.get("terms", {}), config.get("data", {})
     license = _text(config.get("license"))
-    if isinstance(terms, dict) and terms.get("url"):
+    if terms.get("url"):
         license = f"[{_text(terms.get('title')) or license}]({terms['url']})"
         if terms.get("commercial") is False:
             license += "; no commercial use"
     yield f"- Weights: {license or 'none stated'}"
-    data = _data(config)
     if data:
         name = _text(data.get("name")) or _text(data.get("source"))
         yield f"- Training data ({name}): {_text(data.get('license')) or 'not stated'}"
 
 
 def _training(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable[str]:
-    data, training = _data(config), config.get("training")
-    training = training if isinstance(training, dict) else {}
-    parameters = config.get("parameters")
+    data, training = config.get("data", {}), config.get("training", {})
     rows: list[tuple[str, Any]] = [
         ("Family", config.get("family")),
-        (
-            "Images" if _images(config) else "Points",
-            "x".join(map(str, config["shape"])) if isinstance(config.get("shape"), list) else None,
-        ),
+        ("Images" if _images(config) else "Points", "x".join(map(str, config.get("shape", ())))),
         ("Latent", config.get("latent") or None),  # 0 where it only translates
-        (
-            "Parameters",
-            ", ".join(f"{key} {value:,}" for key, value in parameters.items())
-            if isinstance(parameters, dict)
-            else None,
-        ),
+        ("Parameters", ", ".join(f"{key} {value:,}" for key, value in config.get("parameters", {}).items())),
         ("Data", " ".join(str(data[key]) for key in ("name", "split") if data.get(key))),
         ("Generator updates", _count(config.get("steps"))),
         ("Images seen", _count(config.get("images_seen"))),
         ("Batch", training.get("batch_size")),
         ("Precision", training.get("precision")),
         ("Started from", training.get("init_from")),
-        ("Converted from", (config.get("origin") or {}).get("url") if isinstance(config.get("origin"), dict) else None),
+        ("Converted from", config.get("origin", {}).get("url")),
         ("Converted from the file", _converted(config)),
         ("Hardware", next((score["hardware"] for score in results if score.get("hardware")), None)),
     ]
@@ -337,8 +324,8 @@ def _training(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable
 
 def _converted(config: dict[str, Any]) -> str | None:
     """Which file of its authors a model was made of, and of which layout that is."""
-    source = config.get("converted")
-    if not isinstance(source, dict) or not source.get("file"):
+    source = config.get("converted", {})
+    if not source.get("file"):
         return None
     files = " and ".join(_text(source[key]) for key in ("file", "discriminator") if source.get(key))
     return f"{files} ({_text(source.get('layout'))})"
@@ -364,22 +351,19 @@ def _measured(results: list[dict[str, Any]]) -> Iterable[str]:
                 _number(score.get("floor")),
                 _number(score.get("ceiling")),
                 _count(score.get("n")),
-                " ".join(
-                    filter(
-                        None,
-                        (
-                            _text(score.get("network")),
-                            f"`{str(score['network_sha256'])[:12]}`" if score.get("network_sha256") else "",
-                        ),
-                    )
-                ),
-                f"`{str(score['commit'])[:12]}`" if score.get("commit") else "",
+                f"{_text(score.get('network'))} {_start(score.get('network_sha256'))}".strip(),
+                _start(score.get("commit")),
             )
             for score in results
         ),
     )
     for score in results:
         yield from _classes(score)
+
+
+def _start(digits: Any) -> str:
+    """Of a hash."""
+    return f"`{str(digits)[:12]}`" if digits else ""
 
 
 def _references(score: dict[str, Any]) -> str:
@@ -411,9 +395,8 @@ def _published(name: str) -> list[str]:
 
 
 def _limits(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable[str]:
-    data, shape = _data(config), config.get("shape")
-    what = _text(data.get("name")) or "its training data"
-    if isinstance(shape, list) and _images(config):
+    shape, what = config.get("shape", ()), _text(config.get("data", {}).get("name")) or "its training data"
+    if len(shape) == 3:
         kind = {1: "grey", 3: "colour"}.get(shape[0], f"{shape[0]}-channel")
         if config.get("task") in _PIPELINES:
             yield f"- It maps pictures like those of {what} to {kind} ones of the other domain, and nothing else."
@@ -455,10 +438,9 @@ def _link(entry: Entry) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
-    yield "| " + " | ".join(head) + " |"
+    yield gallery.table_row(head)
     yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+    yield from map(gallery.table_row, rows)
 
 
 def _bytes(size: int | None) -> str:
@@ -487,14 +469,4 @@ def _slug(text: str) -> str:
 
 def _images(config: dict[str, Any]) -> bool:
     """Whether the model makes images, rather than points."""
-    shape = config.get("shape")
-    return not isinstance(shape, list) or len(shape) == 3
-
-
-def _data(config: dict[str, Any]) -> dict[str, Any]:
-    data = config.get("data")
-    return data if isinstance(data, dict) else {}
-
-
-def _strings(value: Any) -> list[str]:
-    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
+    return len(config.get("shape", "CHW")) == 3

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.game import registry
-from ganzoo.types import BadArgument, UnknownName, nearest
+from ganzoo.types import BadArgument, UnknownName, letters, nearest
 
 if TYPE_CHECKING:
     from ganzoo.game.game import Game
@@ -256,12 +256,11 @@ def info(model: Model) -> dict[str, Any]:
 
 def _local(config: dict[str, Any], results: list[dict[str, Any]], where: str, name: str) -> dict[str, Any]:
     """What a configuration says; a stranger's may leave anything out."""
-    data = config.get("data")
     return {
         "name": config.get("name", name),
         **{key: config.get(key) for key in ("family", "task", "license")},
-        "data": data.get("name") if isinstance(data, dict) else None,
-        "resolution": _resolution(config),
+        "data": config.get("data", {}).get("name"),
+        "resolution": resolution(config),
         "where": where,
         "config": config,
         "results": results,
@@ -290,12 +289,8 @@ def family_name(text: str) -> str:
     What is no family's name is given back as it is, for the registry to refuse.
     """
     titles = {name: facts["title"] for name, facts in tables()["families"].items()} | registry.titles()
-    known = {_bare(each): name for name in registry.list_families() for each in (name, titles.get(name, name))}
-    return known.get(_bare(text), text)
-
-
-def _bare(name: str) -> str:
-    return re.sub(r"[-_]", "", name.lower())
+    known = {letters(each): name for name in registry.list_families() for each in (name, titles.get(name, name))}
+    return known.get(letters(text), text)
 
 
 def licenses() -> frozenset[str]:
@@ -318,7 +313,7 @@ def _all() -> dict[str, Entry]:
     for name, recipe in recipes().items():
         if name not in found:
             facts = tables()["recipes"].get(name, {})
-            task, pixels = facts.get("task", "unconditional"), _resolution(facts)
+            task, pixels = facts.get("task", "unconditional"), resolution(facts)
             found[name] = Entry(name, recipe.parent.name, "recipe", task, recipe.stem, pixels, recipe=recipe)
     return found
 
@@ -344,14 +339,14 @@ def recipe_name(path: Path) -> str:
 
 def _from_folder(name: str, folder: Path) -> Entry:
     config, _ = folders.peek(folder)
-    paper, data = config.get("paper") or {}, config.get("data") or {}
+    paper, data = config.get("paper"), config.get("data", {})
     return Entry(
         name=name,
         family=config["family"],
         status="shipped",
         task=config.get("task", "unconditional"),
         data=str(data.get("name") or data.get("source") or ""),
-        resolution=_resolution(config),
+        resolution=resolution(config),
         terms=_terms_of(config),
         paper=Paper(paper["title"], paper["year"], paper["url"]) if paper else None,
         folder=folder,
@@ -365,9 +360,10 @@ def _terms_of(config: dict[str, Any]) -> Terms | None:
     return None if license is None else Terms(license, license, "", license in free, "yes" if license in free else "no")
 
 
-def _resolution(config: dict[str, Any]) -> int | None:
-    shape = config.get("shape")
-    return shape[-1] if isinstance(shape, list) and len(shape) == 3 and isinstance(shape[-1], int) else None
+def resolution(config: dict[str, Any]) -> int | None:
+    """The side of a model's images in pixels, by its configuration; None for points."""
+    shape = config.get("shape", ())
+    return shape[-1] if len(shape) == 3 else None
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.game import registry
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, reason
 from ganzoo.zoo import catalogue
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def _affordable(game: Game, file: Path) -> int:
         count = min(_SAMPLES, _PIXELS // math.prod(game.shape[1:]), affordable)
         return count if count >= 4 else 0  # as many as a golden picture shows
     except Exception as error:  # of the family's own code, or for want of memory
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        warnings.warn(f"{file}: converted, but no samples could be drawn: {reason}", stacklevel=3)
+        warnings.warn(f"{file}: converted, but no samples could be drawn: {reason(error)}", stacklevel=3)
         return 0
 
 

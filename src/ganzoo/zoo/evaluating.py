@@ -153,8 +153,8 @@ def _first_side(folder: Path) -> int:
 def _source(game: Game, data: str | Path | Data | None, bad: str) -> Data:
     """The data source that `data` names, or that the model was trained on."""
     if data is None:
-        facts = game.card.facts.get("data") if game.card is not None else None
-        if not isinstance(facts, dict) or not isinstance(facts.get("source"), str):
+        facts = {} if game.card is None else game.card.facts.get("data", {})
+        if not isinstance(facts.get("source"), str):
             raise BadArgument("the model does not say what it was trained on; name the data")
         arguments = facts.get("arguments")
         return _open(facts["source"], arguments if isinstance(arguments, dict) else {})
@@ -237,7 +237,6 @@ def _circumstances(folder: folders.ModelFolder, device: torch.device) -> dict[st
 
     from ganzoo.types import VERSION
 
-    training = folder.config.get("training")
     return {
         "weights_sha256": folder.hashes()[folders.MODEL],
         "ganzoo": VERSION,
@@ -245,7 +244,7 @@ def _circumstances(folder: folders.ModelFolder, device: torch.device) -> dict[st
         "torch": torch.__version__,
         "python": platform.python_version(),
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
-        "recipe": training.get("recipe") if isinstance(training, dict) else None,
+        "recipe": folder.config.get("training", {}).get("recipe"),
     }
 
 

@@ -66,18 +66,16 @@ def render() -> str:
     ]
     for row in rows():
         models = shown.get(row.name, [])
-        cells = (_family(row, models), row.idea, _loss(row), *_model(row, models))
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        tasks = sorted({str(config["task"]) for _, config in models if config.get("task")})
+        what = f"[{row.title}]({row.url})<br>{', '.join([str(row.year), *tasks])}"
+        loss = "<br>".join(f"`{formula}`" for formula in row.formula)
+        lines.append(table_row([what, row.idea, loss, *_model(row, models)]))
     return "\n".join(lines) + "\n"
 
 
-def _family(row: Family, models: list[tuple[str, dict[str, Any]]]) -> str:
-    tasks = sorted({str(config["task"]) for _, config in models if config.get("task")})
-    return f"[{row.title}]({row.url})<br>{', '.join([str(row.year), *tasks])}"
-
-
-def _loss(row: Family) -> str:
-    return "<br>".join(f"`{formula}`" for formula in row.formula)
+def table_row(cells: Iterable[str]) -> str:
+    """A row of a table in Markdown."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _model(row: Family, models: list[tuple[str, dict[str, Any]]]) -> tuple[str, str, str, str]:
@@ -100,8 +98,7 @@ def _model(row: Family, models: list[tuple[str, dict[str, Any]]]) -> tuple[str, 
 
 def _recipe(row: Family, config: dict[str, Any]) -> str:
     """The recipe that trained the model, or the family's first."""
-    training = config.get("training")
-    name = training.get("recipe") if isinstance(training, dict) else None
+    name = config.get("training", {}).get("recipe")
     root = files.resource_folder("recipes")
     if root is None:
         return ""
@@ -118,12 +115,5 @@ def _models() -> dict[str, list[tuple[str, dict[str, Any]]]]:
         scores = [score for score in results if isinstance(score["value"], (int, float))]
         found.setdefault(str(config.get("family")), []).append((name, {**config, "results": scores}))
     for models in found.values():
-        models.sort(key=lambda model: (-_pixels(model[1]), model[0]))
+        models.sort(key=lambda model: (-(catalogue.resolution(model[1]) or 0), model[0]))
     return found
-
-
-def _pixels(config: dict[str, Any]) -> int:
-    """Of a picture's side; 0 for a model of points."""
-    shape: Iterable[int] = config.get("shape") or ()
-    sides = list(shape)
-    return sides[-1] if len(sides) == 3 else 0

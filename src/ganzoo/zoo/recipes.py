@@ -7,7 +7,6 @@ class of one's own is found when its module was imported, which the command line
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from ganzoo.types import BadArgument
+from ganzoo import data, files
+from ganzoo.game import registry, schema
+from ganzoo.training import record
+from ganzoo.types import BadArgument, nearest, reason
 
 if TYPE_CHECKING:
     from ganzoo.data.batch import Data
-    from ganzoo.game.engine import Engine
     from ganzoo.game.game import Game
-    from ganzoo.training.run import Run
 
 SECTIONS: Final = ("seed_everything", "init_from", "model", "data", "trainer", "engine", "run")
 _CLASSES: Final = ("model", "data")  # the sections that name a class
@@ -57,21 +57,18 @@ def find(text: str) -> Path:
     Raises:
         BadArgument: if there is none; the text names the nearest.
     """
-    from ganzoo.files import resource_folder
-
     path = Path(text)
     if path.is_file():
         return path
-    root = resource_folder("recipes")
+    root = files.resource_folder("recipes")
     brought = {} if root is None else {str(p.relative_to(root).with_suffix("")): p for p in root.glob("*/*.yaml")}
     if path.is_dir():
         raise BadArgument(f"{text} is a folder without a recipe.yaml, so it holds no run")
     name = text.removeprefix("recipes/").removesuffix(".yaml")
     if name in brought:
         return brought[name]
-    close = difflib.get_close_matches(name, brought, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(sorted(brought))}"
-    raise BadArgument(f"there is no recipe {text}; {hint}")
+    known = f"there are {', '.join(sorted(brought))}"
+    raise BadArgument(f"there is no recipe {text}{nearest(name, brought, known)}")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -139,14 +136,13 @@ def overlay(table: dict[str, Any], given: Mapping[str, Any]) -> set[str]:
     Raises:
         BadArgument: for a key of no section.
     """
-    from ganzoo.training import record
-
     whole: set[str] = set()
     for key, value in given.items():
         section, dot, rest = key.partition(".")
         if section == "config":
-            extra = _extra(str(value))
-            whole |= overlay(table, record.flat(extra))
+            if not Path(value).is_file():
+                raise BadArgument(f"config: File does not exist: {str(value)!r}")
+            whole |= overlay(table, record.flat(read(Path(value))))
             continue
         if section not in SECTIONS:
             raise BadArgument(f"there is no key {key}{_meant(key, table)}")
@@ -166,16 +162,8 @@ def overlay(table: dict[str, Any], given: Mapping[str, Any]) -> set[str]:
     return whole
 
 
-def _extra(path: str) -> dict[str, Any]:
-    if not Path(path).is_file():
-        raise BadArgument(f"config: File does not exist: {path!r}")
-    return read(Path(path))
-
-
 def _keep_known(table: dict[str, Any], section: str, name: str) -> None:
     """Where another class is chosen, keeps those of the old one's arguments that it has too."""
-    from ganzoo.game import schema
-
     inner = table.get(section)
     if not isinstance(inner, dict) or not isinstance(inner.get("init_args"), dict) or inner.get("class_path") == name:
         return
@@ -185,8 +173,6 @@ def _keep_known(table: dict[str, Any], section: str, name: str) -> None:
 
 def _meant(key: str, table: Mapping[str, Any]) -> str:
     """A clause with the keys that somebody may have meant by one that there is not."""
-    from ganzoo.game import schema
-
     if key in _MEANT:
         return f"; did you mean --{_MEANT[key]}?"
     leaf = key.replace("-", "_")
@@ -200,7 +186,6 @@ def _known(table: Mapping[str, Any]) -> dict[str, Iterable[str]]:
     """The keys of every section of a recipe."""
     from lightning import Trainer
 
-    from ganzoo.game import schema
     from ganzoo.game.engine import Engine
     from ganzoo.training.run import Run
 
@@ -224,12 +209,10 @@ def keys(target: str, words: Iterable[str]) -> dict[str, list[tuple[str, str, st
         target: a recipe's file or name, or a run's folder.
         words: of the command line, which may choose another family or source.
     """
-    from ganzoo.game import schema
     from ganzoo.game.engine import Engine
-    from ganzoo.training.record import RECIPE
     from ganzoo.training.run import Run
 
-    path = Path(target) / RECIPE if (Path(target) / RECIPE).is_file() else find(target)
+    path = Path(target) / record.RECIPE if (Path(target) / record.RECIPE).is_file() else find(target)
     table = read(path)
     overlay(table, parse(words))
     found = {}
@@ -263,7 +246,6 @@ def resolve(
     """
     from lightning import Trainer
 
-    from ganzoo.game import schema
     from ganzoo.game.engine import Engine
     from ganzoo.training.options import DEFAULTS
     from ganzoo.training.run import Run
@@ -315,8 +297,6 @@ def _of_source(table: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def _resolved_model(table: Mapping[str, Any]) -> dict[str, Any]:
-    from ganzoo.game import registry, schema
-
     model = _section(table, "model")
     entry = registry.family_of(class_of("model", model.get("class_path")))
     arguments = _settled(entry.cls, model["init_args"])
@@ -330,7 +310,6 @@ def _resolved_model(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _resolved_data(table: Mapping[str, Any]) -> dict[str, Any]:
     from ganzoo.data.batch import Data
-    from ganzoo.game import schema
 
     data = _section(table, "data")
     if data.get("class_path") is None:
@@ -344,16 +323,11 @@ def _resolved_data(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def data_name(cls: type) -> str:
     """How a recipe names a data source: by its class, with the module where it is not ganzoo's."""
-    from ganzoo.training.record import name_of as whole_name
-
-    return cls.__name__ if cls.__name__ in _names("data") else whole_name(cls)
+    return cls.__name__ if cls.__name__ in _names("data") else record.name_of(cls)
 
 
 def _section(table: Mapping[str, Any], section: str, named: bool = True) -> dict[str, Any]:
     """A section as a table of its own; the name of a class alone is a section too."""
-    from ganzoo.game import schema
-    from ganzoo.training.record import is_made
-
     inner = _load(table.get(section))
     if named and isinstance(inner, str):
         inner = {"class_path": inner}
@@ -365,7 +339,7 @@ def _section(table: Mapping[str, Any], section: str, named: bool = True) -> dict
         raise BadArgument(f"{section} is {schema.short(inner)}; {what} is expected")
     if not named:
         return {str(key): value for key, value in inner.items()}
-    if is_made(inner.get("class_path")) or any(is_made(value) for value in (arguments or {}).values()):
+    if record.is_made(inner.get("class_path")) or any(record.is_made(value) for value in (arguments or {}).values()):
         raise BadArgument(f"{section}: it was made in Python: give it again")
     other = next((key for key in inner if key not in ("class_path", "init_args")), None)
     if other is not None:
@@ -375,22 +349,16 @@ def _section(table: Mapping[str, Any], section: str, named: bool = True) -> dict
 
 def _settled(of: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Values whose words are what their arguments take."""
-    from ganzoo.game import schema
-
     found: dict[str, Any] = {}
     for name, value in given.items():
         found[name] = parsed = _load(value)
         if isinstance(value, Word) and not isinstance(parsed, str) and name in schema.parameters(of):
-            try:
-                schema.check(of, name, parsed, name)
-            except BadArgument:
-                found[name] = str(value) if _fits(of, name, str(value)) else parsed
+            text = not _fits(of, name, parsed) and _fits(of, name, str(value))
+            found[name] = str(value) if text else parsed
     return found
 
 
 def _fits(of: Any, name: str, value: Any) -> bool:
-    from ganzoo.game import schema
-
     try:
         schema.check(of, name, value, name)
     except BadArgument:
@@ -413,9 +381,6 @@ def _load(value: Any) -> Any:
 
 def _names(section: str) -> list[str]:
     """The names that a section of a recipe can give."""
-    from ganzoo import data
-    from ganzoo.game import registry
-
     if section == "data":
         return data.sources()
     return [registry.family(name).title for name in registry.list_families()]
@@ -427,9 +392,7 @@ def class_of(section: str, name: Any) -> type:
     Raises:
         BadArgument: if there is none; the text names the nearest.
     """
-    from ganzoo import data
     from ganzoo.data.batch import Data
-    from ganzoo.game import registry, schema
 
     if not isinstance(name, str):
         raise BadArgument(f"{section} is {schema.short(name)}; a class_path with its init_args is expected")
@@ -441,8 +404,6 @@ def class_of(section: str, name: Any) -> type:
 
 
 def _one_of(known: Iterable[type], name: str, key: str, what: str, names: Iterable[str]) -> type:
-    from ganzoo.game import schema
-
     for cls in known:
         module, dot, own = name.rpartition(".")
         if own == cls.__name__ and (not dot or module == cls.__module__ or _public(module, cls)):
@@ -486,12 +447,10 @@ def _object(key: str, value: Any, folder: str) -> Any:
 
     Loggers write into the run's folder.
     """
-    from ganzoo.game import schema
     from ganzoo.training.options import check_callback
-    from ganzoo.training.record import is_made
 
     if isinstance(value, list):
-        return [_object(key, each, folder) for each in value if not is_made(each)]
+        return [_object(key, each, folder) for each in value if not record.is_made(each)]
     if isinstance(value, str) and key in ("callbacks", "logger", "plugins"):
         value = {"class_path": value}
     if not isinstance(value, dict) or "class_path" not in value:
@@ -515,8 +474,7 @@ def _object(key: str, value: Any, folder: str) -> Any:
             **{argument: schema.check(cls, argument, arguments[argument], f"trainer.{key}") for argument in given}
         )
     except Exception as error:  # another library's own checks
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BadArgument(f"trainer.{key}: {cls.__name__}: {reason}") from None
+        raise BadArgument(f"trainer.{key}: {cls.__name__}: {reason(error)}") from None
 
 
 # ------------------------------------------------------------------------------------------------------------- making
@@ -524,8 +482,6 @@ def _object(key: str, value: Any, folder: str) -> Any:
 
 def make_game(table: Mapping[str, Any]) -> Game:
     """The game of a resolved recipe, with fresh weights."""
-    from ganzoo.game import registry
-
     cls = class_of("model", table["model"]["class_path"])
     arguments = registry.check_arguments(registry.family_of(cls), table["model"]["init_args"])
     game: Game = cls(**arguments)
@@ -534,38 +490,19 @@ def make_game(table: Mapping[str, Any]) -> Game:
 
 def make_data(table: Mapping[str, Any]) -> Data:
     """The data source of a resolved recipe."""
-    data: Data = _made(class_of("data", table["data"]["class_path"]), table["data"]["init_args"], "data")
-    return data
-
-
-def make_engine(table: Mapping[str, Any]) -> Engine:
-    """The engine's options of a resolved recipe."""
-    from ganzoo.game.engine import Engine
-
-    engine: Engine = _made(Engine, table["engine"], "engine")
-    return engine
-
-
-def make_run(table: Mapping[str, Any]) -> Run:
-    """What a resolved recipe says of the run itself."""
-    from ganzoo.training.run import Run
-
-    run: Run = _made(Run, table["run"], "run")
-    return run
+    source: Data = make(class_of("data", table["data"]["class_path"]), table["data"]["init_args"], "data")
+    return source
 
 
 def make_trainer(table: Mapping[str, Any]) -> dict[str, Any]:
     """The Trainer's options of a resolved recipe, with the objects that they name."""
-    from ganzoo.training.record import is_made
-
     kinds = _kinds()
-    given = {key: value for key, value in table["trainer"].items() if not is_made(value)}
+    given = {key: value for key, value in table["trainer"].items() if not record.is_made(value)}
     return {
         key: _object(key, value, str(table["run"]["folder"])) if key in kinds else value for key, value in given.items()
     }
 
 
-def _made(cls: Any, arguments: Mapping[str, Any], key: str) -> Any:
-    from ganzoo.game import schema
-
+def make(cls: Any, arguments: Mapping[str, Any], key: str) -> Any:
+    """What a section of a resolved recipe says, such as the `Engine` or the `Run`."""
     return cls(**{name: schema.check(cls, name, value, f"{key}.{name}") for name, value in arguments.items()})

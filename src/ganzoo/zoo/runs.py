@@ -284,6 +284,7 @@ class _Draft:
         from ganzoo.game.engine import RAMPUP
         from ganzoo.training import precision, record
         from ganzoo.training.options import checked
+        from ganzoo.training.run import Run
 
         kept = {name for name, made in (("model", self.game), ("data", self.data)) if made is not None}
         if self.resume and self.given.get("trainer.precision") == precision.AUTO:
@@ -314,16 +315,18 @@ class _Draft:
             changes = record.changed(recorded, {key: flat[key] for key in keys if key in flat}, self.folder)
         game, data = self._made(table)
         game.check_data(data.open("train"))
-        run = recipes.make_run(table)
+        run = recipes.make(Run, table["run"], "run")
         return Plan(table, self.folder, game, data, run, trainer, changes, self.origin, self.resume, self.notes)
 
     def _made(self, table: Mapping[str, Any]) -> tuple[Game, Data]:
         """The game and the data, with the weights to start from."""
         import lightning
 
+        from ganzoo.game.engine import Engine
+
         lightning.seed_everything(table["seed_everything"], workers=True, verbose=False)
         game = self.game or recipes.make_game(table)
-        game.engine = recipes.make_engine(table)
+        game.engine = recipes.make(Engine, table["engine"], "engine")
         if table["init_from"] is not None and self.game is None and not self.resume:
             loading.initialise(game, table["init_from"])
         resolve_helpers(game)

@@ -39,7 +39,7 @@ from ganzoo.metrics.features.inception import Inception
 from ganzoo.metrics.features.lpips import VggLpips
 from ganzoo.metrics.features.resize import check_resizer, resize
 from ganzoo.metrics.functional.checks import full_precision
-from ganzoo.types import BadArgument, BadData, GanzooError, HubError, UnknownName, nearest
+from ganzoo.types import BadArgument, BadData, GanzooError, HubError, UnknownName, nearest, reason
 
 _IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)  # of values in [0, 1], as torchvision documents its weights
 _IMAGENET_STD: Final = (0.229, 0.224, 0.225)
@@ -369,8 +369,7 @@ def _find(source: _Source) -> Path:
         hub.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(source.url, str(hub), source.description.sha256, progress=False)
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise HubError(f"The weights of {name} could not be downloaded ({reason}); {advice}.") from error
+        raise HubError(f"The weights of {name} could not be downloaded ({reason(error)}); {advice}.") from error
     return hub
 
 
