@@ -16,6 +16,7 @@ TYPE_CHECKING = False  # typing's, whose import would be most of the time that i
 if TYPE_CHECKING:
     from typing import Any
 
+    from ganzoo import latent as latent
     from ganzoo.folder import save as save
     from ganzoo.game.registry import list_families as list_families
     from ganzoo.media.images import to_pil as to_pil
@@ -51,16 +52,20 @@ _HOME = {
     "verify": "ganzoo.zoo.sharing",
 }
 
-__all__ = sorted(name for name in _HOME if name != "__version__")
+_ROOMS = ("latent",)  # whole rooms, reached by their own names
+
+__all__ = sorted([*(name for name in _HOME if name != "__version__"), *_ROOMS])
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _HOME and name not in _ROOMS:
         raise AttributeError(f"module 'ganzoo' has no attribute {name!r}")
     import importlib
 
+    if name in _ROOMS:
+        return importlib.import_module(f"ganzoo.{name}")
     return getattr(importlib.import_module(_HOME[name]), "VERSION" if name == "__version__" else name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, *_ROOMS})

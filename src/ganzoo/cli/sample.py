@@ -34,46 +34,71 @@ def parser() -> ArgumentParser:
     )
     made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
     made.add_argument("--seeds", type=str, default="0-15", help="such as 0-15,20 (default: 0-15)")
-    made.add_argument("--labels", type=str, default=None, help="one class for all or one a seed, such as boot or 0-9")
-    made.add_argument("--truncation", type=float, default=None, help="where the family defines one")
-    made.add_argument("--truncation-cutoff", type=int, default=None, help="layers from this one on are not truncated")
-    made.add_argument("--noise", type=str, default=None, help="random, const or none, where there are noise inputs")
     made.add_argument(
         "--out", type=str, default="samples.png", help="a .png (.jpg, .tiff, ...) for a grid, else a folder"
     )
     made.add_argument("--columns", type=int, default=None, help="of the grid")
+    return with_sampling(made)
+
+
+def with_sampling(made: ArgumentParser) -> ArgumentParser:
+    """The options of every command that draws."""
+    made.add_argument("--labels", type=str, default=None, help="one class for all or one a seed, such as boot or 0-9")
+    made.add_argument("--truncation", type=float, default=None, help="where the family defines one")
+    made.add_argument("--truncation-cutoff", type=int, default=None, help="layers from this one on are not truncated")
+    made.add_argument("--noise", type=str, default=None, help="random, const or none, where there are noise inputs")
     made.add_argument("--batch-size", type=int, default=None, help="pictures made at a time")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
     return made
 
 
-def run(arguments: Any) -> int:
-    """Draws, and says where the pictures are."""
+def labels_of(arguments: Any, seeds: int) -> list[int | str] | None:
+    """The classes that --labels lists.
+
+    Raises:
+        BadArgument: for as many as are neither one nor one a seed.
+    """
     from ganzoo.data.classes import class_list
 
-    seeds = numbers(arguments.seeds, "--seeds")
     labels = None if arguments.labels is None else class_list(arguments.labels)
-    if labels is not None and len(labels) not in (1, len(seeds)):
-        raise BadArgument(f"--labels gives {len(labels)} classes for {len(seeds)} seeds; give one, or one a seed")
+    if labels is not None and len(labels) not in (1, seeds):
+        raise BadArgument(f"--labels gives {len(labels)} classes for {seeds} seeds; give one, or one a seed")
+    return labels
+
+
+def options_of(arguments: Any) -> dict[str, Any]:
+    """What a family's `render` is to be told."""
+    named = ("truncation", "truncation_cutoff", "noise")
+    return {name: getattr(arguments, name) for name in named if getattr(arguments, name) is not None}
+
+
+def loaded(arguments: Any, players: bool = False) -> Any:
+    """The model, on the device that was asked for."""
+    gc.disable()  # looking for garbage among all that the imports make takes a tenth of the whole command
+    try:
+        from ganzoo.zoo.loading import load
+
+        return load(arguments.model, device=arguments.device or best_device(), players=players)
+    finally:
+        gc.enable()
+
+
+def run(arguments: Any) -> int:
+    """Draws, and says where the pictures are."""
+    seeds = numbers(arguments.seeds, "--seeds")
+    labels = labels_of(arguments, len(seeds))
     out = Path(arguments.out)
     if arguments.columns is not None and arguments.columns < 1:
         raise BadArgument(f"--columns is {arguments.columns}; at least 1 is expected")
 
-    gc.disable()  # looking for garbage among all that the imports make takes a tenth of the whole command
-    try:
-        import torch
+    model, options = loaded(arguments), options_of(arguments)
+    import torch
 
-        from ganzoo.media.medium import is_picture, medium_of, save_grid
-        from ganzoo.zoo.loading import load
+    from ganzoo.media.medium import is_picture, medium_of, save_grid
 
-        model = load(arguments.model, device=arguments.device or best_device())
-    finally:
-        gc.enable()
-    named = ("truncation", "truncation_cutoff", "noise")
-    options = {name: getattr(arguments, name) for name in named if getattr(arguments, name) is not None}
     pictures = []
     parts = _runs(seeds, 64 if model.shape[-1] <= 128 else 4)
-    with _progress(len(seeds), len(parts) > 1) as advance:
+    with progress(len(seeds), len(parts) > 1) as advance:
         for run_of_seeds in parts:
             part = None
             if labels is not None:
@@ -129,11 +154,12 @@ def _runs(seeds: list[int], longest: int) -> list[list[tuple[int, int]]]:
 
 
 @contextmanager
-def _progress(total: int, shown: bool) -> Iterator[Callable[[int], None]]:
+def progress(total: int, shown: bool, label: str = "sampling") -> Iterator[Callable[[int], None]]:
     """A progress bar on the error stream."""
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not shown) as bar:
-        task = bar.add_task("sampling", total=total)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+        task = bar.add_task(label, total=total)
         yield lambda n: bar.advance(task, n)

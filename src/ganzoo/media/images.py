@@ -54,6 +54,10 @@ class ImageMedium(Medium):
         """Their grid."""
         return grid(samples, columns)
 
+    def frame(self, sample: Numbers) -> Image.Image:
+        """The image without a border, enlarged where it is small."""
+        return grid(sample[None], padding=0)
+
     def write(self, sample: Numbers, path: str | Path) -> None:
         """The image at its own size."""
         write_picture(to_pil(sample[None])[0], path)

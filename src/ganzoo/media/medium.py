@@ -64,6 +64,10 @@ class Medium(ABC):
             BadArgument: as `check`, and for no samples.
         """
 
+    def frame(self, sample: Numbers) -> Image.Image:
+        """One sample `shape` as a picture of a film."""
+        return self.draw(sample[None])
+
     @abstractmethod
     def write(self, sample: Numbers, path: str | Path) -> None:
         """Writes one sample `shape` to a file, whole or not at all; its usual ending is `suffix`.

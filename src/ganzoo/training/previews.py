@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from PIL import Image
 
 from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
 from ganzoo.game.inference import side_by_side
 from ganzoo.media.medium import save_grid
 from ganzoo.training.saving import held_out
+from ganzoo.types import BadArgument
 
 SEED = 2**31  # far from the seeds of samples and scores
 
@@ -66,6 +69,32 @@ class Previews(L.Callback):
         _write(trainer, "samples", shown.images, path, shown.columns)
 
 
+def previews_of(folder: Path) -> list[Path]:
+    """The previews of a run, in the order in which they were drawn.
+
+    Raises:
+        BadArgument: if the folder has none.
+    """
+    found = sorted((folder / "previews").glob("*.png"))
+    if not found:
+        raise BadArgument(f"{folder}: holds no previews/*.png; the folder of a run is expected")
+    return found
+
+
+def frames(paths: list[Path]) -> Iterator[Image.Image]:
+    """The pictures in files of previews.
+
+    Raises:
+        BadArgument: for a file that holds no picture.
+    """
+    for path in paths:
+        try:
+            with Image.open(path, formats=["PNG"]) as picture:
+                yield picture.convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's, for a bad file
+            raise BadArgument(f"{path}: no readable picture: {error}") from None
+
+
 def _some(images: Images, count: int) -> tuple[torch.Tensor, int | None]:
     """As many real samples, spread over the data set, and the columns to lay them out in."""
     points = images.values.ndim == 2
@@ -93,7 +122,6 @@ def _show(trainer: L.Trainer, key: str, path: Path, step: int) -> None:
             logger.log_image(key=key, images=[str(path)], step=step)
         elif hasattr(getattr(logger, "experiment", None), "add_image"):
             import numpy as np
-            from PIL import Image
 
             with Image.open(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))

@@ -1,0 +1,128 @@
+"""Points of a latent space: drawn, rendered, and kept in files.
+
+A model that samples has z; one with styles has w too, one for each layer, which is also W+ where the layers' differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ganzoo.game import inference
+from ganzoo.game.abilities.samples import Labels
+from ganzoo.game.game import Game
+from ganzoo.types import BadArgument, Condition, Rows
+
+Space = Literal["z", "w"]
+Progress = Callable[[int], None]
+"""Told how many pictures, or steps, were made since it was told last."""
+
+
+@dataclass(frozen=True)
+class Latents(Rows):
+    """Points of a model's latent space.
+
+    Args:
+        values: z `(n, latent)`, or w for each layer `(n, layers, style)`.
+        labels: class indices `(n,)`, or vectors, beside z of a conditional model; w has its class in it.
+    """
+
+    values: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def check_space(model: Game, space: str | None = "z") -> Space:
+    """The space, if the model has it; None for the one in which directions are looked for: w where there is one.
+
+    Raises:
+        BadArgument: for a model that has no z, or a space that it does not have.
+    """
+    if "samples" not in model.abilities:
+        raise BadArgument(f"{type(model).__name__} draws no images of its own, so it has no z; choose one that samples")
+    spaces: tuple[Space, ...] = ("z", "w") if "styled" in model.abilities else ("z",)
+    if space is None:
+        return spaces[-1]
+    if space not in spaces:
+        raise BadArgument(f"space is {space!r}; {' or '.join(spaces)} is expected of {type(model).__name__}")
+    return "w" if space == "w" else "z"
+
+
+def draw(
+    model: Any, seeds: Sequence[int], space: str | None = "z", labels: Labels | None = None, **mapping: Any
+) -> Latents:
+    """The latents of seeds, on the CPU; they depend on the seeds alone.
+
+    Args:
+        model: that samples.
+        seeds: one a latent.
+        space: `z` or `w`.
+        labels: as in `sample`.
+        **mapping: for w, `truncation` and `truncation_cutoff`, as `map` takes them.
+
+    Raises:
+        BadArgument: for seeds, labels or a space that the model does not have.
+    """
+    chosen = check_space(model, space)
+    z, drawn = model.draw(seeds, labels)
+    return Latents(z, drawn) if chosen == "z" else Latents(model.map(z, drawn, **mapping).float().cpu())
+
+
+def batches(model: Any, latents: Latents, batch_size: int | None = None, **options: Any) -> Iterator[Tensor]:
+    """Images `(n, C, H, W)` in [-1, 1] of latents, on the CPU, part by part; see `images`."""
+    check(model, latents)
+    step = inference.at_a_time(batch_size, model.shape[1:])
+    for start in range(0, len(latents), step):
+        part = latents.part(start, start + step)
+        if part.values.dim() == 3:
+            yield model.limit(model.synthesize(part.values.to(model.device), **options).float().cpu())
+        else:
+            # What is random beside z is the same for all
+            yield model.sample(z=part.values, seeds=[0] * len(part), labels=part.labels, batch_size=step, **options)
+
+
+def images(model: Any, latents: Latents, *, batch_size: int | None = None, **options: Any) -> Tensor:
+    """The images `(n, C, H, W)` in [-1, 1] of latents, on the CPU.
+
+    Args:
+        model: that samples.
+        latents: of the model.
+        batch_size: images made at a time.
+        **options: of `sample` for z, of `synthesize` for w. What is random beside the latent, such as noise, is the
+            same for all latents.
+
+    Raises:
+        BadArgument: for latents of another model's shape, or options that the model does not take.
+    """
+    return torch.cat([*batches(model, latents, batch_size, **options)])
+
+
+def render(model: Any, latents: Latents, noise: Any = "const") -> Tensor:
+    """Images `(n, C, H, W)` of latents on the model's device, as the network gives them; gradients flow.
+
+    Args:
+        model: that samples, in evaluation mode.
+        latents: z or w.
+        noise: of a model with styles, as its synthesis network takes it; others have none.
+    """
+    if "styled" not in model.abilities:
+        return model.generate(latents.values, Condition(latents.labels))
+    ws = latents.values if latents.values.dim() == 3 else model.averaged.mapping(latents.values, latents.labels)
+    return model.averaged.synthesis(ws, noise)
+
+
+def check(model: Any, latents: Latents) -> None:
+    """Whether a model has such latents; their shape is held against it where they are rendered.
+
+    Raises:
+        BadArgument: for a model that has no z or no w, or values that are not finite.
+    """
+    check_space(model, "w" if latents.values.dim() == 3 else "z")
+    if not len(latents) or not bool(torch.isfinite(latents.values).all()):
+        raise BadArgument(f"latents {tuple(latents.values.shape)} hold none, or values that are not finite")
