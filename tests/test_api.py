@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import fit, make, tiny
+from helpers import Noise, fit, make, tiny
 from parity_files import fixture
 from PIL import Image
 
@@ -83,14 +84,35 @@ def test_a_move_that_fails_leaves_the_model_as_it_was() -> None:
         assert game.device.type == "cpu" and torch.equal(game.sample(2), images)
 
 
-@pytest.mark.parametrize("name", ["last.ckpt", "other.ckpt", "weights.safetensors", "net.pth"])
-def test_a_file_says_what_to_load(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_says_what_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    game: Any = tiny("dcgan")
+    run = tmp_path / "run"
+    ganzoo.train(game, Noise((1, 8, 8)), folder=run, max_steps=1, accelerator="cpu")
+    (tmp_path / "epoch=1.ckpt").write_bytes((run / "last.ckpt").read_bytes())
+    (tmp_path / "own.yaml").write_text("model: DCGAN")
+    (tmp_path / "last").mkdir()  # another's model beside somebody's file, which is none of it
+    (tmp_path / "last" / "manifest.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
-    Path(name).write_bytes(b"")
-    says = f"load the run's folder, {Path()}" if name.endswith("ckpt") else f"ganzoo convert {name} --to"
-    for model in (name, Path(name)):
-        with pytest.raises(BadModelFolder, match=says):
-            ganzoo.load(model)
+    for name, said in {
+        "run/last.ckpt": "a file of the model or run run; load that folder",
+        "run/recipe.yaml": "a file of the model or run run; load that folder",
+        "run/last/model.safetensors": "a file of the model or run run/last; load that folder",
+        "run/last/config.json": "a file of the model or run run/last; load that folder",
+        "epoch=1.ckpt": "`ganzoo convert epoch=1.ckpt --to FOLDER` makes a model of an author's checkpoint, and the "
+        "family's load_from_checkpoint one of your own",
+        "own.yaml": "a recipe perhaps; `ganzoo train own.yaml` makes a model of one",
+        "run/best": "there is no such folder",
+    }.items():
+        with pytest.raises(ganzoo.GanzooError, match=re.escape(said)):
+            ganzoo.load(name)
+    for name in ("run/last.ckpt", "run/last/model.safetensors"):
+        with pytest.raises(ganzoo.GanzooError, match=r"ganzoo's own; load that folder"):
+            ganzoo.convert(name, to=tmp_path / "made")
+    with pytest.raises(ganzoo.GanzooError, match=r"holds a checkpoint of ganzoo's own, which its family's load_from_"):
+        ganzoo.convert("epoch=1.ckpt", to=tmp_path / "made")
+    with pytest.raises(ganzoo.GanzooError, match=r"`ganzoo train run --resume` goes on with its run"):
+        ganzoo.train("run/last.ckpt", resume=True)
+    assert type(ganzoo.load("run")).load_from_checkpoint("epoch=1.ckpt").images_seen == game.images_seen  # type: ignore[attr-defined]
 
 
 def test_a_runs_folder_holds_its_models(tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ MODEL, PLAYERS, CONFIG, MANIFEST, RESULTS, SAMPLES, CARD, GOLDEN = (
     "golden.png",
 )
 LISTED = (MODEL, PLAYERS, CONFIG, RESULTS, SAMPLES, GOLDEN)
-_WEIGHTS = (".pkl", ".pt", ".pth", ".bin", ".ckpt", ".safetensors")  # names of files that people take for models
 _HALF_LIFE = 10_000.0  # images, of an average of which nothing is known
 _TABLES = ("converted", "data", "origin", "paper", "parameters", "terms", "training")  # of a configuration
 _PICTURE = re.compile(r"[a-z][a-z0-9-]{0,39}\.png")  # what a family may call a picture
+_RUN = ("last.ckpt", "previous.ckpt", "recipe.yaml", "log.jsonl", "changes.jsonl")  # files of a run
 _JSON_LIMIT = 8 * 2**20  # bytes; the largest configuration or table of results that is read
 _HEADER_LIMIT = 32 * 2**20  # bytes of a safetensors header
 
@@ -77,20 +77,37 @@ def find(model: str | Path) -> Path | None:
     path, text = Path(model), str(model)
     if text in (shipped := shipped_folders()):
         return shipped[text]
-    local = path.is_dir() or (path.is_file() and path.suffix in _WEIGHTS)
+    local = path.is_dir() or (path.is_file() and path.suffix)
     if text.startswith("hf://") or not (isinstance(model, Path) or local or "/" in text or "\\" in text):
         return None
     for candidate in (path, path / "best", path / "last"):
         settle(candidate)
         if (candidate / MANIFEST).is_file():
             return candidate
-    if path.suffix == ".ckpt" and path.is_file():
-        raise BadModelFolder(f"{path}: a checkpoint to train on from; load the run's folder, {path.parent}")
     if path.is_file():
-        raise BadModelFolder(f"{path}: a file; `ganzoo convert {path} --to FOLDER` makes a model of a checkpoint")
+        raise BadModelFolder(f"{path}: a file{_instead(path)}")
     if not path.is_dir():
         raise BadModelFolder(f"{path}: there is no such folder")
     raise BadModelFolder(f"{path}: holds no {MANIFEST}; this is not a model folder of ganzoo")
+
+
+def home_of(file: Path) -> Path | None:
+    """The folder of the model or the run that a file of ganzoo's own belongs to; None for others' files."""
+    home, name = file.parent, file.name
+    if name in (MANIFEST, *LISTED):
+        return home if (home / MANIFEST).is_file() else None
+    run = name in _RUN and any((home / model / MANIFEST).is_file() for model in ("best", "last"))
+    return home if run else None
+
+
+def _instead(file: Path) -> str:
+    """What to do with a file that is no folder, for an error."""
+    if home := home_of(file):
+        return f" of the model or run {home}; load that folder"
+    if file.suffix in (".yaml", ".yml"):
+        return f", a recipe perhaps; `ganzoo train {file}` makes a model of one"
+    own = ", and the family's load_from_checkpoint one of your own" if file.suffix == ".ckpt" else ""
+    return f"; `ganzoo convert {file} --to FOLDER` makes a model of an author's checkpoint{own}"
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

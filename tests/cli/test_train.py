@@ -113,7 +113,7 @@ def test_a_fault_in_an_override_is_one_line(
         (b"", "not a recipe; it has no key `model`"),
         (b"hello", "not a recipe; it has no key `model`"),
         (b"- a\n- b\n", "not a recipe; it has no key `model`"),
-        (b"\x89PNG\r\n\x1a\n\x00\xff", "not a text file; a recipe is YAML"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff", "not a text file, and a recipe is YAML"),
         (b"model: [\n a: {", "not YAML: line 2: "),
         (b"model: !!python/object/apply:os.system ['true']", "not YAML: line 1: could not determine a constructor"),
         (b"model: " + b"[" * 5_000, "nested too deeply to be a recipe"),

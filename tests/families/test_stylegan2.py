@@ -14,7 +14,9 @@ from helpers import fit, tiny
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from ganzoo.data.batch import Images
 from ganzoo.objectives import penalties
+from ganzoo.training.scores import subject_of
 from ganzoo.types import BadArgument, Batch
 
 
@@ -288,3 +290,12 @@ def test_gradients_reach_a_latent() -> None:
     image: Tensor = generator(z, noise="const", truncation=0.7, truncation_cutoff=4)
     image.square().sum().backward()
     assert z.grad is not None and z.grad.abs().min() > 0
+
+
+def test_with_classes_it_learns_from_labels_and_without_them_does_all_the_same() -> None:
+    game: Any = tiny("stylegan2", classes=3)
+    values = np.zeros((4, 1, 8, 8), np.uint8)
+    assert game.labelled and "classes" in subject_of(game).abilities and not tiny("stylegan2").labelled
+    game.check_data(Images("none", values, None, None, "train"))
+    with pytest.raises(BadArgument, match="few has 2 classes and the model 3; set classes to 2"):
+        game.check_data(Images("few", values, np.zeros(4, np.int64), ("a", "b"), "train"))

@@ -8,13 +8,14 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
 import numpy as np
 import pytest
 import torch
-from helpers import trainer
+from helpers import tiny, trainer
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -24,7 +25,7 @@ from ganzoo.families.dcgan import DCGAN
 from ganzoo.folder import PLAYERS, ModelFolder
 from ganzoo.training import checkpoints
 from ganzoo.training.checkpoints import LAST, PREVIOUS
-from ganzoo.types import BadArgument, Batch
+from ganzoo.types import BadArgument, Batch, GanzooError
 
 RECIPE = """
 seed_everything: 3
@@ -155,23 +156,40 @@ def limit() -> Iterator[Any]:
 class Full(L.Callback):
     """Fills the disk at one step, and empties it at another."""
 
-    def __init__(self, limit: Any, full: int, free: int | None) -> None:
-        self.limit, self.full, self.free = limit, full, free
+    def __init__(self, limit: Any, full: int, free: int | None, size: int = 4000) -> None:
+        self.limit, self.full, self.free, self.size = limit, full, free, size
 
     def on_train_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
         if trainer.global_step == self.full:
-            self.limit(4000)
+            self.limit(self.size)
         if trainer.global_step == self.free:
             self.limit(None)
 
 
-def test_a_full_disk_costs_one_save(
-    whole: Path, tmp_path: Path, limit: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("size", [100, 4000])
+def test_a_full_disk_costs_one_save(size: int, whole: Path, tmp_path: Path, limit: Any) -> None:
     with pytest.warns(UserWarning, match=r"step 4 was not saved in .*File too large"):
-        ganzoo.train(whole / "tiny.yaml", folder=tmp_path / "run", callbacks=[Full(limit, 3, 5)])
+        ganzoo.train(whole / "tiny.yaml", folder=tmp_path / "run", callbacks=[Full(limit, 3, 5, size)])
     assert_is(tmp_path / "run", whole)
     assert checkpoints.read(tmp_path / "run" / PREVIOUS)["global_step"] == 6
+
+
+def test_a_full_disk_costs_the_best_model_a_chance(
+    whole: Path, tmp_path: Path, limit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of three measurements is the best: its model is lost, and the next that can be kept is."""
+    key, values = "fd100_digits_cnn", iter([1.0, 3.0, 2.0])
+    found = "ganzoo.training.scores.measure"
+    monkeypatch.setattr(found, lambda *args, **options: [SimpleNamespace(key=key, value=next(values))])
+    run, options = tmp_path / "run", {"score": key, "score_every": 24, "preview_every": 2}
+    with pytest.warns() as said:
+        trained = ganzoo.train(whole / "tiny.yaml", folder=run, callbacks=[Full(limit, 1, 6, 100)], **options)
+    lines = {str(warning.message).removeprefix(f"{run}/") for warning in said if warning.category is UserWarning}
+    assert "best was not written (File too large); the next better model is kept" in lines
+    assert "scores.png was not written (File too large); the next measurement draws it" in lines
+    assert "previews/00000004.png was not written (File too large); it is left out" in lines
+    assert trained.model == run / "best" and ModelFolder(run / "best").config["steps"] == 8
+    assert (run / "scores.png").is_file() and ModelFolder(run / "last").config["steps"] == 8
 
 
 def test_a_last_save_that_fails_ends_with_1(
@@ -305,3 +323,23 @@ def test_a_loader_from_python_gives_batches_of_the_models_shape(size: int) -> No
     else:
         with pytest.raises(BadArgument, match=r"the data are \(1, 8, 8\) and DCGAN expects \(1, 16, 16\)"):
             trainer(2).fit(game, own)
+
+
+@pytest.mark.parametrize(
+    ("family", "labels", "said"),
+    [
+        ("acgan", torch.tensor([0, 1, 2, 0]), "a label 2, and ACGAN has 2 classes, 0 to 1; set classes"),
+        ("cgan", torch.tensor([0, 1, -1, 0]), "a label -1, and CGAN has 2 classes"),
+        ("conditional_dcgan", torch.zeros(4), r"labels are \(4,\) of float32; class indices \(4,\) are expected"),
+        ("acgan", torch.zeros(3, dtype=torch.long), r"labels are \(3,\) of int64; class indices \(4,\) are expected"),
+        ("improved_gan", torch.tensor([0, 1, -1, 5]), "a label 5, and ImprovedGAN has 2 classes"),
+        ("stylegan2", torch.zeros(4, 3), r"labels are \(4, 3\) of float32"),
+        ("stylegan2", torch.tensor([0, 3, 1, 0]), "a label 3, and StyleGAN2 has 2 classes"),
+        ("acgan", None, "ACGAN learns from labels, and the data have none"),
+    ],
+)
+def test_labels_of_a_loader_from_python_are_held_against_the_classes(family: str, labels: Any, said: str) -> None:
+    batches: Any = [Batch(torch.zeros(4, 1, 8, 8), labels)] * 4
+    with pytest.raises(GanzooError, match=said) as caught:
+        trainer(2).fit(tiny(family, classes=2), DataLoader(batches, batch_size=None))
+    assert "\n" not in str(caught.value)

@@ -689,6 +689,10 @@ def client_authors(folder: str) -> None:
     assert "cannot be reached" in refusal(load, "unreachable", right)
     hub.start()
 
+    authors._CONVERSIONS["dcgan"] = 2
+    load("pinned", right, len(content))
+    assert converted == ["pinned", "pinned"], "what an older layout made of it is made anew"
+
     load("unpinned")
     assert "nobody published" in said[1] and right in said[1] and "plain HTTP" in said[1]
     load("unpinned")

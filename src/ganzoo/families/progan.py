@@ -146,7 +146,7 @@ class ProGAN(Samples):
         betas: tuple[Probability, Probability] = (0.0, 0.99),
     ) -> None:
         super().__init__()
-        self.shape, self.classes = (channels, size, size), classes or None
+        self.shape, self.classes, self.labelled = (channels, size, size), classes or None, bool(classes)
         self.prior = Normal(latent)
         self.penalty, self.drift, self.condition = penalty, drift, condition
         used = growing.feature_maps(widths, size, start)

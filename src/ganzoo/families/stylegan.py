@@ -228,7 +228,7 @@ class StyleGAN(Styled):
         betas: tuple[Probability, Probability] = (0.0, 0.99),
     ) -> None:
         super().__init__()
-        self.shape, self.classes = (channels, size, size), classes or None
+        self.shape, self.classes, self.labelled = (channels, size, size), classes or None, bool(classes)
         self.prior = Normal(latent)
         used = growing.feature_maps(widths, size, start)
         self.level = growing.Schedule(size, start, stabilise, transition)

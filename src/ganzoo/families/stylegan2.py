@@ -262,6 +262,7 @@ class StyleGAN2(Styled):
     tuning: ClassVar[dict[str, Any]] = {"augment_images": 100_000}  # as the authors' code adjusts ADA when it goes on
     coupled = True  # the minibatch standard deviation, and the mean of the path lengths
     label_vectors = True
+    labels_optional = True  # all pictures are of the first class then
     coarse = range(7)
 
     def __init__(
@@ -303,7 +304,7 @@ class StyleGAN2(Styled):
         betas: tuple[Probability, Probability] = (0.0, 0.99),
     ) -> None:
         super().__init__()
-        self.shape, self.classes = (channels, size, size), classes or None
+        self.shape, self.classes, self.labelled = (channels, size, size), classes or None, bool(classes)
         self.prior = Normal(latent)
         maps = feature_maps(size, channel_base, channel_max, widths)
         synthesis = Synthesis(size, channels, style, maps, architecture, clamp)

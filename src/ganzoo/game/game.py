@@ -101,7 +101,9 @@ class Game(L.LightningModule, ABC):
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
     coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples: ranks then differ from a joined batch
     retired: ClassVar[dict[str, Any]] = {}  # arguments in folders of earlier versions, at the value that still holds
+    label_vectors: ClassVar[bool] = False  # whether labels may be vectors `(N, classes)` instead of class indices
     labelled: bool = False  # whether it learns from labels, so that its data have `classes` classes
+    labels_optional: ClassVar[bool] = False  # whether data without labels will do all the same
     named: ClassVar[bool] = True  # whether its classes are the data's, where these have as many
     two_domains: ClassVar[bool] = False  # whether it learns from a second domain's images, the batch's targets
 
@@ -215,13 +217,18 @@ class Game(L.LightningModule, ABC):
         if self.two_domains and images.targets is not None and tuple(images.targets.shape[1:]) != tuple(self.shape):
             found = tuple(images.targets.shape[1:])
             raise BadArgument(f"the data's targets are {found} and {title} makes {tuple(self.shape)}; {both}")
-        if self.labelled and images.classes is None:
+        if self.labelled and images.classes is None and not self.labels_optional:
             raise BadData(f"{title} learns from labels, and {images.name} has none; give data with classes")
         if self.labelled and images.labels is not None and images.labels.ndim == 2 and not self.label_vectors:
             raise BadData(f"{title} learns from one class an image, and {images.name} has attributes; choose one label")
-        if self.labelled and images.classes is not None and len(images.classes) != self.classes:
+        if self.taught is not None and images.classes is not None and len(images.classes) != self.taught:
             n = len(images.classes)
-            raise BadArgument(f"{images.name} has {n} classes and the model {self.classes}; set classes to {n}")
+            raise BadArgument(f"{images.name} has {n} classes and the model {self.taught}; set classes to {n}")
+
+    @property
+    def taught(self) -> int | None:
+        """How many classes there are of the labels that it learns from; None where it looks at none."""
+        return self.classes if self.labelled else None
 
     # ---------------------------------------------------------------- what an ability writes
 
@@ -587,6 +594,30 @@ class Game(L.LightningModule, ABC):
                 for key, value in state.items():
                     if isinstance(value, Tensor) and value.shape == parameter.shape:
                         state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Holds a batch's labels against the classes where no device must be waited for: on the CPU, and at first.
+
+        Raises:
+            BadArgument: for labels of another shape, or of classes that there are not.
+        """
+        labels, classes = batch.labels if isinstance(batch, Batch) else None, self.taught
+        if classes is None or labels is None or not (labels.device.type == "cpu" or self.batches_seen == 0):
+            return batch
+        n, least = len(batch), 0 if self.labelled else -1  # which is no label
+        vectors = self.labelled and self.label_vectors and labels.dim() == 2
+        if tuple(labels.shape) != ((n, classes) if vectors else (n,)) or (labels.is_floating_point() and not vectors):
+            raise BadArgument(
+                f"the data's labels are {tuple(labels.shape)} of {str(labels.dtype).removeprefix('torch.')}; class "
+                f"indices ({n},) are expected"
+            )
+        if n and not vectors and not (least <= int(labels.min()) and int(labels.max()) < classes):
+            found = int(labels.max() if int(labels.min()) >= least else labels.min())
+            raise BadArgument(
+                f"the data have a label {found}, and {type(self).__name__} has {classes} classes, 0 to {classes - 1}; "
+                "set classes, or number the labels from 0 on"
+            )
+        return batch
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Counts the batch and begins its random stream.

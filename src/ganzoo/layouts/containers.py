@@ -139,6 +139,8 @@ class Contents:
             found = ", ".join(f"{quoted(name)}: {module.class_name}" for name, module in [*self.modules.items()][:6])
             first = next((name for module in self.modules.values() for name in module.tensors), "none")
             return f"pickled modules {found}; first tensor {quoted(first)}"
+        if "ganzoo" in self.beside and "pytorch-lightning_version" in self.beside:
+            return "a checkpoint of ganzoo's own, which its family's load_from_checkpoint reads"
         return f"a torch file with {_keys(self.tree)}"
 
 

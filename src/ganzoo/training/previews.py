@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
 from ganzoo.game.inference import side_by_side
 from ganzoo.media.medium import save_grid
-from ganzoo.training.saving import held_out
+from ganzoo.training.saving import held_out, unless_full
 from ganzoo.types import BadArgument
 
 SEED = 2**31  # far from the seeds of samples and scores
@@ -107,12 +106,10 @@ def _some(images: Images, count: int) -> tuple[torch.Tensor, int | None]:
 
 def _write(trainer: L.Trainer, key: str, images: torch.Tensor, path: Path, columns: int | None) -> None:
     """Writes a picture and shows it; one that a full disk refuses is left out."""
-    try:
+    with unless_full(path, "it is left out") as done:
         save_grid(images, path, columns)
-    except OSError as error:
-        warnings.warn(f"{path}: {error.strerror or error}; the picture is left out", stacklevel=1)
-        return
-    _show(trainer, key, path, trainer.global_step)
+    if done:
+        _show(trainer, key, path, trainer.global_step)
 
 
 def _show(trainer: L.Trainer, key: str, path: Path, step: int) -> None:

@@ -107,7 +107,7 @@ class Bar(L.Callback):
         if self.title:
             how = "going on" if trainer.global_step else "training"
             count = sum(p.numel() for name in pl_module.networks() for p in getattr(pl_module, name).parameters())
-            _say(f"{how}: {self.title}, {count:,} parameters, in {self.folder}")
+            say(f"{how}: {self.title}, {count:,} parameters, in {self.folder}")
         progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -138,7 +138,7 @@ class Bar(L.Callback):
         if self._progress is not None:
             self._progress.update(self._task, numbers=numbers)
         else:
-            _say(f"step {game.latest_step}{f' of {steps}' if steps > 0 else ''}: {numbers}")
+            say(f"step {game.latest_step}{f' of {steps}' if steps > 0 else ''}: {numbers}")
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Closes the bar."""
@@ -154,7 +154,7 @@ class Bar(L.Callback):
         self.on_train_end(trainer, pl_module)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """Prints a line; where it goes into a file on a full disk, training matters more."""
     with suppress(OSError):
         print(text, flush=True)

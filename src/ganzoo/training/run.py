@@ -32,7 +32,7 @@ from ganzoo.training.previews import Previews
 from ganzoo.training.pushing import best_of
 from ganzoo.training.reports import Bar, JsonLines
 from ganzoo.training.saving import FOLDER, Saver
-from ganzoo.training.scores import BEST, Scores
+from ganzoo.training.scores import Scores
 from ganzoo.training.watch import Watch
 from ganzoo.types import BadArgument, TrainingStopped, check_strict
 
@@ -172,9 +172,7 @@ def _train(
     made.callbacks += [Previews(folder, run.preview_every), *scores, saver, *bar]  # type: ignore[attr-defined]
     made.loggers = [JsonLines(folder, -1 if found is None else found.step), *_loggers(run, folder), *made.loggers]
     _fit(made, game, data, folder, found)
-    trained = Trained(
-        folder, folder / (BEST if scores else FOLDER), made.global_step, game.images_seen, made.is_global_zero
-    )
+    trained = Trained(folder, best_of(folder), made.global_step, game.images_seen, made.is_global_zero)
     if saver.interrupted:
         raise Interrupted(folder, trained.steps, trained.main)
     return trained

@@ -8,7 +8,8 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -22,7 +23,7 @@ from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
 from ganzoo.training import record
 from ganzoo.training.checkpoints import LAST, PREVIOUS, Found, keep
-from ganzoo.types import GanzooError, TrainingStopped
+from ganzoo.types import BadArgument, GanzooError, TrainingStopped
 
 FOLDER = "last"
 _SIGNALS: Final = tuple(
@@ -38,6 +39,31 @@ def held_out(data: Any) -> Images | None:
     except (GanzooError, OSError):
         return None
     return found if found is not None and len(found) else None
+
+
+@contextmanager
+def unless_full(path: Path, advice: str) -> Iterator[list[bool]]:
+    """Writes what a full disk may refuse: that costs a warning then. What it gives holds True once it is written.
+
+    Args:
+        path: what is written.
+        advice: what becomes of it.
+    """
+    done: list[bool] = []
+    try:
+        yield done
+        done.append(True)
+    except (OSError, SafetensorError, BadArgument) as error:
+        warnings.warn(f"{path} was not written ({_refusal(error)}); {advice}", stacklevel=1)  # of this file
+
+
+def _refusal(error: Exception) -> str:
+    """Why the system refused to write, in a few words; an error of another kind is raised again."""
+    cause = error.__cause__ if isinstance(error, BadArgument) else error  # as pictures tell it
+    if not isinstance(cause, (OSError, SafetensorError)):
+        raise error
+    text = " ".join(str(getattr(cause, "strerror", None) or cause).split())[:160]
+    return re.sub(r".*I/O error: (.*) \(os error.*", r"\1", text)  # as safetensors wraps it
 
 
 def begin(
@@ -191,12 +217,11 @@ class Saver(L.Callback):
     def _write_folder(self, trainer: L.Trainer, game: Game) -> None:
         try:
             write_last(game, trainer.datamodule, self.folder, self.facts, trainer.global_step)  # type: ignore[attr-defined]
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, BadArgument) as error:
             self._warn(trainer, error)
 
     def _warn(self, trainer: L.Trainer, error: Exception) -> None:
-        text = " ".join(str(getattr(error, "strerror", None) or error).split())[:160]
-        self._failure = re.sub(r".*I/O error: (.*) \(os error.*", r"\1", text)  # as safetensors wraps it
+        self._failure = _refusal(error)
         warnings.warn(
             f"step {trainer.global_step} was not saved in {self.folder} ({self._failure}); training goes on, and the "
             "next save tries again",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from ganzoo.metrics.evaluate import check, measure
 from ganzoo.metrics.functional.path import Paths
 from ganzoo.metrics.protocol import protocol
 from ganzoo.metrics.subject import Subject, cannot
-from ganzoo.training.saving import held_out
+from ganzoo.training.reports import say
+from ganzoo.training.saving import held_out, unless_full
 from ganzoo.types import BadArgument
 
 BEST = "best"
@@ -29,6 +31,8 @@ BEST = "best"
 
 class Scores(L.Callback):
     """Measures the averaged generator, keeps the best model in `best`, and draws `scores.png`.
+
+    Where the disk is full, a warning is given; the next model that is better than the one in `best` is kept then.
 
     Args:
         folder: of the run.
@@ -47,14 +51,17 @@ class Scores(L.Callback):
             raise BadArgument(f"run.score is {key}; a score of which less or more is better is expected")
         self.images: list[int] = []
         self.values: list[float] = []
+        self.sign = 1 if self.protocol.of.better == "lower" else -1
+        self.kept = math.inf  # the score of the model in `best`, less being better
 
     def state_dict(self) -> dict[str, Any]:
         """The curve so far."""
-        return {"images": list(self.images), "values": list(self.values)}
+        return {"images": list(self.images), "values": list(self.values), "kept": self.kept}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the curve back."""
         self.images, self.values = list(state_dict["images"]), list(state_dict["values"])
+        self.kept = state_dict.get("kept", min((self.sign * value for value in self.values), default=math.inf))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuses a protocol that does not suit the model or the data, before there is anything to lose."""
@@ -80,20 +87,22 @@ class Scores(L.Callback):
         with game.synchronized():
             found = measure(subject_of(game), data, [self.protocol], device=game.device, floors=False)
         key, value = found[0].key, found[0].value
-        sign = 1 if self.protocol.of.better == "lower" else -1
-        best = all(sign * value < sign * other for other in self.values)
+        best = self.sign * value < self.kept
         self.images.append(game.images_seen)
         self.values.append(value)
         for logger in trainer.loggers:
             logger.log_metrics({score.key: score.value for score in found}, step=trainer.global_step)
         if best:
             facts = {**self.facts, "images_seen": game.images_seen, "steps": trainer.global_step}
-            write_model(game, self.folder / BEST, facts, real=held_out(data))
+            with unless_full(self.folder / BEST, "the next better model is kept") as done:
+                write_model(game, self.folder / BEST, facts, real=held_out(data))
+            self.kept = self.sign * value if trainer.strategy.broadcast(bool(done)) else self.kept
         if trainer.is_global_zero:
-            print(f"step {trainer.global_step}: {key} {value:.4g}{', the best so far' if best else ''}", flush=True)
+            say(f"step {trainer.global_step}: {key} {value:.4g}{', the best so far' if best else ''}")
             if len(self.values) > 1:
                 series = {key: (self.images, self.values)}
-                curve(series, self.folder / "scores.png", x_label="images seen", y_label=key)
+                with unless_full(self.folder / "scores.png", "the next measurement draws it"):
+                    curve(series, self.folder / "scores.png", x_label="images seen", y_label=key)
 
 
 def subject_of(game: Game) -> Subject:

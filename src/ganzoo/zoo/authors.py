@@ -25,6 +25,8 @@ from ganzoo.zoo.converting import convert_entry
 from ganzoo.zoo.errors import speaking
 
 log = logging.getLogger("ganzoo")
+# By family, from 1 on; raised when its layouts or its networks change what a file becomes, which is then made anew
+_CONVERSIONS: dict[str, int] = {}
 
 
 def from_authors(entry: Entry, offline: bool | None) -> tuple[ModelFolder, dict[str, Any]]:
@@ -40,7 +42,7 @@ def from_authors(entry: Entry, offline: bool | None) -> tuple[ModelFolder, dict[
     offline = offline_wanted() if offline is None else offline
     pins = {name: [file.sha256, file.size] for name, file in entry.files.items()}
     place = [entry.package] if entry.package else [entry.address, entry.repo, entry.revision]
-    source = json.dumps([*place, pins], sort_keys=True)
+    source = json.dumps([*place, pins, _CONVERSIONS.get(entry.family, 1)], sort_keys=True)
     home = (
         files.cache_folder("models") / "converted" / f"{entry.name}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     )

@@ -61,6 +61,8 @@ def convert(
 
     target = Path(to)
     folders.check_free(target)
+    if home := folders.home_of(Path(file)):
+        raise BadArgument(f"{file}: a file of the model or run {home}, which is ganzoo's own; load that folder")
     contents = open_file(Path(file))
     layout = recognise(contents, None if family is None else registry.family(catalogue.family_name(family)).name)
     made = layout.convert(contents)

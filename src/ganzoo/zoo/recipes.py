@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from ganzoo import data, files
+from ganzoo.folder import home_of
 from ganzoo.game import registry, schema
 from ganzoo.training import record
 from ganzoo.types import BadArgument, nearest, reason
@@ -80,7 +81,8 @@ def read(path: Path) -> dict[str, Any]:
     try:
         value = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
     except UnicodeDecodeError:
-        raise BadArgument(f"{path}: not a text file; a recipe is YAML") from None
+        advice = f"; `ganzoo train {home} --resume` goes on with its run" if (home := home_of(path)) else ""
+        raise BadArgument(f"{path}: not a text file, and a recipe is YAML{advice}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f"line {mark.line + 1}: "

@@ -146,6 +146,11 @@ class ImprovedGAN(Samples, Classifies):
         odd = unlabelled & (place % 2 == 1)
         return labels, odd, torch.where(place[-1] > 1, unlabelled & ~odd, unlabelled)
 
+    @property
+    def taught(self) -> int:
+        """K, where there are labels."""
+        return self.categories
+
     def logits(self, images: Tensor) -> Tensor:
         """Of the K classes."""
         return self.average_module("discriminator")(images)[0]

@@ -152,7 +152,7 @@ class StyleGAN3(Styled):
         more = 2 if rotates else 1  # 1 x 1 convolutions are cheap, so R has twice the feature maps (section 3.2)
         base = 32768 * more if channel_base is None else channel_base
         most = 512 * more if channel_max is None else channel_max
-        self.shape, self.classes = (channels, size, size), classes or None
+        self.shape, self.classes, self.labelled = (channels, size, size), classes or None, bool(classes)
         self.prior = Normal(latent)
         signals = schedule(
             size,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -36,7 +36,6 @@ class Samples(Game):
     """
 
     ability = "samples"
-    label_vectors: ClassVar[bool] = False  # whether labels may be vectors `(N, classes)` instead of class indices
     views: int = 1
 
     prior: Prior
