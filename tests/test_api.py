@@ -112,7 +112,7 @@ def test_a_file_says_what_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ganzoo.convert("epoch=1.ckpt", to=tmp_path / "made")
     with pytest.raises(ganzoo.GanzooError, match=r"`ganzoo train run --resume` goes on with its run"):
         ganzoo.train("run/last.ckpt", resume=True)
-    assert type(ganzoo.load("run")).load_from_checkpoint("epoch=1.ckpt").images_seen == game.images_seen  # type: ignore[attr-defined]
+    assert type(ganzoo.load("run")).load_from_checkpoint("epoch=1.ckpt").images_seen == game.images_seen
 
 
 def test_a_runs_folder_holds_its_models(tmp_path: Path) -> None:

@@ -181,7 +181,8 @@ def test_a_full_disk_costs_the_best_model_a_chance(
     key, values = "fd100_digits_cnn", iter([1.0, 3.0, 2.0])
     found = "ganzoo.training.scores.measure"
     monkeypatch.setattr(found, lambda *args, **options: [SimpleNamespace(key=key, value=next(values))])
-    run, options = tmp_path / "run", {"score": key, "score_every": 24, "preview_every": 2}
+    run = tmp_path / "run"
+    options: dict[str, Any] = {"score": key, "score_every": 24, "preview_every": 2}
     with pytest.warns() as said:
         trained = ganzoo.train(whole / "tiny.yaml", folder=run, callbacks=[Full(limit, 1, 6, 100)], **options)
     lines = {str(warning.message).removeprefix(f"{run}/") for warning in said if warning.category is UserWarning}
