@@ -375,11 +375,7 @@ def _sound(config: Any) -> Any:
 
 
 def peek(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The configuration of a model folder and its scores, with no file held against the manifest.
-
-    Raises:
-        BadModelFolder: if a file cannot be read, or is not what it should be.
-    """
+    """The configuration of a model folder and its scores, with no file held against the manifest."""
     config = _sound(_parse(folder / CONFIG))
     results = _parse(folder / RESULTS) if (folder / RESULTS).is_file() else []
     if not isinstance(config, dict) or not isinstance(results, list):
@@ -455,11 +451,7 @@ def save(model: Game, folder: str | Path) -> Path:
 
 
 def check_free(folder: Path) -> None:
-    """Whether a model may be written there.
-
-    Raises:
-        BadArgument: if a file stands there, or a folder with other things than a model.
-    """
+    """Whether a model may be written there."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise BadArgument(f"{folder}: holds other things than a model; name a new folder")
     if folder.exists() and not folder.is_dir():
@@ -581,9 +573,6 @@ def build(folder: ModelFolder, players: bool, dtype: torch.dtype | None = None) 
         folder: the model folder.
         players: whether to load every player with its live weights.
         dtype: of the weights; float32 where None.
-
-    Raises:
-        BadModelFolder: for anything in the folder that makes no model.
     """
     game = _empty(folder)
     if players and not folder.has(PLAYERS):

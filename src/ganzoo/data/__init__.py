@@ -27,11 +27,7 @@ def sources() -> list[str]:
 
 
 def source(name: str) -> type[Data]:
-    """The source of a name; case, hyphens and underscores do not matter (`fashion-mnist` is `FashionMNIST`).
-
-    Raises:
-        UnknownName: if there is none; the text names the nearest.
-    """
+    """The source of a name; case, hyphens and underscores do not matter (`fashion-mnist` is `FashionMNIST`)."""
     found = next((each for each in _modules() if letters(each) == letters(name)), None)
     if found is None:
         there = f"there are {', '.join(sources())}"

@@ -15,9 +15,6 @@ def class_index(name: str, names: Sequence[str] | None) -> int:
     Args:
         name: of the class, or its index in digits.
         names: of all classes, by index; None where they have none.
-
-    Raises:
-        BadArgument: if there is no such class, or several could be meant.
     """
     wanted = _words(name)
     if name.strip().isdecimal():
@@ -41,11 +38,7 @@ def class_index(name: str, names: Sequence[str] | None) -> int:
 
 
 def class_list(text: str) -> list[int | str]:
-    """The classes that a text such as `boot,coat` or `0-3,boot` lists, by index or name.
-
-    Raises:
-        BadArgument: for a range that runs backwards, or over more than 100,000 classes.
-    """
+    """The classes that a text such as `boot,coat` or `0-3,boot` lists, by index or name."""
     found: list[int | str] = []
     for piece in text.split(","):
         span = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", piece)

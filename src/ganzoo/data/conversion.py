@@ -175,11 +175,7 @@ class Square:
         return (self.channels, self.size, self.size)
 
     def pixels(self, picture: Image.Image) -> npt.NDArray[np.uint8]:
-        """`shape` of a decoded picture.
-
-        Raises:
-            Unreadable: if it cannot be made into pixels.
-        """
+        """`shape` of a decoded picture."""
         return self._square(picture, self.channels)
 
     def _square(self, picture: Image.Image, channels: int) -> npt.NDArray[np.uint8]:
@@ -219,11 +215,7 @@ class Halves(Square):
         return (self.channels + self.right, self.size, self.size)
 
     def pixels(self, picture: Image.Image) -> npt.NDArray[np.uint8]:
-        """`shape` of a decoded picture.
-
-        Raises:
-            Unreadable: if its width is odd.
-        """
+        """`shape` of a decoded picture."""
         width, height = picture.size
         if width % 2:
             raise Unreadable(f"its width of {width} pixels is odd, where two pictures side by side are expected")
@@ -330,9 +322,6 @@ def walk(root: Path) -> tuple[list[str], int]:
 
     Returns:
         Their names relative to the folder, sorted, and how many other files there are.
-
-    Raises:
-        BadData: for a folder that cannot be listed.
     """
     readable, names, others, entered = suffixes(), [], 0, set()
     for folder, inner, files in os.walk(root, followlinks=True, onerror=_refuse):

@@ -94,11 +94,7 @@ def _headed(content: bytes) -> Image.Image:
 
 
 def _reduced(picture: Image.Image, limit: int) -> int:
-    """Has a JPEG above the limit decoded smaller, and gives the pixels that decoding takes memory for.
-
-    Raises:
-        Unreadable: for too many, by the header's word, before any is decoded.
-    """
+    """Has a JPEG above the limit decoded smaller, and gives the pixels that decoding takes memory for."""
     width, height = picture.size
     pixels = width * height
     if isinstance(picture, JpegImagePlugin.JpegImageFile):
@@ -150,11 +146,7 @@ def suffixes() -> frozenset[str]:
 
 
 def eight_bits(picture: Image.Image, background: int) -> Image.Image:
-    """Any of Pillow's modes as `L` or `RGB`, as `decoding` gives it.
-
-    Raises:
-        Unreadable: for values that cannot be told to be a picture's.
-    """
+    """Any of Pillow's modes as `L` or `RGB`, as `decoding` gives it."""
     mode = picture.mode
     if mode.startswith("I;16"):
         return Image.fromarray(_levels(np.asarray(picture), 65535))

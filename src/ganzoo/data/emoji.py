@@ -156,9 +156,6 @@ class Emoji(Data):
         Returns:
             A table a picture: `code` (Unicode, in hexadecimal), `base` (what it is a variant of), `name`, `category`,
             `subcategory`, `test` (whether it is for testing).
-
-        Raises:
-            BadData: as `read`.
         """
         return [row for row in self._facts()["emoji"] if self._in(row, split)]
 

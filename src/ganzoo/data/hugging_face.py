@@ -255,11 +255,7 @@ class _Columns:
     files: bool
 
     def read(self, row: dict[str, Any]) -> tuple[Pixels, int | str | None]:
-        """A sample's pixels and class.
-
-        Raises:
-            Unreadable: saying why there is none.
-        """
+        """A sample's pixels and class."""
         value = row[self.image] or {}
         content, path = value.get("bytes"), value.get("path")
         if content is None and self.files and path is not None:

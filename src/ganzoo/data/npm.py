@@ -62,9 +62,6 @@ def members(package: Path, largest: Callable[[str], int]) -> Iterator[tuple[str,
     Args:
         package: the file.
         largest: the bytes that a file of a name may have; 0 for one that is passed over.
-
-    Raises:
-        ValueError: naming a file that has more.
     """
     with tarfile.open(package, "r|gz") as files:
         for member in files:

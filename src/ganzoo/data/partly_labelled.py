@@ -79,9 +79,6 @@ def partly_labelled(data: Data, known: int, seed: int) -> DataLoader[Batch]:
         data: a source whose training split has labels.
         known: labels to keep, as many of each class.
         seed: of the choice.
-
-    Raises:
-        BadArgument: as `choose`.
     """
     whole = data.open("train")
     assert whole.labels is not None and whole.classes is not None

@@ -164,9 +164,5 @@ class Absent(nn.Module):
         self.name = name
 
     def forward(self, *args: object, **kwargs: object) -> None:
-        """Says how to load the network.
-
-        Raises:
-            BadArgument: always.
-        """
+        """Says how to load the network."""
         raise BadArgument(f"the {self.name} was not loaded; ganzoo.load(..., players=True) brings every player")

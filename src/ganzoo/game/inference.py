@@ -26,11 +26,7 @@ _SLACK = 1e-3  # how far a rounding error may carry a pixel beyond 1; an eighth 
 
 
 def streams(seeds: Sequence[int]) -> list[np.random.RandomState]:
-    """One stream of random numbers a seed.
-
-    Raises:
-        BadArgument: for a seed out of range.
-    """
+    """One stream of random numbers a seed."""
     check_seeds(seeds)
     return [np.random.RandomState(seed) for seed in seeds]
 
@@ -60,11 +56,7 @@ def seeds_for(n: int | None, seed: int, seeds: Sequence[int] | None, z: Tensor |
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Holds seeds against numpy's range.
-
-    Raises:
-        BadArgument: for the first out of range.
-    """
+    """Holds seeds against numpy's range."""
     for seed in seeds:
         if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
             raise BadArgument(f"seed {seed} is out of range; seeds run from 0 to {2**32 - 1}")
@@ -78,9 +70,6 @@ def check_options(name: str, hook: Callable[..., Any], options: dict[str, Any], 
         hook: `render` or `transform`.
         options: what a caller gave.
         own: keyword-only arguments that are not the caller's to give.
-
-    Raises:
-        BadArgument: for the first that the hook does not take.
     """
     parameters = inspect.signature(hook).parameters.values()
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in own]
@@ -148,11 +137,7 @@ def _vectors(tensor: Tensor, n: int, classes: int) -> Tensor:
 
 
 def at_a_time(batch_size: int | None, sides: Sequence[int]) -> int:
-    """How many images are made at a time: a million pixels' worth, and at most 64, where nobody says.
-
-    Raises:
-        BadArgument: for a batch size below 1.
-    """
+    """How many images are made at a time: a million pixels' worth, and at most 64, where nobody says."""
     if batch_size is not None and batch_size < 1:
         raise BadArgument(f"batch size is {batch_size}; at least 1 is expected")
     return batch_size or max(1, min(64, 2**20 // max(math.prod(sides), 1)))
@@ -218,11 +203,7 @@ def side_by_side(columns: list[Tensor]) -> Tensor:
 
 
 def read_golden(path: Path) -> npt.NDArray[np.int16]:
-    """The pixels `(H, W, 3)` of a golden picture.
-
-    Raises:
-        BadModelFolder: if there is no picture in the file.
-    """
+    """The pixels `(H, W, 3)` of a golden picture."""
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             return np.array(picture.convert("RGB"), dtype=np.int16)

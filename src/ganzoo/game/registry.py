@@ -97,11 +97,7 @@ def titles() -> dict[str, str]:
 
 
 def family(name: str) -> Family:
-    """Looks a family up by its name, importing its file when that has not happened yet.
-
-    Raises:
-        UnknownName: if there is none; the text names the nearest ones.
-    """
+    """Looks a family up by its name, importing its file when that has not happened yet."""
     if name not in _registered:
         if name not in list_families():
             hint = nearest(name, list_families(), f"there are {', '.join(list_families())}")
@@ -111,11 +107,7 @@ def family(name: str) -> Family:
 
 
 def family_of(cls: type) -> Family:
-    """The registered family of a class.
-
-    Raises:
-        UnknownName: if the class is not registered.
-    """
+    """The registered family of a class."""
     for entry in _registered.values():
         if entry.cls is cls:
             return entry

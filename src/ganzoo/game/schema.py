@@ -96,9 +96,6 @@ def check(of: Callable[..., Any], name: str, value: Any, key: str, show: Callabl
         value: of plain JSON.
         key: under which a person gave it, for the error.
         show: how the error writes the value; by default as `short`.
-
-    Raises:
-        BadArgument: for a value of another type or range.
     """
     from pydantic import ValidationError
 
@@ -149,9 +146,6 @@ def complete(of: Callable[..., Any], given: Mapping[str, Any], key: str, title: 
         given: by argument.
         key: of the section, for errors.
         title: of a class that was chosen, for errors; None for a fixed section of a recipe.
-
-    Raises:
-        BadArgument: for an unknown argument, a value of another type, or one that is missing.
     """
     known, found = parameters(of), defaults(of)
     for name, value in given.items():

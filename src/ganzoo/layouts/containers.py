@@ -119,9 +119,6 @@ class Contents:
 
         Args:
             what: is expected, for the error's text.
-
-        Raises:
-            BadCheckpoint: there are several, or none.
         """
         if len(self.modules) != 1:
             names = " and ".join(map(quoted, self.modules)) or "none"
@@ -181,11 +178,7 @@ def of_graph(path: Path, graph: openvino.Graph) -> Contents:
 
 
 def unwrapped(path: Path, tree: Any, kind: Literal["torch", "nvidia"] = "torch") -> Contents:
-    """Sorts what a file holds into its networks and the rest.
-
-    Raises:
-        BadCheckpoint: as `open_file`, without the file's name.
-    """
+    """Sorts what a file holds into its networks and the rest."""
     networks = tuple(_network(value) for value in _entries(tree).values() if _is_network(value))
     if networks:
         return Contents(path, "tensorflow", tree, networks=networks)

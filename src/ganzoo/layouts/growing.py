@@ -119,9 +119,6 @@ def check_options(ledger: Ledger, given: Mapping[str, Any], known: Mapping[str, 
         ledger: for the error's text.
         given: arguments of the network's function, as the file has them.
         known: values of each option with which the family agrees.
-
-    Raises:
-        BadCheckpoint: names the option.
     """
     for name, values in known.items():
         if name in given and not any(given[name] == value for value in values):
@@ -129,11 +126,7 @@ def check_options(ledger: Ledger, given: Mapping[str, Any], known: Mapping[str, 
 
 
 def whole(ledger: Ledger, given: Mapping[str, Any], name: str, default: int, least: int = 0) -> int:
-    """An option that is a whole number.
-
-    Raises:
-        BadCheckpoint: it is none, or too small or large.
-    """
+    """An option that is a whole number."""
     value = given.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**24:
         raise ledger.error(f"was made with {name} = {quoted(value)}; expected a number from {least} on")

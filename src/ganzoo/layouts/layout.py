@@ -179,11 +179,7 @@ class Ledger:
                 del self.left[name]
 
     def close(self) -> None:
-        """Checks that nothing is left.
-
-        Raises:
-            BadCheckpoint: names what is.
-        """
+        """Checks that nothing is left."""
         if self.left:
             names = ", ".join(quoted(name) for name in [*self.left][:3])
             more = f" and {len(self.left) - 3} more" if len(self.left) > 3 else ""

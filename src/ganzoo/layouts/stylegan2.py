@@ -63,9 +63,6 @@ def generator(ledger: Ledger, traits: Traits) -> Made:
 
     Returns:
         The family's arguments, and the tensors under the names of ganzoo's generator.
-
-    Raises:
-        BadCheckpoint: for tensors that are missing, over or of another shape.
     """
     check_filters(ledger)
     sizes = _sizes(ledger, r"synthesis\.b(\d{1,6})\.conv1\.weight")
@@ -179,9 +176,6 @@ def discriminator(ledger: Ledger, traits: Traits, rate: float = 0.01) -> Made:
         The arguments `size`, `channels`, `classes`, `discriminator_widths`, `discriminator_architecture`,
         `discriminator_layers`, `discriminator_embedding`, `group`, `statistics`, `discriminator_clamp`; and the tensors
         under the names of ganzoo's discriminator.
-
-    Raises:
-        BadCheckpoint: for tensors that are missing, over or of another shape.
     """
     check_filters(ledger)
     made: dict[str, Tensor] = {}

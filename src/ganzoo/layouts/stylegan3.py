@@ -100,9 +100,6 @@ def _generator(contents: Contents, key: str) -> Made:
 
     Returns:
         The family's arguments, and the tensors under the names of ganzoo's generator.
-
-    Raises:
-        BadCheckpoint: for tensors that are missing, over or of another shape, and arguments that do not fit them.
     """
     module = contents.modules[key]
     ledger = open_ledger(contents, key)

@@ -109,11 +109,7 @@ def check(subject: Subject, data: Data, protocols: Iterable[str | Protocol]) -> 
 
 
 def usual(subject: Subject, data: Data) -> list[Protocol]:
-    """What is measured where nobody names a protocol: what suits the model and the data.
-
-    Raises:
-        BadArgument: if nothing does.
-    """
+    """What is measured where nobody names a protocol: what suits the model and the data."""
     found: list[Protocol] = []
     reason: GanzooError | None = None
     name = Run(subject, data, [], torch.device("cpu")).real("train").name
@@ -195,12 +191,7 @@ def check_comparable(scores: Sequence[Score | Mapping[str, Any]]) -> None:
 
 
 def rounded(images: Tensor) -> Tensor:
-    """Floats in [-1, 1] as 8 bits, checked.
-
-    Raises:
-        BadArgument: for another type.
-        BadData: for values that are not finite or outside [-1, 1].
-    """
+    """Floats in [-1, 1] as 8 bits, checked."""
     if images.dtype == torch.uint8:
         return images
     if not images.is_floating_point():
@@ -240,11 +231,7 @@ class Run:
     # ------------------------------------------------------------------------------------------- before any work
 
     def real(self, split: str) -> Images:
-        """A split of the real images.
-
-        Raises:
-            BadData: if there are none.
-        """
+        """A split of the real images."""
         if split not in self._opened:
             data = self.data
             if not isinstance(data, Mapping) and hasattr(data, "open"):

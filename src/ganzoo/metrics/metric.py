@@ -107,11 +107,7 @@ class Setting:
         return TypeAdapter(self.kind)
 
     def checked(self, value: Any) -> Any:
-        """A value of the type and in the range.
-
-        Raises:
-            BadArgument: for another.
-        """
+        """A value of the type and in the range."""
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
@@ -221,11 +217,7 @@ class Metric:
         return frozenset(found) - self.without
 
     def need(self, able: frozenset[str]) -> str:
-        """What it needs, of several the first that a model with these abilities has.
-
-        Raises:
-            BadArgument: saying what the model lacks.
-        """
+        """What it needs, of several the first that a model with these abilities has."""
         missing = [[word for word in need.split() if word not in able] for need in self.needs]
         for need, lacks in zip(self.needs, missing, strict=True):
             if not lacks:
@@ -288,9 +280,6 @@ def metric(
         held_out: whether its images must not be those of the training split.
         called: another name of its keys, by network.
         without: settings that it does not depend on although metrics of its kind do.
-
-    Raises:
-        BadArgument: for a name that another metric has.
     """
 
     def register(function: Function) -> Function:
@@ -327,11 +316,7 @@ def metrics() -> dict[str, Metric]:
 
 
 def named(name: str) -> Metric:
-    """The metric of a name.
-
-    Raises:
-        UnknownName: if there is none; the text names the nearest.
-    """
+    """The metric of a name."""
     _find()
     if name not in _REGISTERED:
         raise UnknownName(f"There is no metric {name!r}{nearest(name, _REGISTERED, f'there are {known()}')}")

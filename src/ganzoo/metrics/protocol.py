@@ -147,11 +147,7 @@ def options(of: Metric) -> list[Option]:
 
 
 def _check_network(of: Metric, network: str) -> None:
-    """Holds a network's name against the metric.
-
-    Raises:
-        BadArgument: if the metric is not measured in it, or the name would make keys ambiguous.
-    """
+    """Holds a network's name against the metric."""
     known = NETWORKS.get(network)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", network):
         raise BadArgument(f"A protocol with network={network!r}: small letters, digits and _ are expected.")

@@ -47,11 +47,7 @@ class AtomicIO(TorchCheckpointIO):
             self.failure = error
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        """Reads tensors and plain values, and nothing that could run.
-
-        Raises:
-            BadModelFolder: for a file that is missing, damaged, or no checkpoint of a game.
-        """
+        """Reads tensors and plain values, and nothing that could run."""
         return read(Path(path), map_location)
 
 
@@ -168,11 +164,7 @@ class Found:
 
 
 def newest(folder: Path) -> Found | None:
-    """The newest sound checkpoint of a run; None where there is none at all.
-
-    Raises:
-        BadModelFolder: if there are some and all are damaged.
-    """
+    """The newest sound checkpoint of a run; None where there is none at all."""
     complaint: str | None = None
     for name in (LAST, PREVIOUS):
         if not (folder / name).exists():

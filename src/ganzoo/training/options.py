@@ -113,11 +113,7 @@ def for_trainer(options: Mapping[str, Any], folder: Any) -> tuple[dict[str, Any]
 
 
 def check_callbacks(callbacks: Iterable[Any]) -> None:
-    """Refuses callbacks of Lightning's that a game cannot have.
-
-    Raises:
-        BadArgument: naming one, and what to do instead.
-    """
+    """Refuses callbacks of Lightning's that a game cannot have."""
     for each in callbacks:
         if not isinstance(each, L.Callback):
             raise BadArgument(f"trainer.callbacks has {schema.short(each)}, which is no callback")
@@ -132,11 +128,7 @@ def check_callbacks(callbacks: Iterable[Any]) -> None:
 
 
 def check_callback(cls: type) -> None:
-    """Refuses a class of callbacks that a game cannot have.
-
-    Raises:
-        BadArgument: saying what to do instead.
-    """
+    """Refuses a class of callbacks that a game cannot have."""
     if cls.__module__.startswith("lightning.") and cls.__name__ not in _CALLBACKS:
         raise BadArgument(f"trainer.callbacks has {cls.__name__}: {_INSTEAD.get(cls.__name__, _OTHERWISE)}")
 

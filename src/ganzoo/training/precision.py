@@ -21,9 +21,6 @@ def resolve(asked: Any, accelerator: Any) -> str:
     Args:
         asked: a precision of Lightning's Trainer, or `auto`.
         accelerator: of the Trainer.
-
-    Raises:
-        BadArgument: for one in which the weights themselves would have 16 or 64 bits.
     """
     if asked == AUTO:
         return "bf16-mixed" if computes_bf16(accelerator) else "32-true"

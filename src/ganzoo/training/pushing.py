@@ -30,11 +30,7 @@ class PushBest(L.Callback):
         self.folder, self.push = folder, push
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Pushes, on the first rank.
-
-        Raises:
-            HubError: if that fails; it says where the model is.
-        """
+        """Pushes, on the first rank."""
         if trainer.is_global_zero:
             push_best(self.folder, self.push)
 

@@ -89,9 +89,6 @@ def changed(recorded: dict[str, Any], wanted: Mapping[str, Any], folder: Path) -
         recorded: the run's recipe.
         wanted: values by their whole keys.
         folder: of the run, for the error's text.
-
-    Raises:
-        BadArgument: naming a key that may not change.
     """
     old = flat(recorded)
     new = {key: plain(value) for key, value in wanted.items()}
@@ -123,11 +120,7 @@ def append_changes(folder: Path, step: int, changes: Mapping[str, Any]) -> None:
 
 
 def apply_changes(folder: Path, table: dict[str, Any]) -> None:
-    """Puts the changes of a run, in their order, into its recipe.
-
-    Raises:
-        BadModelFolder: for a line that is none.
-    """
+    """Puts the changes of a run, in their order, into its recipe."""
     path = folder / CHANGES
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), 1):
         try:

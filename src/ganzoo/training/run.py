@@ -179,11 +179,7 @@ def _train(
 
 
 def _opened(folder: Path, resume: bool) -> Found | None:
-    """The checkpoint to go on from; None for a run that begins.
-
-    Raises:
-        BadArgument: for a folder that holds a run already, or none to go on with.
-    """
+    """The checkpoint to go on from; None for a run that begins."""
     if not resume:
         if any((folder / name).exists() for name in (LAST, PREVIOUS)):
             raise BadArgument(f"{folder} already holds a run; go on with --resume, or give another --run.folder")
@@ -274,11 +270,7 @@ def _finished(
 
 
 def new_trainer(options: Mapping[str, Any], folder: Path) -> L.Trainer:
-    """Lightning's Trainer for a run.
-
-    Raises:
-        BadArgument: for options that do not go together, or hardware that is not there.
-    """
+    """Lightning's Trainer for a run."""
     made, loggers = for_trainer(options, folder)
     try:
         trainer = L.Trainer(**made)
@@ -290,11 +282,7 @@ def new_trainer(options: Mapping[str, Any], folder: Path) -> L.Trainer:
 
 
 def _loggers(run: Run, folder: Path) -> list[Any]:
-    """The logger that a run asks for besides its own.
-
-    Raises:
-        BadArgument: if it is not installed.
-    """
+    """The logger that a run asks for besides its own."""
     from lightning.pytorch import loggers
 
     try:

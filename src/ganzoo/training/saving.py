@@ -171,11 +171,7 @@ class Saver(L.Callback):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Saves what the last cadence missed, and gives the signals back.
-
-        Raises:
-            TrainingStopped: if that fails.
-        """
+        """Saves what the last cadence missed, and gives the signals back."""
         assert isinstance(pl_module, Game)
         pl_module.write_log()
         missing = self._failure is not None or not (self.folder / LAST).exists()

@@ -44,9 +44,6 @@ def render_card(folder: Path, *, address: str | None = None, previous: str | Non
 
     Returns:
         Markdown with metadata for the Hub: a pure function of the files, equal on every machine.
-
-    Raises:
-        BadModelFolder: if a file of the folder cannot be read.
     """
     from huggingface_hub import ModelCard
 

@@ -268,11 +268,7 @@ def _local(config: dict[str, Any], results: list[dict[str, Any]], where: str, na
 
 
 def find(name: str) -> Entry:
-    """Looks a model up by its name or an alias.
-
-    Raises:
-        UnknownName: if there is none; the text names the nearest ones.
-    """
+    """Looks a model up by its name or an alias."""
     known = _all()
     entry = known.get(name) or next((entry for entry in known.values() if name in entry.aliases), None)
     if entry is None:

@@ -163,11 +163,7 @@ def _source(game: Game, data: str | Path | Data | None, bad: str) -> Data:
 
 
 def _open(data: str | Path | Data, arguments: dict[str, Any]) -> Data:
-    """A source, a folder of pictures, or a source by its name, with the arguments that it knows; it checks them itself.
-
-    Raises:
-        BadArgument: for anything else, in one line.
-    """
+    """A source, a folder of pictures, or a source by its name, with the arguments that it knows; it checks them itself."""
     import inspect
 
     from ganzoo.data import source
@@ -196,11 +192,7 @@ def score(
 
 
 def _home(game: Game) -> Path:
-    """The folder that a model was loaded from.
-
-    Raises:
-        BadArgument: if there is none that is the user's own.
-    """
+    """The folder that a model was loaded from."""
     origin = game.provenance or {}
     if origin.get("from") != "folder":
         raise BadArgument("scores are written into a model's folder on this machine; name that folder")
@@ -208,11 +200,7 @@ def _home(game: Game) -> Path:
 
 
 def _write(path: Path, scores: Sequence[Score], device: torch.device) -> None:
-    """Writes scores into a model's folder, beside those of other protocols.
-
-    Raises:
-        BadArgument: if it has a score of the same key by another protocol, network or data.
-    """
+    """Writes scores into a model's folder, beside those of other protocols."""
     from ganzoo.metrics import check_comparable
     from ganzoo.zoo import cards
 

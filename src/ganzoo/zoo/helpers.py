@@ -19,9 +19,6 @@ def resolve_helpers(game: Game) -> None:
 
     A helper's name is that of a feature network, whose feature maps it then is, or else of a model or its folder, whose
     averaged generator it is.
-
-    Raises:
-        BadArgument: if one is not to be had, or its weights are not those of its sha256.
     """
     for role, helper in game.helpers.items():
         if helper.given:

@@ -118,11 +118,7 @@ def pull(model: str, *, revision: str | None = None, players: bool = False) -> P
 
 
 def parse_address(address: str) -> tuple[str, str | None]:
-    """Takes `hf://org/name[@revision]` apart.
-
-    Raises:
-        BadArgument: if it is something else.
-    """
+    """Takes `hf://org/name[@revision]` apart."""
     match = _ADDRESS.fullmatch(address)
     if match is None or ".." in address:
         raise BadArgument(

@@ -146,11 +146,7 @@ def initialise(game: Game, model: Model) -> None:
 
 
 def recipe_of(model: str | Path) -> tuple[str, dict[str, Any]]:
-    """The class and the constructor's arguments of a model, as a recipe names them; plain values, checked.
-
-    Raises:
-        BadModelFolder: if its configuration is of no family, or its arguments are not the family's.
-    """
+    """The class and the constructor's arguments of a model, as a recipe names them; plain values, checked."""
     folder, _ = locate(model, None, None, players=True)
     try:
         entry = registry.family(folder.config["family"])

@@ -53,11 +53,7 @@ _Loader.add_implicit_resolver(
 
 
 def find(text: str) -> Path:
-    """A recipe by its path, or by its name among those that ganzoo brings.
-
-    Raises:
-        BadArgument: if there is none; the text names the nearest.
-    """
+    """A recipe by its path, or by its name among those that ganzoo brings."""
     path = Path(text)
     if path.is_file():
         return path
@@ -105,11 +101,7 @@ def name_of(path: Path) -> str:
 
 
 def parse(words: Iterable[str]) -> dict[str, Any]:
-    """Keys and values from the words of a command line: `--KEY VALUE` and `--KEY=VALUE`.
-
-    Raises:
-        BadArgument: for a word that is neither, or a key without a value.
-    """
+    """Keys and values from the words of a command line: `--KEY VALUE` and `--KEY=VALUE`."""
     given: dict[str, Any] = {}
     waiting = list(words)
     while waiting:
@@ -134,9 +126,6 @@ def overlay(table: dict[str, Any], given: Mapping[str, Any]) -> set[str]:
 
     Returns:
         The whole keys that were set.
-
-    Raises:
-        BadArgument: for a key of no section.
     """
     whole: set[str] = set()
     for key, value in given.items():
@@ -389,11 +378,7 @@ def _names(section: str) -> list[str]:
 
 
 def class_of(section: str, name: Any) -> type:
-    """The family's or data source's class of a name, or of a module's path and a name.
-
-    Raises:
-        BadArgument: if there is none; the text names the nearest.
-    """
+    """The family's or data source's class of a name, or of a module's path and a name."""
     from ganzoo.data.batch import Data
 
     if not isinstance(name, str):

@@ -168,9 +168,6 @@ def plan_of(
         resume: whether to go on with the run in the folder.
         data: to train on instead of the recipe's.
         objects: of the Trainer, by keys, where they are no plain values.
-
-    Raises:
-        BadArgument: in one line that begins with the file.
     """
     from ganzoo.training.record import RECIPE
 
@@ -349,11 +346,7 @@ def _folder_of(table: Mapping[str, Any], given: Mapping[str, Any], name: str) ->
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
-    """The recipe of the run in a folder, with the changes since.
-
-    Raises:
-        BadArgument: if there is no run.
-    """
+    """The recipe of the run in a folder, with the changes since."""
     from ganzoo.training import record
     from ganzoo.training.checkpoints import LAST
 

@@ -90,11 +90,7 @@ def push(
 
 
 def _compare(game: Game, folder: Path) -> None:
-    """Loads a folder and holds its tensors against a model's.
-
-    Raises:
-        BadModelFolder: naming the first tensor that differs.
-    """
+    """Loads a folder and holds its tensors against a model's."""
     import torch
 
     model = folders.ModelFolder(folder)

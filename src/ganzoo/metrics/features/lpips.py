@@ -59,11 +59,7 @@ class VggLpips(nn.Module):
 
 
 def read_heads() -> list[Tensor]:
-    """The linear weights of the five levels, each `(channels,)`, none negative.
-
-    Raises:
-        GanzooError: if torchmetrics does not carry the published file.
-    """
+    """The linear weights of the five levels, each `(channels,)`, none negative."""
     found = importlib.util.find_spec("torchmetrics")
     places = [Path(root) / _HEADS for root in (found.submodule_search_locations or [] if found else [])]
     content = next((place.read_bytes() for place in places if place.is_file()), b"")
