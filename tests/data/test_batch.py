@@ -317,9 +317,9 @@ def test_malformed_splits_are_refused() -> None:
 def test_bad_arguments() -> None:
     with pytest.raises(BadArgument, match=r"'trian' is not a split of Numbered; the splits are train, test, all.$"):
         Numbered().open("trian")
-    with pytest.raises(BadArgument, match="batch_size=0"):
+    with pytest.raises(BadArgument, match="batch_size is 0"):
         Numbered(batch_size=0)
-    with pytest.raises(BadArgument, match="workers=-1"):
+    with pytest.raises(BadArgument, match="workers is -1"):
         Numbered(workers=-1)
     with pytest.raises(BadData, match="no sample"):
         Numbered(n=0).train_dataloader()
@@ -518,5 +518,5 @@ def test_malformed_targets_are_refused() -> None:
         Images("bad", values, targets=values[:3])
     with pytest.raises(BadData, match="no target for its 4 images"):
         Images("bad", values, targets=values[:0], paired=False)
-    with pytest.raises(BadArgument, match="jitter=-1"):
+    with pytest.raises(BadArgument, match="jitter is -1"):
         Two(jitter=-1)

@@ -61,7 +61,7 @@ def test_the_margin_is_black_and_holds_the_outline() -> None:
     frame = np.ones((20, 20), bool)
     frame[1:-1, 1:-1] = False
     assert (digits[:, 0][:, frame] == 0).all() and digits[:, 0, 1:-1].max() > 200
-    with pytest.raises(BadArgument, match="size=9"):
+    with pytest.raises(BadArgument, match="size is 9"):
         DigitEdges(size=9)
     with pytest.raises(BadArgument, match="domain=2"):
         DigitEdges().domain("test", 2)

@@ -353,16 +353,16 @@ def test_a_folder_that_cannot_be_written(whole: Npm, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"style": "apple"}, "style='apple': give google or twitter"),
-        ({"size": 7}, "size=7: give the pixels of a side, from 8 to 256"),
-        ({"labels": "name"}, "labels='name': give category or subcategory"),
-        ({"batch_size": 0}, "batch_size=0"),
+        ({"style": "apple"}, "style is apple; google or twitter is expected"),
+        ({"size": 7}, "size is 7; at least 8 is expected"),
+        ({"labels": "name"}, "labels is name; category or subcategory is expected"),
+        ({"batch_size": 0}, "batch_size is 0"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], complaint: str) -> None:
     with pytest.raises(BadArgument, match=complaint):
         Emoji(**arguments)
-    with pytest.raises(BadArgument, match="style='apple'"):
+    with pytest.raises(BadArgument, match="style is apple"):
         prepare("apple")
 
 
@@ -473,10 +473,10 @@ def test_pairs_in_grey_and_other_sizes(few: str) -> None:
 
 def test_styles_that_do_not_fit_together(few: str, tmp_path: Path) -> None:
     for arguments, text in (
-        ({"source": "apple"}, "style='apple'"),
-        ({"channels": 2}, "channels=2"),
-        ({"size": 4}, "size=4"),
-        ({"labels": "mood"}, "labels='mood'"),
+        ({"source": "apple"}, "source is apple"),
+        ({"channels": 2}, "channels is 2"),
+        ({"size": 4}, "size is 4"),
+        ({"labels": "mood"}, "labels is mood"),
     ):
         with pytest.raises(BadArgument, match=text):
             EmojiPairs(root=few, **arguments)

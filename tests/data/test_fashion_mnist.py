@@ -107,7 +107,7 @@ def test_missing_files_are_named(folder: Path) -> None:
 
 
 def test_too_small_a_size_is_refused() -> None:
-    with pytest.raises(BadArgument, match="size=16"):
+    with pytest.raises(BadArgument, match="size is 16"):
         FashionMNIST(size=16)
 
 

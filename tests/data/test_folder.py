@@ -587,13 +587,13 @@ def test_training_gathers_from_the_converted_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"size": 0}, "size=0"),
-        ({"channels": 4}, "channels=4"),
-        ({"fit": "zoom"}, "fit='zoom'"),
-        ({"background": 256}, "background=256"),
-        ({"bad": "ignore"}, "bad='ignore'"),
-        ({"test_share": 1.0}, "test_share=1.0"),
-        ({"max_pixels": 0}, "max_pixels=0"),
+        ({"size": 0}, "size is 0"),
+        ({"channels": 4}, "channels is 4"),
+        ({"fit": "zoom"}, "fit is zoom"),
+        ({"background": 256}, "background is 256"),
+        ({"bad": "ignore"}, "bad is ignore"),
+        ({"test_share": 1.0}, "test_share is 1.0"),
+        ({"max_pixels": 0}, "max_pixels is 0"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], text: str) -> None:

@@ -216,7 +216,7 @@ def test_what_cannot_be_loaded_is_said_in_a_line(tmp_path: Path, monkeypatch: py
     with pytest.raises(BadData, match=r"HuggingFace needs the package datasets \(.*\); pip install datasets"):
         HuggingFace("x/y").open("train")
     for name in ("kept", "shuffle"):
-        with pytest.raises(BadArgument, match=f"{name}=0"):
+        with pytest.raises(BadArgument, match=f"{name} is 0"):
             HuggingFace("x/y", **{name: 0})  # type: ignore[arg-type]
 
 

@@ -54,15 +54,15 @@ def test_points_are_not_rescaled_on_the_way() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"modes": 0}, "modes=0"),
-        ({"std": -1.0}, "std=-1"),
-        ({"n": 0}, "n=0"),
-        ({"radius": float("nan")}, "radius=nan"),
-        ({"seed": -2}, "seed=-2"),
+        ({"modes": 0}, "modes is 0"),
+        ({"std": -1.0}, "std is -1"),
+        ({"n": 0}, "n is 0"),
+        ({"radius": float("nan")}, "radius is nan"),
+        ({"seed": -2}, "seed is -2"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, float], text: str) -> None:
     with pytest.raises(BadArgument, match=text):
         Ring(**arguments)  # type: ignore[arg-type]
-    with pytest.raises(BadArgument, match="spacing=0"):
+    with pytest.raises(BadArgument, match="spacing is 0"):
         Grid(spacing=0)

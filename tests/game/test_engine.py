@@ -95,12 +95,9 @@ def test_the_moving_average_copies_buffers_of_every_type() -> None:
     assert int(average.module.get_buffer("num_batches_tracked")) == 3
 
 
-def test_a_restarted_average_is_the_live_module_and_no_alias() -> None:
+def test_a_fresh_average_is_the_live_module_and_no_alias() -> None:
     live = nn.Linear(2, 2)
     average = MovingAverage(live)
-    with torch.no_grad():
-        live.weight.add_(1)
-    average.restart(live)
     assert isinstance(average.module, nn.Linear)
     assert torch.equal(average.module.weight, live.weight)
     with torch.no_grad():

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ganzoo import cli, data
+from ganzoo import cli, data, schema
 from ganzoo.data.batch import Data
-from ganzoo.game import registry, schema
+from ganzoo.game import registry
 from ganzoo.game.engine import Engine
 from ganzoo.game.game import Game
 from ganzoo.training.run import Run

@@ -52,7 +52,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _complaint(self, message: str) -> str:
         """What argparse says, with the nearest option, and types as a person calls them."""
-        from ganzoo.game.schema import near
+        from ganzoo.schema import near
 
         if match := re.match(r"unrecognized arguments: (-\S+)", message):
             name = match[1].partition("=")[0]

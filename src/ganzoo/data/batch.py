@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ganzoo.media.levels import to_float
 from ganzoo.media.medium import media
+from ganzoo.schema import Count, Positive, check_ranges
 from ganzoo.types import BadArgument, BadData, Batch
 
 SPLITS: Final = ("train", "test", "all")
@@ -353,7 +354,8 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:
-    """A constructor that notes its arguments in `arguments`; those of the class that is made, not of one above."""
+    """A constructor that checks its own arguments, and notes all those of the class that is made."""
+    signature = inspect.signature(init)
 
     @wraps(init)
     def noting(self: Data, *args: Any, **kwargs: Any) -> None:
@@ -361,6 +363,7 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
             bound = inspect.signature(type(self)).bind_partial(*args, **kwargs)
             bound.apply_defaults()
             self.arguments = {k: list(v) if isinstance(v, tuple) else v for k, v in bound.arguments.items()}
+        check_ranges(init, signature.bind(self, *args, **kwargs).arguments)
         init(self, *args, **kwargs)
 
     return noting
@@ -380,9 +383,6 @@ class Data(L.LightningDataModule):
             out, anew in each batch: 30 for 256 pixels in pix2pix's paper. 0 for none.
         validation: whether a tenth of the samples for training are kept from it as a split of their own, `validation`:
             to choose by, so that what the test split says was not chosen by it.
-
-    Raises:
-        BadArgument: if `batch_size` is below 1, or `workers` or `jitter` is negative.
     """
 
     arguments: dict[str, Any]  # of the constructor, resolved, as plain JSON values where they are some
@@ -402,20 +402,16 @@ class Data(L.LightningDataModule):
 
     @_recording
     def __init__(
-        self, batch_size: int = 64, flip: bool = False, workers: int = 0, jitter: int = 0, validation: bool = False
+        self,
+        batch_size: Positive = 64,
+        flip: bool = False,
+        workers: Count = 0,
+        jitter: Count = 0,
+        validation: bool = False,
     ) -> None:
         super().__init__()
-        if jitter < 0:
-            raise BadArgument(f"jitter={jitter}: give the pixels by which pictures are enlarged, 0 for none.")
-        if batch_size < 1:
-            raise BadArgument(f"batch_size={batch_size}: a batch has at least one sample.")
-        if workers < 0:
-            raise BadArgument(f"workers={workers}: give the number of gathering processes, 0 for none.")
-        self.batch_size = batch_size
-        self.flip = flip
-        self.workers = workers
-        self.jitter = jitter
-        self.validation = validation
+        self.batch_size, self.flip, self.workers = batch_size, flip, workers
+        self.jitter, self.validation = jitter, validation
         self._opened: dict[str, Images] = {}
 
     @property

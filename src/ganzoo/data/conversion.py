@@ -15,17 +15,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge, Le
 from PIL import Image
 
 from ganzoo.data.batch import VALIDATION, Data
 from ganzoo.data.decoding import Unreadable, bounded, decoding, suffixes
 from ganzoo.data.store import Item, Stored, at_rest, mark_of, progress, read_json, stored
 from ganzoo.files import atomic, cache_folder
-from ganzoo.types import BadArgument, BadData, NoSplit, reason
+from ganzoo.schema import Positive, Probability
+from ganzoo.types import BadData, NoSplit, reason
 
 _log = logging.getLogger(__name__)
 
@@ -55,30 +57,23 @@ class Pictures(Data):
             A hash of the name decides, so a picture stays on its side when others are added.
         license: of the pictures, for the cards.
         **options: of every source; see `Data`.
-
-    Raises:
-        BadArgument: for a value out of range.
     """
 
     divides = True
 
     def __init__(
         self,
-        size: int = 64,
+        size: Annotated[int, Ge(1), Le(8192)] = 64,
         channels: Literal[1, 3] = 3,
         fit: Literal["crop", "pad", "stretch"] = "crop",
-        background: int = 255,
+        background: Annotated[int, Ge(0), Le(255)] = 255,
         bad: Literal["skip", "error"] = "error",
-        max_pixels: int = 89_478_485,
-        test_share: float | None = None,
+        max_pixels: Positive = 89_478_485,
+        test_share: Probability | None = None,
         license: str = "unknown",
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if bad not in ("skip", "error"):
-            raise BadArgument(f"bad={bad!r}: give skip or error.")
-        if test_share is not None and not 0 <= test_share < 1:
-            raise BadArgument(f"test_share={test_share}: give a share from 0 up to, but not including, 1.")
         self.square = Square(size, channels, fit, background, max_pixels)
         self.bad, self.test_share, self.license = bad, test_share, license
         self._told = False
@@ -146,9 +141,6 @@ class Square:
             filter, unless it has the size already.
         background: the grey level 0..255 under transparency and around padded pictures.
         max_pixels: see `Pictures`.
-
-    Raises:
-        BadArgument: for a value out of range.
     """
 
     size: int
@@ -156,18 +148,6 @@ class Square:
     fit: str
     background: int
     max_pixels: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.size <= 8192:
-            raise BadArgument(f"size={self.size}: give the pixels of a side, from 1 to 8192.")
-        if self.channels not in (1, 3):
-            raise BadArgument(f"channels={self.channels}: give 3 for colour or 1 for grey.")
-        if self.fit not in ("crop", "pad", "stretch"):
-            raise BadArgument(f"fit={self.fit!r}: give crop, pad or stretch.")
-        if not 0 <= self.background <= 255:
-            raise BadArgument(f"background={self.background}: give a grey level from 0 to 255.")
-        if self.max_pixels < 1:
-            raise BadArgument(f"max_pixels={self.max_pixels}: give the pixels that a picture may have.")
 
     @property
     def shape(self) -> tuple[int, int, int]:

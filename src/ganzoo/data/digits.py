@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -69,23 +70,16 @@ class DigitEdges(Data):
         size: the pixels of a side: 28 or more for MNIST's, which are padded; 10 or more for the small ones.
         root: of MNIST's digits: see `MNIST10K`.
         **options: of every source; see `Data`.
-
-    Raises:
-        BadArgument: for other digits, or if `size` is too small for them.
     """
 
     def __init__(
         self,
         digits: Literal["mnist10k", "digits"] = "digits",
-        size: int = 28,
+        size: Annotated[int, Ge(10)] = 28,
         root: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if digits not in ("mnist10k", "digits"):
-            raise BadArgument(f"digits={digits!r}: give mnist10k or digits.")
-        if size < 10:
-            raise BadArgument(f"size={size}: the digits have 8 pixels and get a margin; give 10 or more.")
         self.size = size
         self.mnist = MNIST10K(size, root) if digits == "mnist10k" else None
 

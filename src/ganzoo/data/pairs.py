@@ -79,9 +79,6 @@ class Pairs(_Domains):
         size: the pixels of a side.
         batch_size: pairs per process and batch.
         **options: of all pictures; see `Pictures`.
-
-    Raises:
-        BadArgument: for a value out of range.
     """
 
     def __init__(
@@ -99,8 +96,6 @@ class Pairs(_Domains):
         super().__init__(
             root, targets, test_root, test_targets, source_channels, size=size, batch_size=batch_size, **options
         )
-        if source not in ("left", "right"):
-            raise BadArgument(f"source={source!r}: give left or right.")
         if (test_targets is None) != (test_root is None or targets is None):
             given = "test_root" if test_root is not None else "test_targets"
             raise BadArgument(f"{given} alone is no test split of pairs from two folders; give both or neither.")
@@ -168,9 +163,6 @@ class Unpaired(_Domains):
         size: the pixels of a side.
         batch_size: images, and targets, per process and batch.
         **options: of all pictures; see `Pictures`.
-
-    Raises:
-        BadArgument: for a value out of range.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ganzoo.schema import Count, Positive, PositiveFloat, check_ranges
 from ganzoo.types import BadArgument
 
 Parameters = Iterable[nn.Parameter]
@@ -55,33 +56,22 @@ class Engine:
         log_every: generator updates between two lines of the log.
     """
 
-    seed: int = 0
-    accumulate: int = 1
-    clip: float | None = None
-    warmup: int = 0
+    seed: Count = 0
+    accumulate: Positive = 1
+    clip: PositiveFloat | None = None
+    warmup: Count = 0
     decay: tuple[int, int] | None = None
-    average: float | Literal["paper"] | None = "paper"
+    average: PositiveFloat | Literal["paper"] | None = "paper"
     rampup: float | Literal["auto"] | None = "auto"
     compile: bool | str = False
     channels_last: bool = True
-    log_every: int = 50
+    log_every: Positive = 50
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        for name, value, least in (
-            ("seed", self.seed, 0),
-            ("accumulate", self.accumulate, 1),
-            ("warmup", self.warmup, 0),
-            ("log_every", self.log_every, 1),
-        ):
-            if value < least:
-                raise BadArgument(f"engine.{name} is {value}; at least {least} is expected")
-        if self.clip is not None and not self.clip > 0:
-            raise BadArgument(f"engine.clip is {self.clip}; a norm above 0 is expected, or null")
+        check_ranges(type(self), vars(self), "engine.")
         if self.decay is not None and not 0 <= self.decay[0] < self.decay[1]:
             raise BadArgument(f"engine.decay is {self.decay}; two rising counts of images are expected, or null")
-        if isinstance(self.average, (int, float)) and not self.average > 0:
-            raise BadArgument(f"engine.average is {self.average}; a half-life above 0 images is expected, or null")
 
     def rampup_of(self, trained: bool) -> float | None:
         """The share for a model that was trained before, or one that was not."""
@@ -145,11 +135,6 @@ class MovingAverage(nn.Module):
         torch._foreach_lerp_(averages, currents, 1.0 - beta)
         for average, current in zip(self.module.buffers(), live.buffers(), strict=True):
             average.copy_(current)
-
-    @torch.no_grad()
-    def restart(self, live: nn.Module) -> None:
-        """Makes the average equal to `live`."""
-        self.module.load_state_dict(live.state_dict())
 
 
 class Absent(nn.Module):

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ganzoo.game import schema
+from ganzoo import schema
 from ganzoo.types import BadArgument, UnknownName, nearest, quoted
 
 _PACKAGE = "ganzoo.families"

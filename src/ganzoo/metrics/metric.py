@@ -19,14 +19,14 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge
 from pydantic import TypeAdapter, ValidationError
 
+from ganzoo.schema import Positive as Positive
+from ganzoo.schema import parts
 from ganzoo.types import BadArgument, UnknownName, nearest
 
-Positive = Annotated[int, Ge(1)]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # What may be compared, as `evaluate.py` finds it: features `(n, d)` of real images and of generated ones, class
@@ -89,11 +89,6 @@ class Value(NamedTuple):
     details: Mapping[str, Any] = types.MappingProxyType({})
 
 
-def _parts(kind: Any) -> list[Any]:
-    """A type and all that it is made of."""
-    return [kind, *(part for each in get_args(kind) for part in _parts(each))]
-
-
 @dataclass(frozen=True)
 class Setting:
     """What a protocol can set: a name, a type with its range, and a default (`inspect.Parameter.empty` for none)."""
@@ -116,13 +111,13 @@ class Setting:
     @cached_property
     def words(self) -> dict[str, Any] | None:
         """How a key writes each value of a closed list; None for another type."""
-        literals = [value for each in _parts(self.kind) if get_origin(each) is Literal for value in get_args(each)]
+        literals = [value for each in parts(self.kind) if get_origin(each) is Literal for value in get_args(each)]
         return {value.replace("_", "-"): value for value in literals if value} or None
 
     @cached_property
     def number(self) -> type[int] | type[float] | None:
         """Of which kind, where it is a number."""
-        return next((kind for kind in (int, float) if kind in _parts(self.kind)), None)
+        return next((kind for kind in (int, float) if kind in parts(self.kind)), None)
 
     @property
     def pattern(self) -> str:

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 
-from ganzoo.game import schema
+from ganzoo import schema
 from ganzoo.game.strategy import NAME, launched, parallel
 from ganzoo.training import precision
 from ganzoo.training.record import plain

@@ -34,6 +34,7 @@ from ganzoo.training.reports import Bar, JsonLines
 from ganzoo.training.saving import FOLDER, Saver
 from ganzoo.training.scores import Scores
 from ganzoo.training.watch import Watch
+from ganzoo.schema import Positive, check_ranges
 from ganzoo.types import BadArgument, TrainingStopped, check_strict
 
 
@@ -58,12 +59,12 @@ class Run:
     folder: str | None = None
     name: str | None = None
     license: str | None = None
-    preview_every: int = 500
-    save_every: int = 1000
+    preview_every: Positive = 500
+    save_every: Positive = 1000
     logger: Literal["wandb", "tensorboard"] | None = None
     storage: Literal["float32", "float16"] = "float32"
     score: str | None = None
-    score_every: int = 100_000
+    score_every: Positive = 100_000
     protocols: list[str] = field(default_factory=list)
     push: str | None = None
 
@@ -71,9 +72,7 @@ class Run:
         """Checks the ranges."""
         if self.push is not None and not self.license:
             raise BadArgument(f"run.push is {self.push!r} and run.license is not given; say under which license")
-        for name in ("preview_every", "save_every", "score_every"):
-            if getattr(self, name) < 1:
-                raise BadArgument(f"run.{name} is {getattr(self, name)}; at least 1 is expected")
+        check_ranges(type(self), vars(self), "run.")
 
 
 @dataclass(frozen=True)

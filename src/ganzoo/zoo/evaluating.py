@@ -163,7 +163,7 @@ def _source(game: Game, data: str | Path | Data | None, bad: str) -> Data:
 
 
 def _open(data: str | Path | Data, arguments: dict[str, Any]) -> Data:
-    """A source, a folder of pictures, or a source by its name, with the arguments that it knows; it checks them itself."""
+    """A source, a folder of pictures, or a source by its name, with those of the arguments that it knows."""
     import inspect
 
     from ganzoo.data import source

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from ganzoo import data, files
+from ganzoo import data, files, schema
 from ganzoo.folder import home_of
-from ganzoo.game import registry, schema
+from ganzoo.game import registry
 from ganzoo.training import record
 from ganzoo.types import BadArgument, nearest, reason
 

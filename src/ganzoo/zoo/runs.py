@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.game import schema
+from ganzoo import schema
 from ganzoo.types import BadArgument, BadData
 from ganzoo.zoo import loading, recipes
 from ganzoo.zoo.helpers import resolve_helpers

@@ -12,9 +12,23 @@ import json
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
 
 from ganzoo.types import BadArgument, nearest
+
+# Types of arguments with their ranges
+Positive = Annotated[int, Ge(1)]  # a size, a width, a number of things
+Count = Annotated[int, Ge(0)]  # a number of things, of which there may be none
+Layers = Annotated[int, Ge(1), Le(64)]  # of a network, one after the other: a module each, so that there is a bound
+Depth = Annotated[int, Ge(0), Le(64)]  # the same, where there may be none
+Taps = Annotated[int, Ge(1), Le(64)]  # of a filter, or a factor between rates: the taps are computed
+Sizes = Annotated[tuple[Positive, ...], MaxLen(32)]  # of layers, resolutions or an image: a size each
+NonNegative = Annotated[float, Ge(0)]  # a learning rate, the weight of a term
+Probability = Annotated[float, Ge(0), Lt(1)]  # or a rate of decay, below 1
+PositiveFloat = Annotated[float, Gt(0)]  # such as a divisor
+Finite = Annotated[float, Gt(0), Lt(float("inf"))]  # the same of a length in the plane
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _PYTHONS = ("is_instance_of", "is-instance", "callable_type", "iterable_type", "dataclass_type", "arguments_type")
@@ -41,11 +55,9 @@ _KINDS = {  # what pydantic's errors expect; of the objects of Python nothing is
 def parameters(of: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The named parameters of a class or function, with their annotations resolved."""
     hints: dict[str, Any] = {}
-    for cls in reversed(inspect.getmro(of)) if inspect.isclass(of) else ():
-        with suppress(
-            NameError, TypeError
-        ):  # a name that only type checkers import, or a class without code of its own
-            hints |= typing.get_type_hints(vars(cls).get("__init__"), include_extras=True)
+    for each in [vars(cls).get("__init__") for cls in reversed(inspect.getmro(of))] if inspect.isclass(of) else [of]:
+        with suppress(NameError, TypeError):  # a name that only type checkers import, or a class without code of its own
+            hints |= typing.get_type_hints(each, include_extras=True)
     given = {name: p for name, p in inspect.signature(of).parameters.items() if p.kind not in _VARIADIC}
     return {
         name: parameter.replace(annotation=hints.get(name, parameter.annotation)) for name, parameter in given.items()
@@ -109,13 +121,26 @@ def check(of: Callable[..., Any], name: str, value: Any, key: str, show: Callabl
         raise BadArgument(f"{key} is {show(value)}, which is no plain value") from None
 
 
+def check_ranges(of: Callable[..., Any], given: Mapping[str, Any], section: str = "") -> None:
+    """Holds the arguments whose annotations name a range or a choice against these; their types are mypy's to check."""
+    for name, value in given.items():
+        kinds = parts(parameters(of)[name].annotation) if name in parameters(of) else []
+        if any(typing.get_origin(kind) is Literal or hasattr(kind, "__metadata__") for kind in kinds):
+            check(of, name, value, f"{section}{name}")
+
+
+def parts(kind: Any) -> list[Any]:
+    """A type and all that it is made of."""
+    return [kind, *(part for each in typing.get_args(kind) for part in parts(each))]
+
+
 def _expected(errors: list[Any], annotation: Any) -> str:
     """What a value should have been, from pydantic's errors, one an alternative of a union, and the annotation."""
-    parts = typing.get_args(annotation)
+    inside = typing.get_args(annotation)
     if typing.get_origin(annotation) is tuple and errors[0]["type"] in ("missing", "too_long"):
-        return f"a list of {len(parts)} is expected"
+        return f"a list of {len(inside)} is expected"
     wanted = list(dict.fromkeys(text for error in errors if (text := _kind(error))))
-    wanted += ["null"] if type(None) in parts else []
+    wanted += ["null"] if type(None) in inside else []
     return f"{' or '.join(wanted) or 'another value'} is expected"
 
 
