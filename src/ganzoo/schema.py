@@ -56,7 +56,9 @@ def parameters(of: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The named parameters of a class or function, with their annotations resolved."""
     hints: dict[str, Any] = {}
     for each in [vars(cls).get("__init__") for cls in reversed(inspect.getmro(of))] if inspect.isclass(of) else [of]:
-        with suppress(NameError, TypeError):  # a name that only type checkers import, or a class without code of its own
+        with suppress(
+            NameError, TypeError
+        ):  # a name that only type checkers import, or a class without code of its own
             hints |= typing.get_type_hints(each, include_extras=True)
     given = {name: p for name, p in inspect.signature(of).parameters.items() if p.kind not in _VARIADIC}
     return {

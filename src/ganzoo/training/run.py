@@ -25,6 +25,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from ganzoo import folder as folders
 from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
+from ganzoo.schema import Positive, check_ranges
 from ganzoo.training import checkpoints, saving
 from ganzoo.training.checkpoints import LAST, PREVIOUS, AtomicIO, Found
 from ganzoo.training.options import checked, for_trainer
@@ -34,7 +35,6 @@ from ganzoo.training.reports import Bar, JsonLines
 from ganzoo.training.saving import FOLDER, Saver
 from ganzoo.training.scores import Scores
 from ganzoo.training.watch import Watch
-from ganzoo.schema import Positive, check_ranges
 from ganzoo.types import BadArgument, TrainingStopped, check_strict
 
 
