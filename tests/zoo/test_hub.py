@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -895,6 +896,32 @@ def client_refused_pushes(folder: str) -> None:
 
 def test_what_a_push_refuses(tmp_path: Path) -> None:
     fresh(__file__, "client_refused_pushes", tmp_path, cache=tmp_path)
+
+
+def client_stalled_pushes(folder: str) -> None:
+    """Every question of a push, unanswered or dripping: over in the time that it is given, in a line that says so."""
+    hub = own_hub(folder, token="hf_alice")
+    from ganzoo.zoo import download
+    from ganzoo.zoo import hub as client
+
+    download._GRACE, download._PATIENCE, download._SLOWEST = 0.5, 0.3, 2**20
+    os.environ["HF_TOKEN"] = "hf_alice"
+    client.push(write_files(Path(folder) / "model", model_files()), "alice/gan", license="mit")
+    places = ("repos/create", "models/alice/gan", "*/refs", "*/paths-info/*", "*/preupload/*", "*/commit/*", "*/tag/*")
+    for number, (place, kind) in enumerate(itertools.product(places, ("mute", "drip"))):
+        hub.fault(kind, path=f"/api/{place}", times=None, seconds=0.1)
+        model = write_files(Path(folder) / str(number), model_files(number + 1))
+        begin = time.monotonic()
+        said = refusal(client.push, model, "alice/gan", license="mit", tag=f"v{number}")
+        assert time.monotonic() - begin < 8 and said.startswith(("HubError", "Refused", "Unreachable")), said
+        assert "alice/gan" in said and "\n" not in said and len(said) < 400, said
+        hub.clear()
+    done = client.push(model, "alice/gan", license="mit", tag="last")
+    assert hub.repos["alice/gan"].tags["last"] == done["commit"], "and to an honest server it goes"
+
+
+def test_no_push_waits_without_end(tmp_path: Path) -> None:
+    fresh(__file__, "client_stalled_pushes", tmp_path, cache=tmp_path)
 
 
 if __name__ == "__main__":

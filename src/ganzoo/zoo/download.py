@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from ganzoo import files
 from ganzoo.types import HubError
@@ -22,6 +22,7 @@ from ganzoo.zoo.errors import Unreachable, network_error
 
 log = logging.getLogger("ganzoo")
 
+_T = TypeVar("_T")
 LARGEST = 64 * 2**30  # bytes; no file of weights is larger
 SMALL = 64 * 2**20  # bytes; every other file is smaller
 _PATIENCE = 10.0  # seconds until a server must have answered, and between two pieces of what it sends
@@ -128,7 +129,7 @@ def _answer(url: str, headers: dict[str, str], form: dict[str, Any] | None = Non
     headers = {**headers, "Accept-Encoding": "identity"}
     method = "GET" if form is None else "POST"
     request = client.build_request(method, url, headers=headers, data=form, timeout=_PATIENCE)
-    answer = _in_time(url, lambda: client.send(request, stream=True, follow_redirects=True))
+    answer = in_time(url, lambda: client.send(request, stream=True, follow_redirects=True))
     try:
         ways = [str(each.url) for each in (*answer.history, answer)]
         if url.startswith("https:") and any(way.startswith("http:") for way in ways):
@@ -144,8 +145,18 @@ def _answer(url: str, headers: dict[str, str], form: dict[str, Any] | None = Non
         answer.close()
 
 
-def _in_time(url: str, call: Callable[[], Any]) -> Any:
-    """What a call gives, in time; the thread of one that does not return is left behind, and ends with the process."""
+def in_time(what: str, call: Callable[[], _T], sent: int = 0) -> _T:
+    """What a call gives, in time; the thread of one that does not return is left behind, and ends with the process.
+
+    Args:
+        what: is asked, for the error.
+        call: to be made.
+        sent: bytes that it sends.
+
+    Raises:
+        Unreachable: after a minute, and as long as `sent` takes at the slowest.
+    """
+    limit = _GRACE + sent / _SLOWEST
     found: list[Any] = []
 
     def run() -> None:
@@ -156,12 +167,12 @@ def _in_time(url: str, call: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(_GRACE)
+    thread.join(limit)
     if not found:
-        raise Unreachable(f"{url} gives no answer; try again later")
+        raise Unreachable(f"{what} gives no answer in {limit:.0f} s; try again later")
     if isinstance(found[0], BaseException):
         raise found[0]
-    return found[0]
+    return cast(_T, found[0])
 
 
 def _pieces(answer: Any, limit: int) -> Iterator[bytes]:

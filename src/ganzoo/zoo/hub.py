@@ -20,8 +20,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from ganzoo import files
@@ -38,7 +39,7 @@ log = logging.getLogger("ganzoo")
 
 _ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>\w[\w./-]*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_PATIENCE = 10.0  # seconds until the Hub must have answered a push
+_T = TypeVar("_T")
 
 
 # ------------------------------------------------------------------------------------------------------- fetching
@@ -404,15 +405,18 @@ def _without_paths(value: Any) -> Any:
 def _upload(staged: Path, repo_id: str, private: bool, tag: str | None, message: str | None) -> dict[str, Any]:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+    def asked(call: Callable[..., _T], *args: Any, sent: int = 0, **options: Any) -> _T:
+        return download.in_time(f"{repo_id}: {api.endpoint}", partial(call, repo_id, *args, **options), sent)
+
     api = HfApi()
-    api.create_repo(repo_id, private=private, exist_ok=True)
+    asked(api.create_repo, private=private, exist_ok=True)
     known = [MANIFEST, CARD, *LISTED]
     with making_sense(repo_id):
-        info = api.model_info(repo_id, timeout=_PATIENCE)
-        tags = [] if tag is None else [other.name for other in api.list_repo_refs(repo_id).tags]
-        parent = str(info.sha)
+        info = download.ask(f"models/{repo_id}")
+        tags = [] if tag is None else [other["name"] for other in download.ask(f"models/{repo_id}/refs")["tags"]]
+        parent, public = str(info["sha"]), not info["private"]
     there = _stored(repo_id, repo_id, parent, known)
-    if private and not info.private:
+    if private and public:
         raise HubError(f"{repo_id} exists and is public; make it private first, or push without --private")
     if tag in tags:
         raise HubError(f"{repo_id} has a tag {tag} already; choose another")
@@ -427,13 +431,15 @@ def _upload(staged: Path, repo_id: str, private: bool, tag: str | None, message:
     operations += [CommitOperationDelete(name) for name in sorted(there) if name not in files]
     config = json.loads((staged / CONFIG).read_text(encoding="utf-8"))
     title = message or f"{config.get('name') or config['family']}, after {config.get('images_seen', '?')} images"
-    commit = str(api.create_commit(repo_id, operations, commit_message=title, parent_commit=parent).oid)
+    size = sum((staged / name).stat().st_size for name in files)
+    made = asked(api.create_commit, operations, commit_message=title, parent_commit=parent, sent=size)
+    commit = str(made.oid)
     there = _stored(repo_id, repo_id, commit, files)
     for name in files:
         if name not in there or not there[name].same(staged / name):
             raise HubError(f"{repo_id}: {name} is not on the Hub as it was sent (commit {commit}); push again")
     if tag is not None:
-        api.create_tag(repo_id, tag=tag, revision=commit)
+        asked(api.create_tag, tag=tag, revision=commit)
     return {"commit": commit, "url": f"{api.endpoint}/{repo_id}/tree/{commit}"}
 
 
