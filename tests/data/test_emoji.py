@@ -471,6 +471,19 @@ def test_pairs_in_grey_and_other_sizes(few: str) -> None:
     assert EmojiPairs(root=few, size=32).open("train").shape == (3, 32, 32)
 
 
+def test_outlines_are_drawn_from_the_targets(few: str) -> None:
+    data = EmojiPairs("outlines", "twitter", root=few)
+    drawn, plain = data.open("test"), EmojiPairs("google", "twitter", root=few).open("test")
+    assert (drawn.name, drawn.license, drawn.shape) == ("emoji-outlines-to-twitter", "CC-BY-4.0", (1, 64, 64))
+    assert drawn.targets is not None and plain.targets is not None and np.array_equal(drawn.targets, plain.targets)
+    k, (height, width) = len(drawn) // 2, (64, 64)
+    image = drawn.targets[k].astype(int)
+    for i, j in np.random.RandomState(0).randint(0, 64, (200, 2)):
+        around = image[:, max(i - 1, 0) : min(i + 2, height), max(j - 1, 0) : min(j + 2, width)]
+        lighter = (around.max((1, 2)) - image[:, i, j]).max() > 40
+        assert drawn.values[k, 0, i, j] == (0 if lighter else 255)
+
+
 def test_styles_that_do_not_fit_together(few: str, tmp_path: Path) -> None:
     for arguments, text in (
         ({"source": "apple"}, "source is apple"),

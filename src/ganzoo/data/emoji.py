@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -24,6 +24,7 @@ from safetensors.numpy import load, save
 
 from ganzoo.data import npm
 from ganzoo.data.batch import VALIDATION, Data, Images
+from ganzoo.data.digits import edges
 from ganzoo.files import atomic, cache_folder
 from ganzoo.types import BadArgument, BadData, reason
 
@@ -199,7 +200,7 @@ class Emoji(Data):
 
 
 class EmojiPairs(Data):
-    """The same emoji in two styles, for translation: 3421 pairs for training, 365 for testing.
+    """The same emoji in two styles, or outlines and colours, for translation: 3421 pairs for training, 365 for testing.
 
     Run `ganzoo data emoji` first. Where training is to be without pairs, a hash of the base emoji divides them into two
     halves: the images are those of one half, the targets those of the other. So no emoji, and no variant of one (skin
@@ -207,7 +208,8 @@ class EmojiPairs(Data):
     in neither style; `all` holds every pair.
 
     Args:
-        source: the style of the images: `google` or `twitter`.
+        source: the style of the images: `google` or `twitter`; or `outlines`, one channel drawn from the targets: black
+            where a neighbour is lighter by more than 40 of 255 in some channel, white elsewhere.
         target: the style of the targets; the images' own makes an autoencoder, from which a translation can start.
         paired: whether training sees pairs.
         size: the pixels of a side; other than 64, resampled by Lanczos' filter.
@@ -221,7 +223,7 @@ class EmojiPairs(Data):
 
     def __init__(
         self,
-        source: Literal["google", "twitter"] = "google",
+        source: Literal["google", "twitter", "outlines"] = "google",
         target: Literal["google", "twitter"] = "twitter",
         paired: bool = True,
         size: Annotated[int, Ge(8), Le(256)] = SIZE,
@@ -231,7 +233,8 @@ class EmojiPairs(Data):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        both = (source, target)
+        self.outlined = source == "outlines"
+        both = (target if self.outlined else source, target)
         self.styles = tuple(Emoji(style, size, labels, root, validation=self.validation) for style in both)
         self.paired, self.channels = paired, channels
 
@@ -246,6 +249,8 @@ class EmojiPairs(Data):
         if [row["code"] for row in table] != [row["code"] for row in other]:
             raise BadData(f"{self.styles[1]._folder()}: its styles hold different emoji; run `ganzoo data emoji`.")
         values, counterparts = (self._coloured(part.values) for part in (images, targets))
+        if self.outlined:
+            values, images = outlines(images.values), replace(images, name="emoji-outlines")
         name, paired = f"{images.name}-to-{self.styles[1].style}", self.paired or split != "train"
         license, labels = " AND ".join(dict.fromkeys([images.license, targets.license])), images.labels
         assert labels is not None
@@ -265,6 +270,11 @@ class EmojiPairs(Data):
         weights = np.array([19595, 38470, 7471], np.uint32)  # Pillow's, of 2^16, so that grey is the same everywhere
         luma: npt.NDArray[np.uint32] = np.einsum("nchw,c->nhw", values.astype(np.uint32), weights) + 2**15 >> 16
         return luma.astype(np.uint8)[:, None]
+
+
+def outlines(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Black lines on white `(N, 1, H, W)` where colours of `(N, C, H, W)` meet: the clearest of the channels' edges."""
+    return np.where(edges(values).max(1, keepdims=True) > 40, np.uint8(0), np.uint8(255))
 
 
 def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
