@@ -14,6 +14,7 @@ from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
 from ganzoo.game.inference import side_by_side
 from ganzoo.media.medium import save_grid
+from ganzoo.training.doctor import DIVERSITY, diversity
 from ganzoo.training.saving import held_out, unless_full
 from ganzoo.types import BadArgument
 
@@ -35,6 +36,7 @@ class Previews(L.Callback):
     def __init__(self, folder: Path, every: int, count: int = 64) -> None:
         self.folder, self.every, self.count = folder, every, count
         self._shown = -1
+        self._reals: torch.Tensor | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws the reals and the untrained model's samples."""
@@ -42,30 +44,36 @@ class Previews(L.Callback):
         if trainer.is_global_zero and isinstance(data, Data):
             path = self.folder / "reals.png"
             reals, columns = _some(data.open("train"), self.count)
+            self._reals = reals
             _write(trainer, "reals", reals, path, columns)
         self._preview(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Draws when it is time."""
         if trainer.global_step // self.every > self._shown // self.every:
-            self._preview(trainer, pl_module)
+            samples = self._preview(trainer, pl_module)
+            if samples is not None and self._reals is not None and samples.shape[1:] == self._reals.shape[1:]:
+                for logger in trainer.loggers:
+                    logger.log_metrics({DIVERSITY: diversity(samples, self._reals)}, step=trainer.global_step)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws the last one."""
         if trainer.global_step != self._shown:
             self._preview(trainer, pl_module)
 
-    def _preview(self, trainer: L.Trainer, game: L.LightningModule) -> None:
+    def _preview(self, trainer: L.Trainer, game: L.LightningModule) -> torch.Tensor | None:
+        """Draws, and gives the pictures where they are samples and this is the first rank."""
         assert isinstance(game, Game)
         self._shown = trainer.global_step
         with game.synchronized():
             if not trainer.is_global_zero:
-                return
+                return None
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
             real = held_out(data) or (data.open("train") if isinstance(data, Data) else None)
             shown = game.preview(real, self.count, SEED)
         path = self.folder / "previews" / f"{trainer.global_step:08d}.png"
         _write(trainer, "samples", shown.images, path, shown.columns)
+        return shown.images if "samples" in game.abilities else None
 
 
 def previews_of(folder: Path) -> list[Path]:

@@ -18,6 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ganzoo.files import atomic
 from ganzoo.game.game import Game
 
+LOG = "log.jsonl"
+
 
 class JsonLines(Logger):
     """Appends each line of the log to `log.jsonl`; numbers that are not finite become null, which JSON has.
@@ -32,7 +34,7 @@ class JsonLines(Logger):
 
     def __init__(self, folder: Path, after: int | None = None) -> None:
         super().__init__()
-        self.path, self.after = folder / "log.jsonl", after
+        self.path, self.after = folder / LOG, after
         self._waiting = ""
 
     @property

@@ -28,6 +28,7 @@ from ganzoo.game.game import Game
 from ganzoo.schema import Positive, check_ranges
 from ganzoo.training import checkpoints, saving
 from ganzoo.training.checkpoints import LAST, PREVIOUS, AtomicIO, Found
+from ganzoo.training.doctor import Doctor
 from ganzoo.training.options import checked, for_trainer
 from ganzoo.training.previews import Previews
 from ganzoo.training.pushing import best_of
@@ -168,7 +169,7 @@ def _train(
     scores = [] if run.score is None else [Scores(folder, run.score, run.score_every, facts)]
     made = new_trainer(options, folder)
     bar = [] if made.progress_bar_callback is not None else [Bar(run.name or folder.name, str(folder))]
-    made.callbacks += [Previews(folder, run.preview_every), *scores, saver, *bar]  # type: ignore[attr-defined]
+    made.callbacks += [Previews(folder, run.preview_every), Doctor(folder, run.preview_every), *scores, saver, *bar]  # type: ignore[attr-defined]
     made.loggers = [JsonLines(folder, -1 if found is None else found.step), *_loggers(run, folder), *made.loggers]
     _fit(made, game, data, folder, found)
     trained = Trained(folder, best_of(folder), made.global_step, game.images_seen, made.is_global_zero)

@@ -23,6 +23,7 @@ from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
 from ganzoo.training import record
 from ganzoo.training.checkpoints import LAST, PREVIOUS, Found, keep
+from ganzoo.training.reports import LOG
 from ganzoo.types import BadArgument, GanzooError, TrainingStopped
 
 FOLDER = "last"
@@ -78,7 +79,7 @@ def begin(
         found: the checkpoint from which it goes on; None where it begins.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = (LAST, PREVIOUS, FOLDER, "best", "log.jsonl", record.RECIPE, record.CHANGES)
+    names = (LAST, PREVIOUS, FOLDER, "best", LOG, record.RECIPE, record.CHANGES)
     folders.sweep(*(folder / name for name in names))
     if found is None:
         (folder / record.CHANGES).unlink(missing_ok=True)

@@ -1,0 +1,245 @@
+"""What a run's log says of its health: each finding with its figure and the next thing to try."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganzoo.training.reports import LOG
+from ganzoo.types import BadModelFolder
+
+DIVERSITY: Final = "preview_diversity"
+_SIDE = 32  # pixels, to which pictures are reduced before they are compared
+_FEWEST = 10  # lines of the log before anything is said of a course
+_LATE = 100_000  # images after which samples that are all alike are no beginning any more
+
+
+class Finding(NamedTuple):
+    """Something that is wrong with a run.
+
+    Args:
+        name: of what is wrong, in a word or two.
+        figure: what shows it.
+        advice: the next thing to try.
+    """
+
+    name: str
+    figure: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.figure}; {self.advice}"
+
+
+def diversity(images: Tensor, reals: Tensor) -> float:
+    """How much pictures differ from one another, beside real ones: about 1 for good samples, 0 for copies of one.
+
+    The mean over all pairs of the root of the mean squared difference, of pictures reduced to 32 pixels a side.
+
+    Args:
+        images: `(n, C, H, W)`, or points `(n, d)`.
+        reals: as many, or more or fewer, of the same shape.
+    """
+    return _spread(images) / max(_spread(reals), 1e-12)
+
+
+def _spread(images: Tensor) -> float:
+    if images.ndim == 4 and max(images.shape[2:]) > _SIDE:
+        images = F.adaptive_avg_pool2d(images.float(), _SIDE)
+    flat = images.detach().flatten(1).float()
+    return float(torch.pdist(flat).mean()) / flat.shape[1] ** 0.5
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log.
+
+    Raises:
+        BadModelFolder: if there is none, or a line is no line of a log.
+    """
+    path = folder / LOG
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        advice = "give the folder of a run, such as runs/my-run"
+        raise BadModelFolder(f"{path} cannot be read ({error.strerror}); {advice}") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            int(row["step"])
+        except (ValueError, KeyError, TypeError):
+            if number == len(lines):  # a kill cut it short
+                break
+            raise BadModelFolder(f"{path}: line {number} is no line of a log") from None
+        rows.append(row)
+    return rows
+
+
+def findings(rows: Sequence[Mapping[str, Any]], frozen: bool = False) -> list[Finding]:
+    """What is wrong with a run; nothing for a healthy one.
+
+    Args:
+        rows: of the log.
+        frozen: whether the last two previews are the same picture.
+    """
+    found = [finding for check in _CHECKS if (finding := check(rows)) is not None]
+    if frozen:
+        text = "the last two previews are the same, bit for bit"
+        found.append(Finding("the average stands still", text, "give engine.average fewer images, or check the lr"))
+    return found
+
+
+def same_previews(folder: Path) -> bool:
+    """Whether a run's last two previews of different steps hold the same bytes."""
+    last = sorted((folder / "previews").glob("*.png"))[-2:]
+    return len(last) == 2 and last[0].read_bytes() == last[1].read_bytes()
+
+
+def series(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], list[float | None]]:
+    """The steps and values of a key, in the lines that have it; None where a value was not finite."""
+    kept = [row for row in rows if key in row]
+    return [int(row["step"]) for row in kept], [row[key] for row in kept]
+
+
+def keys(rows: Sequence[Mapping[str, Any]], end: str = "") -> list[str]:
+    """The keys of the log's lines, in their order, that end so."""
+    return [key for key in dict.fromkeys(key for row in rows for key in row) if key.endswith(end) and key != "step"]
+
+
+def _ends(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], list[float]] | None:
+    """The finite values of a key in the first and in the last tenth; None of a short course, or one without."""
+    values = series(rows, key)[1]
+    tenth = max(3, len(values) // 10)
+    first, last = ([value for value in part if value is not None] for part in (values[:tenth], values[-tenth:]))
+    return (first, last) if len(values) >= _FEWEST and first and last else None
+
+
+def _not_finite(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
+    for key in keys(rows, "_loss"):
+        steps, values = series(rows, key)
+        bad = [step for step, value in zip(steps, values, strict=True) if value is None]
+        if bad:
+            text = f"{key} is not a finite number in {len(bad)} of {len(steps)} lines, first at step {bad[0]}"
+            return Finding("loss explosion", text, "lower the learning rate, or set engine.clip")
+    return None
+
+
+def _explosion(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
+    for key in keys(rows, "_loss"):
+        ends = _ends(rows, key)
+        if ends is None:
+            continue
+        before, now = (statistics.median(map(abs, part)) for part in ends)
+        if now > 1000 * (1 + before):
+            text = f"{key} stands at {now:,.0f}, and began at {before:.3g}"
+            return Finding("loss explosion", text, "lower the learning rates, or set engine.clip")
+    return None
+
+
+def _won(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
+    for key in keys(rows, "_loss"):
+        ends = _ends(rows, key)
+        if ends is None or not key.startswith(("discriminator", "critic")):
+            continue
+        before, now = map(statistics.median, ends)
+        if before > 0 and 0 <= now < min(0.02, before / 20):
+            text = f"{key} stands at {now:.3f}, and began at {before:.3g}"
+            advice = "lower discriminator_lr, add a gradient penalty, or more or augmented data"
+            return Finding("the critic has won", text, advice)
+    return None
+
+
+def _collapse(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
+    values = [value or 0.0 for value in series(rows, DIVERSITY)[1]]
+    fell = len(values) > 1 and values[-1] < 0.5 * min(1.0, max(values))
+    seen = max((row.get("images_seen", 0) for row in rows), default=0)
+    if not fell and not (seen > _LATE and len(values) > 5 and max(values[-3:]) < 0.1):
+        return None
+    text = f"the last samples differ from one another {values[-1]:.2f} times as much as data do"
+    if fell:
+        text += f", and did {max(values):.2f} times as much before"
+    return Finding("collapse", text, "go back to an earlier step with lower rates, or give the critic a penalty")
+
+
+def _skipped(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
+    for key in keys(rows, "_skipped"):
+        steps, values = series(rows, key)
+        if values[-1] and values[-1] > 0.01 * steps[-1]:
+            text = f"{values[-1]:.0f} moves of the {key.removesuffix('_skipped')} had gradients that were not finite"
+            return Finding("skipped moves", text, "lower the learning rate, or train in 32-true")
+    return None
+
+
+def _leak(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
+    values = [value for value in series(rows, "augment_p")[1] if value is not None]
+    if values and values[-1] > 0.85:
+        text = f"the augmentation's p is {values[-1]:.2f}, and above 0.8 it shows in samples"
+        return Finding("leaking augmentation", text, "add data, or stop at an earlier step")
+    return None
+
+
+def _overfits(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
+    values = [value for value in series(rows, "overfitting")[1] if value is not None]
+    if len(values) >= _FEWEST and statistics.median(values[-_FEWEST:]) > 0.9:
+        text = (
+            f"the critic is sure of the sign on {50 * (1 + statistics.median(values[-_FEWEST:])):.0f} % of real images"
+        )
+        return Finding("the critic overfits", text, "let ADA go on adjusting, raise gamma, or add data")
+    return None
+
+
+def _worse(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
+    for key in keys(rows):
+        if not key.startswith(("fd", "kid", "swd")):  # scores of which less is better
+            continue
+        steps, values = series(rows, key)
+        known = [(value, step) for step, value in zip(steps, values, strict=True) if value is not None]
+        if len(known) > 2 and known[-1][0] > 1.5 * min(known)[0] > 0:
+            text = f"{key} is {known[-1][0]:.4g} and was {min(known)[0]:.4g} at step {min(known)[1]}"
+            return Finding("past its best", text, "take the model in best/, or let the rates fall earlier")
+    return None
+
+
+_CHECKS: Final[tuple[Callable[[Sequence[Mapping[str, Any]]], Finding | None], ...]] = (
+    _not_finite,
+    _explosion,
+    _won,
+    _collapse,
+    _skipped,
+    _leak,
+    _overfits,
+    _worse,
+)
+
+
+class Doctor(L.Callback):
+    """Says while a run trains what is wrong with it, each thing once.
+
+    Args:
+        folder: of the run.
+        every: generator updates between two looks.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.folder, self.every = folder, every
+        self._looked, self._said = 0, set[str]()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        """Looks when it is time."""
+        if not trainer.is_global_zero or trainer.global_step // self.every <= self._looked // self.every:
+            return
+        self._looked = trainer.global_step
+        if not (self.folder / LOG).exists():  # refused by a full disk until now
+            return
+        for finding in findings(read_log(self.folder)):
+            if finding.name not in self._said:
+                self._said.add(finding.name)
+                print(f"step {trainer.global_step}: {finding}", flush=True)
