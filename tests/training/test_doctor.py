@@ -18,14 +18,14 @@ from ganzoo.data.digits import Digits
 from ganzoo.training.doctor import diversity, findings, read_log, same_previews
 from ganzoo.types import BadModelFolder
 
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "gan": {"shape": (1, 8, 8), "hidden": (32,), "discriminator_hidden": (32,), "dropout": 0.0},
     "dcgan": {"size": 8, "channels": 1, "latent": 8, "width": 4},
 }
 
 
 def trained(
-    folder: Path, steps: int = 60, spoil: Callable[[Any], None] = bool, family: str = "gan", **arguments: Any
+    folder: Path, steps: int = 60, spoil: Callable[[Any], object] = bool, family: str = "gan", **arguments: Any
 ) -> list[str]:
     """Trains a small model on digits and gives the names of what is found."""
     torch.manual_seed(0)

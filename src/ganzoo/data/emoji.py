@@ -233,8 +233,8 @@ class EmojiPairs(Data):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        both = (target if source == "outlines" else source, target)
         self.outlined = source == "outlines"
-        both = (target if self.outlined else source, target)
         self.styles = tuple(Emoji(style, size, labels, root, validation=self.validation) for style in both)
         self.paired, self.channels = paired, channels
 

@@ -143,8 +143,11 @@ def _charts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     groups += [(key, {key: key}) for key in keys(rows) if key not in _OWN and key not in losses.values()]
     made = []
     for label, named in groups:
-        lines = {name: tuple(np.array(part, float) for part in series(rows, key)) for name, key in named.items()}
-        lines = {name: line for name, line in lines.items() if len(line[0]) and np.isfinite(line[1]).any()}
+        lines = {}
+        for name, key in named.items():
+            steps, values = series(rows, key)
+            if any(value is not None for value in values):
+                lines[name] = (steps, np.array(values, float))
         if lines:
             smooth = max(1, max(len(x) for x, _ in lines.values()) // 50)
             picture = curve(lines, title=label, x_label="generator updates", y_label=label, smooth=smooth)
