@@ -3,7 +3,22 @@
 All of it goes through the model's abilities: `draw` and `sample` of any, `map` and `synthesize` of those with styles.
 """
 
-from ganzoo.latent.latents import Latents, draw, images
+from ganzoo.latent.finding import Directions, directions, edit, load_directions, sheet
+from ganzoo.latent.latents import Latents, draw, images, load_latents, save_latents
 from ganzoo.latent.walks import interpolate, path, walk
 
-__all__ = ["Latents", "draw", "images", "interpolate", "path", "walk"]
+__all__ = [
+    "Directions",
+    "Latents",
+    "directions",
+    "draw",
+    "edit",
+    "images",
+    "interpolate",
+    "load_directions",
+    "load_latents",
+    "path",
+    "save_latents",
+    "sheet",
+    "walk",
+]

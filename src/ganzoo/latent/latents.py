@@ -5,17 +5,21 @@ A model that samples has z; one with styles has w too, one for each layer, which
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from ganzoo.files import atomic
 from ganzoo.game import inference
 from ganzoo.game.abilities.samples import Labels
 from ganzoo.game.game import Game
-from ganzoo.types import BadArgument, Condition, Rows
+from ganzoo.metrics.features.network import state_sha256
+from ganzoo.types import BadArgument, Condition, Rows, quoted
 
 Space = Literal["z", "w"]
 Progress = Callable[[int], None]
@@ -126,3 +130,77 @@ def check(model: Any, latents: Latents) -> None:
     check_space(model, "w" if latents.values.dim() == 3 else "z")
     if not len(latents) or not bool(torch.isfinite(latents.values).all()):
         raise BadArgument(f"latents {tuple(latents.values.shape)} hold none, or values that are not finite")
+
+
+def generator_hash(model: Any) -> str:
+    """The sha256 of the weights that the model samples with."""
+    return state_sha256(model.averaged)
+
+
+# ---------------------------------------------------------------- files
+
+_HEADER, _SIZE = 2**20, 2**30  # bytes that are read of a file's header, and of a file
+
+
+def write_file(path: str | Path, kind: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Writes tensors and plain facts as a safetensors file, whole or not at all."""
+    from safetensors.torch import save_file
+
+    plain = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
+    with atomic(path) as part:
+        save_file(plain, str(part), metadata={"ganzoo": kind, "facts": json.dumps(facts, allow_nan=False)})
+
+
+def read_file(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads what `write_file` wrote; whoever wrote it, nothing but numbers and JSON is taken from it.
+
+    Raises:
+        BadArgument: for a file that is not there, is none of this kind, or is not whole.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if not 2 <= header <= min(_HEADER, size - 8) or size > _SIZE:
+            raise ValueError(f"{size} bytes with a header of {header}")
+        with safe_open(str(path), framework="pt") as opened:
+            told = opened.metadata() or {}
+            if told.get("ganzoo") != kind:
+                raise ValueError(f"it says that it holds {quoted(told.get('ganzoo'))}")
+            facts = json.loads(told.get("facts", ""))
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        if not isinstance(facts, dict) or not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
+            raise ValueError("its numbers are not finite, or its facts no table")
+    except (SafetensorError, ValueError, OSError, RecursionError) as error:
+        raise BadArgument(f"{path}: no file of {kind} ({' '.join(str(error).split())[:200]})") from None
+    return tensors, facts
+
+
+def save_latents(path: str | Path, model: Any, latents: Latents) -> None:
+    """Writes latents, with the hash of the generator that they are of."""
+    labels = {} if latents.labels is None else {"labels": latents.labels}
+    write_file(path, "latents", {"values": latents.values, **labels}, {"generator": generator_hash(model)})
+
+
+def load_latents(path: str | Path, model: Any) -> Latents:
+    """Reads latents of a model.
+
+    Raises:
+        BadArgument: for a file that holds none, or those of another model.
+    """
+    tensors, facts = read_file(path, "latents")
+    check_own(path, model, facts)
+    if "values" not in tensors or tensors["values"].dim() not in (2, 3):
+        raise BadArgument(f"{path}: holds no latents (n, d) or (n, layers, d)")
+    return Latents(tensors["values"].float(), tensors.get("labels"))
+
+
+def check_own(path: str | Path, model: Any, facts: dict[str, Any]) -> None:
+    """Refuses what is of another model's generator, by its hash."""
+    own = generator_hash(model)
+    if facts.get("generator") != own:
+        theirs = str(facts.get("generator"))[:12]
+        raise BadArgument(f"{path}: is of another model, whose generator is {theirs}...; this one's is {own[:12]}...")

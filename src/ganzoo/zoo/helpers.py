@@ -1,7 +1,8 @@
-"""Where a game's helpers come from: feature networks and models of the zoo, by their names."""
+"""Where helpers and classifiers come from: feature networks and models of the zoo, by their names."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ganzoo import folder as folders
@@ -9,7 +10,7 @@ from ganzoo.types import BadArgument, GanzooError
 from ganzoo.zoo import loading
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ganzoo.game.game import Game
 
@@ -46,3 +47,24 @@ def _find(name: str) -> tuple[nn.Module, str]:
     model = loading.load(name)
     assert model.provenance is not None
     return model.averaged, model.provenance["sha256"][folders.MODEL]
+
+
+def classifier(name: str) -> tuple[Callable[[Tensor], Tensor], tuple[str, ...] | None]:
+    """What tells classes: a feature network of this name that has some, or else a model that classifies.
+
+    Returns:
+        A function of images `(n, C, H, W)` in [-1, 1] to probabilities `(n, classes)`, and the classes' names where
+        they are known.
+
+    Raises:
+        BadArgument: for what tells no classes.
+    """
+    from ganzoo.metrics.features.network import NETWORKS, feature_network
+
+    if name in NETWORKS:
+        if not NETWORKS[name].classes:
+            raise BadArgument(f"the network {name} tells no classes; choose one that does, or a model that classifies")
+        return feature_network(name).probabilities, None
+    model = loading.load(name)
+    classify = model.classify  # of a model that cannot, this says so
+    return lambda images: classify(images).softmax(1), model.class_names

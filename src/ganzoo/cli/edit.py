@@ -1,0 +1,77 @@
+"""`ganzoo edit`: pictures moved along directions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.cli import new_parser
+from ganzoo.cli.sample import labels_of, loaded, numbers, options_of, progress, with_sampling
+from ganzoo.types import BadArgument
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+HELP = "move pictures along directions"
+
+
+def parser() -> ArgumentParser:
+    """The command's options."""
+    made = new_parser(
+        prog="ganzoo edit",
+        description="A contact sheet: a row a direction and latent, from one strength to its opposite.",
+        epilog=(
+            "examples:\n"
+            "  ganzoo edit mobilestylegan-ffhq --directions faces.safetensors --index 0-2 --seeds 4 --out sheet.png\n"
+            "  ganzoo edit stylegan2-fashion-mnist --directions boot.safetensors --strength 2 --layers 0-3\n"
+            "  ganzoo edit stylegan2-ffhq --directions age.safetensors --latents me/latents.safetensors"
+        ),
+    )
+    made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
+    made.add_argument("--directions", type=str, required=True, help="the file that `ganzoo directions` wrote")
+    made.add_argument("--index", type=str, default=None, help="of directions, such as 0-4 (default: all)")
+    made.add_argument("--seeds", type=str, default="0", help="of the pictures that are moved (default: 0)")
+    made.add_argument("--latents", type=str, default=None, help="a file of latents instead, as `ganzoo project` writes")
+    made.add_argument("--strength", type=float, default=3.0, help="in standard deviations (default: 3)")
+    made.add_argument("--pictures", type=int, default=5, help="in a row (default: 5)")
+    made.add_argument("--layers", type=str, default=None, help="of w that are moved, such as 0-3 (default: all)")
+    made.add_argument("--out", type=str, default="sheet.png", help="a .png (.jpg, .webp, ...)")
+    return with_sampling(made)
+
+
+def run(arguments: Any) -> int:
+    """Draws the sheet, and says where it is."""
+    if arguments.pictures < 1:
+        raise BadArgument(f"--pictures is {arguments.pictures}; at least 1 is expected")
+    seeds = numbers(arguments.seeds, "--seeds")
+    labels, options = labels_of(arguments, len(seeds)), options_of(arguments)
+    layers = None if arguments.layers is None else numbers(arguments.layers, "--layers")
+    model = loaded(arguments)
+    import torch
+
+    from ganzoo.latent import draw, load_directions, load_latents, sheet
+    from ganzoo.media.medium import save_grid
+
+    found = load_directions(arguments.directions, model)
+    indices = [*range(len(found))] if arguments.index is None else numbers(arguments.index, "--index")
+    if arguments.latents is not None:
+        latents = load_latents(arguments.latents, model)
+    else:
+        keys = ("truncation", "truncation_cutoff") if found.space == "w" else ()
+        mapping = {key: options.pop(key) for key in keys if key in options}
+        latents = draw(model, seeds, found.space, labels, **mapping)
+    strengths = torch.linspace(-arguments.strength, arguments.strength, arguments.pictures).tolist()
+    with progress(len(indices) * len(latents), True, "moving") as advance:
+        made = sheet(
+            model,
+            latents,
+            found,
+            strengths,
+            indices,
+            layers,
+            advance,
+            batch_size=arguments.batch_size,
+            **options,
+        )
+    save_grid(made.flatten(0, 2), arguments.out, columns=arguments.pictures)
+    print(f"{len(indices)} directions from -{arguments.strength:g} to {arguments.strength:g} in {arguments.out}")
+    return 0
