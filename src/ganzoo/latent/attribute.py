@@ -52,7 +52,7 @@ def attribute(
     Raises:
         BadArgument: for scores of another number, or that are all the same.
     """
-    from sklearn.svm import SVC
+    from sklearn.svm import SVC  # type: ignore[import-untyped]
 
     chosen = check_space(model, space)
     latents = draw(model, range(seed, seed + n), chosen, labels)

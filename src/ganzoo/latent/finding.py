@@ -342,7 +342,7 @@ def sheet(
     for index in range(len(found)) if indices is None else indices:
         for i in range(len(latents)):
             moved = [edit(model, latents.part(i, i + 1), found, index, s, layers) for s in strengths]
-            labels = None if latents.labels is None else torch.cat([each.labels for each in moved])
+            labels = None if latents.labels is None else latents.labels[i : i + 1].repeat_interleave(len(moved), 0)
             rows.append(images(model, Latents(torch.cat([each.values for each in moved]), labels), **options))
             if progress is not None:
                 progress(1)
