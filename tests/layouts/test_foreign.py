@@ -39,7 +39,6 @@ FILES: dict[str, dict[str, tuple[int, ...]]] = {
     "CUT or FastCUT": cycle(blurred=True),
     "StyleGAN-XL": {"synthesis.input.freqs": (8, 2), "mapping.embed_proj.weight": (8, 8)},
     "ESRGAN or Real-ESRGAN": {"model.1.sub.0.RDB1.conv1.0.weight": (4, 8, 3, 3)},
-    "R3GAN": {"Model.MainLayers.0.Layers.0.Basis": (8, 4, 4)},
     "FastGAN": {"init.init.0.weight_orig": (8, 8, 4, 4), "se_64.main.1.weight_orig": (8, 8, 4, 4)},
     "pix2pixHD": {
         "model.1.weight": (4, 3, 7, 7),
@@ -79,7 +78,6 @@ def test_a_foreign_network_is_not_taken_for_what_it_resembles() -> None:
         ("cut.resnet9.pth", "CUT"),
         ("cut.resnet9.pth.D.pth", "CUT"),
         ("cut.resnet9.pth.F.pth", "CUT's feature network"),
-        ("r3gan.uncond.pkl", "R3GAN"),
         ("hifigan.v1_small.pth", "HiFi-GAN"),
         ("hifigan.v1_small.pth.do.pth", "HiFi-GAN"),
         ("dfgan.single.pth", "DF-GAN"),
@@ -98,7 +96,7 @@ def test_the_authors_files_are_named(name: str, what: str) -> None:
 def read_fixtures() -> list[str]:
     known: Any = ("biggan", "cyclegan", "dcgan_example", "genforce.", "mimicry", "pgan", "pretrained", "rosinality")
     found = {path.name for folder in parity_files._FOLDERS if folder.is_dir() for path in folder.iterdir()}
-    found = {name for name in found if name.startswith((*known, "studiogan", "stylegan"))}
+    found = {name for name in found if name.startswith((*known, "studiogan", "stylegan", "r3gan"))}
     found = {name for name in found if "state_dict" not in name}
     return sorted(name for name in found if name.endswith((".pth", ".pt", ".pkl")))
 

@@ -29,6 +29,7 @@ CASES: dict[str, tuple[Penalty, Callable[[Any], Any]]] = {
     "dragan": (lambda critic, real, fake: penalties.dragan(critic, real), lambda g: (g - 1) ** 2),
     "r1": (lambda critic, real, fake: penalties.r1(critic, real), lambda g: g**2 / 2),
     "r2": (lambda critic, real, fake: penalties.r2(critic, fake), lambda g: g**2 / 2),
+    "scored": (lambda critic, real, fake: penalties.scored(critic, real)[1].mean(), lambda g: g**2 / 2),
 }
 
 every_penalty = pytest.mark.parametrize("name", CASES)
@@ -121,6 +122,14 @@ def test_where_the_gradient_is_taken() -> None:
     np.testing.assert_allclose(
         critic.x.numpy(), real.numpy() + alpha.numpy() * 0.5 * real.numpy().std() * noise.numpy(), rtol=1e-12
     )
+
+
+def test_scores_come_with_the_penalty() -> None:
+    real, _ = samples()
+    critic = Seen()
+    scores, each = penalties.scored(critic, real)
+    torch.testing.assert_close(scores, critic(real))
+    np.testing.assert_allclose(each.detach().numpy(), critic.norms(real) ** 2 / 2, rtol=1e-12)
 
 
 @every_penalty

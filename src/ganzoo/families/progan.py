@@ -121,7 +121,7 @@ class ProGAN(Samples):
         betas: Adam's decay rates.
     """
 
-    average_half_life: ClassVar[float | None] = 11_085  # 0.999 an update of 16 images (appendix A.1)
+    average_half_life = 11_085.0  # 0.999 an update of 16 images (appendix A.1)
     coupled: ClassVar[bool] = True  # by the standard deviation over the batch
     label_vectors: ClassVar[bool] = True
 

@@ -200,7 +200,7 @@ class StyleGAN(Styled):
         betas: Adam's decay rates.
     """
 
-    average_half_life: ClassVar[float | None] = 10_000
+    average_half_life = 10_000.0
     coupled: ClassVar[bool] = True  # by the standard deviation over the batch
     label_vectors: ClassVar[bool] = True
 

@@ -96,7 +96,7 @@ class Game(L.LightningModule, ABC):
     ability: ClassVar[str | None] = None
     inference: tuple[str, ...] = ("generator",)  # modules that `sample`, `translate` or `encode` need
     averages: ClassVar[tuple[str, ...]] = ("generator",)  # modules that have a moving average, when there is one
-    average_half_life: ClassVar[float | None] = None  # in images, where the paper has a moving average
+    average_half_life: float | None = None  # in images, where the paper has a moving average
     tuning: ClassVar[dict[str, Any]] = {}  # arguments of a model that is trained on from another's weights
     leads: ClassVar[str] = "generator"  # the player whose updates `global_step` counts
     coupled: ClassVar[bool] = False  # whether a loss couples a batch's samples: ranks then differ from a joined batch
@@ -505,6 +505,11 @@ class Game(L.LightningModule, ABC):
         chosen = self.engine.average
         return (self.average_half_life or self.resumed_half_life) if chosen == "paper" else chosen
 
+    def ramped(self, half_life: float) -> float:
+        """The half-life by now, on its way to `half_life`; a family whose paper has another way overrides it."""
+        rampup = self.engine.rampup_of(trained=self.resumed_half_life is not None)
+        return half_life if rampup is None else min(half_life, self.images_seen * rampup)
+
     def start_averages(self) -> None:
         """Begins the moving averages, where there are any and they have not begun."""
         for name in self.averages if self.half_life is not None else ():
@@ -514,10 +519,7 @@ class Game(L.LightningModule, ABC):
     def _update_averages(self) -> None:
         if not self._averages or self.half_life is None:
             return
-        half_life = self.half_life
-        rampup = self.engine.rampup_of(trained=self.resumed_half_life is not None)
-        if rampup is not None:
-            half_life = min(half_life, self.images_seen * rampup)
+        half_life = self.ramped(self.half_life)
         images, self._averaged_at = self.images_seen - self._averaged_at, self.images_seen
         beta = 0.5 ** (images / max(half_life, 1e-8))
         for name, average in self._averages.items():

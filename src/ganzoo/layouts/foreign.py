@@ -32,7 +32,6 @@ _KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a projected GAN's FastGAN", (r"synthesis\.init\.init\.0\.weight_orig",)),
     ("a projected GAN's discriminator", (r"discriminator\.mini_discs\.0\.main\..*",)),
     ("FastGAN (lightweight GAN)", (r"init\.init\.0\.weight_orig", r"se_64\.main\.1\.weight_orig")),
-    ("R3GAN", (r"Model\.(MainLayers\.0\.Layers\.0\.Basis|ExtractionLayer\.Layer\.weight)",)),
     ("HiFi-GAN, which makes sound", (r"conv_pre\.weight_v", r"ups\.0\.weight_v", r"conv_post\.weight_v")),
     ("HiFi-GAN's discriminators, which judge sound", (r"discriminators\.0\.convs\.0\.weight_(v|orig)",)),
     ("DF-GAN, which makes pictures of sentences", (r"GBlocks\.0\.c1\.weight", r"GBlocks\.0\.fuse1\..*")),

@@ -120,6 +120,23 @@ def r2(critic: Critic, fake: Tensor) -> Tensor:
     return 0.5 * _squared_norm(_input_gradient(critic, fake)).mean()
 
 
+def scored(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores, and half the squared norm of each sample's gradient there, of one pass: D(x) and 1/2 ||∇D(x)||^2.
+
+    For a loss that takes R1 or R2 at every step: their means over real and over generated samples, without the second
+    pass of the critic that `r1` and `r2` need.
+
+    Args:
+        critic: from samples to scores `(N,)`.
+        samples: `(N, ...)`.
+
+    Returns:
+        Scores `(N,)` and penalties `(N,)`, both with a graph.
+    """
+    scores, gradient = _with_gradient(critic, samples)
+    return scores, 0.5 * _squared_norm(gradient)
+
+
 def path_lengths(synthesize: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
     """How far an image moves for a step of its latent, in a random direction of the image: ||J_w^T y||, y ~ N(0, 1).
 
@@ -231,12 +248,18 @@ def eager() -> AbstractContextManager[object]:
 
 def _input_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The gradient of the sum of `function(x)` with respect to x: `(N, ...)` as x, with a graph of its own."""
+    return _with_gradient(function, x)[1]
+
+
+def _with_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """`function(x)` and that gradient."""
     x = _wide(x)
     if not x.requires_grad:
         x = x.detach().requires_grad_()
     with torch.autocast(x.device.type, enabled=False), eager(), torch.enable_grad():
-        (gradient,) = torch.autograd.grad(function(x).sum(), x, create_graph=True)
-    return gradient
+        values = function(x)
+        (gradient,) = torch.autograd.grad(values.sum(), x, create_graph=True)
+    return values, gradient
 
 
 def _uniform_per_sample(like: Tensor) -> Tensor:
