@@ -26,7 +26,7 @@ from ganzoo.types import BadArgument, BadModelFolder, GanzooError, UnknownName
 from ganzoo.zoo import catalogue
 from ganzoo.zoo.converting import convert
 from ganzoo.zoo.evaluating import score
-from ganzoo.zoo.loading import initialise
+from ganzoo.zoo.transfer import start_from
 
 SHIPPED = checkpoint.shipped_folders()
 
@@ -233,7 +233,7 @@ def test_fine_tuning_starts_every_player(averaged: bool, average: float | None, 
     fresh = tiny("infogan", lr=5e-4)
     fresh.engine = Engine(average=average)
     before = player_tensors(fresh)
-    initialise(fresh, tmp_path / "m")
+    start_from(fresh, tmp_path / "m")
     for key, value in trained.player_tensors().items():
         assert torch.equal(fresh.player_tensors()[key], value)
     assert any(not torch.equal(before[key], value) for key, value in fresh.player_tensors().items())
@@ -246,23 +246,22 @@ def test_fine_tuning_starts_every_player(averaged: bool, average: float | None, 
 
 
 def test_what_cannot_be_started_from_changes_nothing(tmp_path: Path) -> None:
-    for name, arguments in (("wgan", {}), ("dcgan", {"width": 5}), ("dcgan", {"channels": 3})):
+    for name, arguments in (("wgan", {}), ("dcgan", {"width": 5})):
         write_model(tiny(name, **arguments), tmp_path / f"{name}{len(arguments)}{arguments.get('width', '')}", {})
     cases = [
         ("wgan0", r"wgan0 is a WGAN, and the recipe trains a DCGAN"),
         ("dcgan15", r"generator\.main\.0\.weight has shape \(6, 10, 2, 2\) in .* and \(6, 8, 2, 2\) in the recipe"),
-        ("dcgan1", r"generator\.main\.3\.weight has shape \(8, 3, 4, 4\)|generator\.main\.\d+\.weight has shape"),
     ]
     for folder, said in cases:
         game = tiny("dcgan")
         before = player_tensors(game)
         with pytest.raises(BadArgument, match="init_from: .*" + said):
-            initialise(game, tmp_path / folder)
+            start_from(game, tmp_path / folder)
         assert all(torch.equal(before[key], value) for key, value in game.player_tensors().items())
     (tmp_path / "wgan0" / checkpoint.PLAYERS).unlink()
     checkpoint.write_manifest(tmp_path / "wgan0")
     with pytest.raises(BadModelFolder, match=r"holds no players\.safetensors"):
-        initialise(tiny("wgan"), tmp_path / "wgan0")
+        start_from(tiny("wgan"), tmp_path / "wgan0")
 
 
 @pytest.mark.skipif("dcgan-fashion-mnist" not in SHIPPED, reason="the model to start from is not in checkpoints/")

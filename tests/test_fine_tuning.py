@@ -19,7 +19,7 @@ from ganzoo.folder import PLAYERS, ModelFolder
 from ganzoo.objectives import losses
 from ganzoo.objectives.augment import overfitting
 from ganzoo.zoo.converting import convert
-from ganzoo.zoo.loading import initialise
+from ganzoo.zoo.transfer import start_from
 
 FILE = "stylegan2_tf_pickle.config_f.pkl"
 
@@ -58,7 +58,7 @@ def test_ada_lowers_the_critics_overfitting(
 
         game = ganzoo.create("stylegan2", **{**source.arguments, "gamma": 1.0, "path": 0.0, **options})
         game.engine.seed = seed
-        initialise(game, model)
+        start_from(game, model)
         original = losses.minimax_discriminator
         with monkeypatch.context() as patch:
             patch.setattr(losses, "minimax_discriminator", watch)

@@ -33,7 +33,7 @@ from ganzoo.game.engine import Absent, Engine
 from ganzoo.game.game import Game
 from ganzoo.media.levels import to_uint8
 from ganzoo.types import BadArgument, BadData
-from ganzoo.zoo import loading
+from ganzoo.zoo import loading, runs
 from ganzoo.zoo.runs import plan_of
 
 FAMILIES = registry.list_families()
@@ -393,12 +393,12 @@ def test_every_recipe_resolves(recipe: str, tmp_path: Path, monkeypatch: pytest.
         given += ["--data.init_args.root", str(tmp_path)]
     if "init_from: stylegan2-ffhq-256" in text:  # which would be fetched: the sizes stand in for it
         monkeypatch.setattr(loading, "recipe_of", lambda _: ("StyleGAN2", {"size": 256, "channel_max": 8}))
-        monkeypatch.setattr(loading, "initialise", lambda game, model: None)
+        monkeypatch.setattr(runs, "start_from", lambda game, model: [])
     first = re.search(r"init_from: runs/(\w+)-([\w-]+)/last", text)
     if first:  # what another recipe trains before: its model's sizes stand in for it
         model = yaml.safe_load((RECIPES / first[1] / f"{first[2]}.yaml").read_text())["model"]
         monkeypatch.setattr(loading, "recipe_of", lambda _: (model["class_path"], model["init_args"]))
-        monkeypatch.setattr(loading, "initialise", lambda game, model: None)
+        monkeypatch.setattr(runs, "start_from", lambda game, model: [])
     try:
         plan = plan_of(path, given)
     except BadData as missing:

@@ -29,7 +29,7 @@ Trains what a recipe says. A recipe is a YAML file; every key of it can be set a
 sections:
   model              the family (class_path) and its arguments (init_args)
   data               the data source and its arguments
-  init_from          a model to start every player from: fine-tuning
+  init_from          a model to start every player from: fine-tuning; {generator: MODEL} for one network alone
   engine             seed, accumulate, clip, warmup, decay, average, compile, log_every
   run                folder, previews, saving, logger (wandb or tensorboard), protocols to score at the end
   trainer            Lightning's Trainer: max_steps (generator updates), precision, devices, ...

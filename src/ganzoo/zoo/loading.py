@@ -112,39 +112,6 @@ def locate(
     return hub.locate(str(model), revision=revision, offline=offline, players=players)
 
 
-def initialise(game: Game, model: Model) -> None:
-    """Starts every player of a fresh model from another model: fine-tuning.
-
-    Args:
-        game: the fresh model, which is changed in place.
-        model: of the same family, with all its players.
-
-    Raises:
-        BadArgument: naming the tensor that is missing or of another shape; nothing is changed then.
-    """
-    source = load(model, players=True)
-    if type(source) is not type(game):
-        raise BadArgument(
-            f"init_from: {model} is a {type(source).__name__}, and the recipe trains a {type(game).__name__}"
-        )
-    wanted = {f"{n}.{k}": v for n in game.networks() for k, v in getattr(game, n).state_dict().items()}
-    given = {f"{n}.{k}": v for n in source.networks() for k, v in getattr(source, n).state_dict().items()}
-    for key in dict.fromkeys([*wanted, *given]):
-        if key not in given or key not in wanted:
-            raise BadArgument(f"init_from: {key} is only in {'the recipe' if key in wanted else model}'s networks")
-        if wanted[key].shape != given[key].shape:
-            raise BadArgument(
-                f"init_from: {key} has shape {tuple(given[key].shape)} in {model} and {tuple(wanted[key].shape)} in "
-                "the recipe; give the recipe the model's sizes"
-            )
-    for name in game.networks():
-        getattr(game, name).load_state_dict(getattr(source, name).state_dict())
-    game.resumed_half_life = source.resumed_half_life
-    game.start_averages()
-    for name in game._averages:
-        game._averages[name].module.load_state_dict(source.average_module(name).state_dict())  # type: ignore[union-attr]
-
-
 def recipe_of(model: str | Path) -> tuple[str, dict[str, Any]]:
     """The class and the constructor's arguments of a model, as a recipe names them; plain values, checked."""
     folder, _ = locate(model, None, None, players=True)

@@ -248,7 +248,7 @@ def resolve(
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise BadArgument(f"seed_everything is {schema.short(seed)}; a whole number from 0 on is expected")
     source = _load(table.get("init_from"))
-    if source is not None and start:
+    if source is not None and start and not isinstance(source, Mapping):
         table = {**table, "model": _of_source(table, str(source))}
     model = table["model"] if "model" in made else _resolved_model(table)
     data = table["data"] if "data" in made else _resolved_data(table)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import schema
 from ganzoo.types import BadArgument, BadData
-from ganzoo.zoo import loading, recipes
+from ganzoo.zoo import recipes
 from ganzoo.zoo.helpers import resolve_helpers
+from ganzoo.zoo.transfer import start_from
 
 if TYPE_CHECKING:
     from ganzoo.data.batch import Data
@@ -325,7 +326,7 @@ class _Draft:
         game = self.game or recipes.make_game(table)
         game.engine = recipes.make(Engine, table["engine"], "engine")
         if table["init_from"] is not None and self.game is None and not self.resume:
-            loading.initialise(game, table["init_from"])
+            self.notes += start_from(game, table["init_from"])
         resolve_helpers(game)
         return game, self.data or recipes.make_data(table)
 
