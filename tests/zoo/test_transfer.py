@@ -98,5 +98,5 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> Non
         ({}, "there is no network None"),
     ):
         with pytest.raises(BadArgument, match=text):
-            start_from(game, source)  # type: ignore[arg-type]
+            start_from(game, source)
     assert all(torch.equal(before[key], value) for key, value in game.player_tensors().items())
