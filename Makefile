@@ -8,7 +8,7 @@ PYTHON ?= python
 help:
 	@echo "make environment   .venv with ganzoo and all that the tests read"
 	@echo "make format   put all code into its form"
-	@echo "make check    form, lint, types, floors, and whether the cards are up to date"
+	@echo "make check    form, lint, types, dead code, floors, and whether the cards are up to date"
 	@echo "make test     all tests but the nightly ones"
 	@echo "make cards    write MODEL_CARDS.md and the models' cards anew from what they derive from"
 	@echo "make nightly  the long tests"
@@ -30,6 +30,7 @@ check:
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
+	$(PYTHON) -m vulture
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 	$(PYTHON) -m ganzoo cards --check
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     Model = str | Path | Game
 
-STATUSES = ("shipped", "hosted", "convert", "recipe", "planned")
 _CATALOGUE = Path(__file__).with_name("catalogue.toml")
 TABLES = Path(__file__).with_name("families.json")
 _NAME = re.compile(r"[a-z0-9]+([-.][a-z0-9]+)*")
