@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganzoo.layouts.containers import Contents, Network
-from ganzoo.layouts.layout import Ledger
+from ganzoo.layouts.layout import Converted, Ledger
 from ganzoo.layouts.pickles import quoted
 from ganzoo.types import BadCheckpoint
 
@@ -91,6 +91,21 @@ def laid_out(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": value.to(torch.float32).contiguous() for name, value in tensors.items()}
 
 
+def assembled(
+    family: str,
+    arguments: dict[str, Any],
+    averaged: Mapping[str, Tensor],
+    live: Mapping[str, Tensor] | None,
+    critic: Critic | None,
+    facts: dict[str, Any] | None = None,
+) -> Converted:
+    """A `Converted` of networks, of which a file may lack the live generator and the discriminator."""
+    players = None
+    if live is not None and critic is not None:
+        players = laid_out(live, "generator") | laid_out(critic.tensors, "discriminator")
+    return Converted(family, arguments, laid_out(averaged, "generator"), players, facts or {})
+
+
 def count_levels(ledger: Ledger, pattern: str) -> int:
     """The number of resolutions, from names that end in 0, 1, ..., such as `output3.weight`."""
     count = len(ledger.names(pattern))
@@ -141,77 +156,52 @@ def square(ledger: Ledger, name: str, inputs: int, outputs: int = -1, side: int 
 def tensorflow_critic(ledger: Ledger) -> Critic:
     """The discriminator of `D_paper` (ProGAN) and `D_basic` (StyleGAN)."""
     levels = count_levels(ledger, r"FromRGB_lod\d+/weight")
-    made: dict[str, Tensor] = {"lod": level_of_detail(ledger, ledger.take("lod"), levels)}
-    _, _, channels, _ = _four(ledger, "FromRGB_lod0/weight")
-    widths = [_four(ledger, f"FromRGB_lod{levels - 1 - level}/weight")[3] for level in range(levels)]
-    fused: bool | None = None
-    for level, width in enumerate(widths):
-        name = f"FromRGB_lod{levels - 1 - level}"
-        made[f"from_rgb.{level}.weight"] = square(ledger, f"{name}/weight", channels, width, 1)
-        made[f"from_rgb.{level}.bias"] = ledger.take(f"{name}/bias", (width,))
-        if not level:
-            continue
-        place, block = f"{4 << level}x{4 << level}", f"blocks.{level - 1}"
-        down = "Conv1_down" if f"{place}/Conv1_down/weight" in ledger else "Conv1"
-        if fused is not None and fused != (down == "Conv1_down"):
-            raise ledger.error("has both fused and other reductions: expected one kind")
-        fused = down == "Conv1_down"
-        made[f"{block}.conv.weight"] = square(ledger, f"{place}/Conv0/weight", width, width)
-        made[f"{block}.conv.bias"] = ledger.take(f"{place}/Conv0/bias", (width,))
-        made[f"{block}.down.weight"] = square(ledger, f"{place}/{down}/weight", width, widths[level - 1])
-        made[f"{block}.down.bias"] = ledger.take(f"{place}/{down}/bias", (widths[level - 1],))
-    first = widths[0]
-    statistics = _four(ledger, "4x4/Conv/weight")[2] - first
-    made["conv.weight"] = square(ledger, "4x4/Conv/weight", first + max(statistics, 0), first)
-    made["conv.bias"] = ledger.take("4x4/Conv/bias", (first,))
-    made["dense.weight"] = ledger.take("4x4/Dense0/weight", (16 * first, -1)).T
-    dense = len(made["dense.weight"])
-    made["dense.bias"] = ledger.take("4x4/Dense0/bias", (dense,))
-    made["score.weight"] = ledger.take("4x4/Dense1/weight", (dense, -1)).T
-    outputs = len(made["score.weight"])
-    made["score.bias"] = ledger.take("4x4/Dense1/bias", (outputs,))
-    return Critic(made, channels, widths, dense, outputs, statistics, fused)
+    fused = {"Conv1_down" if f"{4 << level}x{4 << level}/Conv1_down/weight" in ledger else "Conv1"
+             for level in range(1, levels)}  # fmt: skip
+    if len(fused) > 1:
+        raise ledger.error("has both fused and other reductions: expected one kind")
+    down = next(iter(fused), "Conv1")
+    rgb = [f"FromRGB_lod{levels - 1 - level}" for level in range(levels)]
+    blocks = [tuple(f"{4 << level}x{4 << level}/{name}" for name in ("Conv0", down)) for level in range(1, levels)]
+    made = _critic(ledger, rgb, blocks, ("4x4/Conv", "4x4/Dense0", "4x4/Dense1"), tensorflow=True)
+    return replace(made, fused=down == "Conv1_down" if fused else None)
 
 
 def genforce_critic(ledger: Ledger, blurred: bool) -> Critic:
     """The discriminator of genforce's `PGGANDiscriminator` and `StyleGANDiscriminator`."""
-    levels = count_levels(ledger, r"input\d+\.weight")
-    made: dict[str, Tensor] = {"lod": level_of_detail(ledger, ledger.take("lod"), levels)}
-    channels = _four(ledger, "input0.weight")[1]
-    widths = [_four(ledger, f"input{levels - 1 - level}.weight")[0] for level in range(levels)]
-    for level, width in enumerate(widths):
-        block = levels - 1 - level
-        made[f"from_rgb.{level}.weight"] = ledger.take(f"input{block}.weight", (width, channels, 1, 1))
-        made[f"from_rgb.{level}.bias"] = ledger.take(f"input{block}.bias", (width,))
-        if not level:
-            continue
-        below = widths[level - 1]
-        for name, layer, outputs in (("conv", 2 * block, width), ("down", 2 * block + 1, below)):
-            made[f"blocks.{level - 1}.{name}.weight"] = ledger.take(f"layer{layer}.weight", (outputs, width, 3, 3))
-            made[f"blocks.{level - 1}.{name}.bias"] = ledger.take(f"layer{layer}.bias", (outputs,))
-        if blurred:
-            check_blur(ledger, f"layer{2 * block + 1}.blur.kernel", width)
-    first, last = widths[0], 2 * (levels - 1)
-    statistics = _four(ledger, f"layer{last}.weight")[1] - first
-    made["conv.weight"] = ledger.take(f"layer{last}.weight", (first, first + max(statistics, 0), 3, 3))
-    made["conv.bias"] = ledger.take(f"layer{last}.bias", (first,))
-    made["dense.weight"] = ledger.take(f"layer{last + 1}.weight", (-1, 16 * first))
+    last = count_levels(ledger, r"input\d+\.weight") - 1
+    blocks = [(f"layer{2 * (last - level)}", f"layer{2 * (last - level) + 1}") for level in range(1, last + 1)]
+    ends = (f"layer{2 * last}", f"layer{2 * last + 1}", f"layer{2 * last + 2}")
+    made = _critic(ledger, [f"input{last - level}" for level in range(last + 1)], blocks, ends, tensorflow=False)
+    for (_, name), width in zip(blocks if blurred else (), made.widths[1:], strict=False):
+        check_blur(ledger, f"{name}.blur.kernel", width)
+    return made
+
+
+def _critic(
+    ledger: Ledger, rgb: list[str], blocks: list[tuple[str, ...]], ends: tuple[str, str, str], tensorflow: bool
+) -> Critic:
+    """A discriminator by the names of its layers, each at 4, 8, ... pixels, and those at its end."""
+    made: dict[str, Tensor] = {"lod": level_of_detail(ledger, ledger.take("lod"), len(rgb))}
+    widths, channels = [], -1
+    for level, name in enumerate(rgb):
+        made |= ledger.layer(name, f"from_rgb.{level}", (-1, channels, 1, 1), tensorflow)
+        width, channels = made[f"from_rgb.{level}.weight"].shape[:2]
+        widths.append(width)
+    for level, (conv, down) in enumerate(blocks):
+        below, width = widths[level], widths[level + 1]
+        made |= ledger.layer(conv, f"blocks.{level}.conv", (width, width, 3, 3), tensorflow)
+        made |= ledger.layer(down, f"blocks.{level}.down", (below, width, 3, 3), tensorflow)
+    first = widths[0]
+    made |= ledger.layer(ends[0], "conv", (first, -1, 3, 3), tensorflow)
+    made |= ledger.layer(ends[1], "dense", (-1, 16 * first), tensorflow)
     dense = len(made["dense.weight"])
-    made["dense.bias"] = ledger.take(f"layer{last + 1}.bias", (dense,))
-    made["score.weight"] = ledger.take(f"layer{last + 2}.weight", (-1, dense))
-    outputs = len(made["score.weight"])
-    made["score.bias"] = ledger.take(f"layer{last + 2}.bias", (outputs,))
-    return Critic(made, channels, widths, dense, outputs, statistics, None)
+    made |= ledger.layer(ends[2], "score", (-1, dense), tensorflow)
+    statistics = made["conv.weight"].shape[1] - first
+    return Critic(made, channels, widths, dense, len(made["score.weight"]), statistics, None)
 
 
 def check_blur(ledger: Ledger, name: str, channels: int) -> None:
     """Takes a filter that the family makes for itself, and refuses another one."""
     if not torch.allclose(ledger.take(name, (channels, 1, 3, 3)).float(), BLUR, atol=1e-4):
         raise ledger.error(f"has another filter in {quoted(name)}; expected that of [1, 2, 1]")
-
-
-def _four(ledger: Ledger, name: str) -> tuple[int, int, int, int]:
-    shape = ledger.shape(name)
-    if len(shape) != 4:
-        raise ledger.error(f"has {quoted(name)} of shape {list(shape)}; expected four sides")
-    return shape[0], shape[1], shape[2], shape[3]

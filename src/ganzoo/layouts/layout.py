@@ -145,6 +145,20 @@ class Ledger:
             return value
         return torch.from_numpy(np.asarray(value, value.dtype.newbyteorder("="), order="C"))
 
+    def layer(self, theirs: str, ours: str, shape: Sequence[int], tensorflow: bool = False) -> dict[str, Tensor]:
+        """Takes a layer's weight and bias, under their names and ours.
+
+        Args:
+            theirs: the layer's name in the file.
+            ours: the layer's name in the family.
+            shape: of the weight, `(outputs, inputs, ...)`; -1 where a side may be anything.
+            tensorflow: whether names end in `/weight`, and weights are `(..., inputs, outputs)`.
+        """
+        end = "/" if tensorflow else "."
+        weight = self.take(f"{theirs}{end}weight", [*shape[2:], shape[1], shape[0]] if tensorflow else shape)
+        weight = weight.movedim((-1, -2), (0, 1)) if tensorflow else weight
+        return {f"{ours}.weight": weight, f"{ours}.bias": self.take(f"{theirs}{end}bias", weight.shape[:1])}
+
     def rename(self, rules: Mapping[str, str], change: Callable[[Tensor], Tensor] | None = None) -> dict[str, Tensor]:
         """Takes all tensors whose names match a rule, under their new names.
 

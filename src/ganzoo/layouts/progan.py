@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
 
 from ganzoo.layouts import growing
 from ganzoo.layouts.containers import Contents, Network
-from ganzoo.layouts.growing import laid_out, mirrored, square
+from ganzoo.layouts.growing import mirrored
 from ganzoo.layouts.layout import Converted, Layout, Ledger, open_ledger
 from ganzoo.layouts.pickles import Call, quoted
 
@@ -28,16 +29,6 @@ _OPTIONS: dict[str, tuple[Any, ...]] = {
     "pixelnorm_epsilon": (1e-8,),
     "use_leakyrelu": (True,),
 }
-
-
-def _assembled(
-    arguments: dict[str, Any], ema: dict[str, Tensor], live: dict[str, Tensor] | None, critic: growing.Critic | None
-) -> Converted:
-    """A `Converted` of networks, the last two of which a file may lack."""
-    players = None
-    if live is not None and critic is not None:
-        players = laid_out(live, "generator") | laid_out(critic.tensors, "discriminator")
-    return Converted("progan", arguments, laid_out(ema, "generator"), players)
 
 
 # NVIDIA's TensorFlow
@@ -65,7 +56,7 @@ def _from_tensorflow(contents: Contents) -> Converted:
             _check_outputs(ledger, found, arguments)
             if found.fused is not None:
                 arguments["fused"] = found.fused
-    return _assembled(arguments, tensors, live, found)
+    return growing.assembled("progan", arguments, tensors, live, found)
 
 
 def _tensorflow_generator(contents: Contents, network: Network) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -77,35 +68,22 @@ def _tensorflow_generator(contents: Contents, network: Network) -> tuple[dict[st
         made["lod"] = growing.level_of_detail(ledger, ledger.take("lod"), levels)
         widths, channels = [], -1
         for level in range(levels):
-            name = f"ToRGB_lod{levels - 1 - level}"
-            weight = square(ledger, f"{name}/weight", -1, channels, 1)
-            channels, width = weight.shape[:2]
+            made |= ledger.layer(f"ToRGB_lod{levels - 1 - level}", f"to_rgb.{level}", (channels, -1, 1, 1), True)
+            channels, width = made[f"to_rgb.{level}.weight"].shape[:2]
             widths.append(width)
-            made[f"to_rgb.{level}.weight"], made[f"to_rgb.{level}.bias"] = (
-                weight,
-                ledger.take(f"{name}/bias", (channels,)),
-            )
         first = widths[0]
         made["dense.weight"] = ledger.take("4x4/Dense/weight", (-1, 16 * first)).T
         made["bias"] = ledger.take("4x4/Dense/bias", (first,))[:, None, None]
-        made["conv.weight"] = square(ledger, "4x4/Conv/weight", first, first)
-        made["conv.bias"] = ledger.take("4x4/Conv/bias", (first,))
-        for level in range(1, levels):
-            place, block, width, below = (
-                f"{4 << level}x{4 << level}",
-                f"blocks.{level - 1}",
-                widths[level],
-                widths[level - 1],
-            )
+        made |= ledger.layer("4x4/Conv", "conv", (first, first, 3, 3), True)
+        for level, (below, width) in enumerate(pairwise(widths)):
+            place, block = f"{8 << level}x{8 << level}", f"blocks.{level}"
             if f"{place}/Conv0_up/weight" in ledger:
                 weight = ledger.take(f"{place}/Conv0_up/weight", (3, 3, width, below))
                 made[f"{block}.up.weight"] = mirrored(weight.permute(2, 3, 0, 1))
                 made[f"{block}.up.bias"] = ledger.take(f"{place}/Conv0_up/bias", (width,))
             else:
-                made[f"{block}.up.weight"] = square(ledger, f"{place}/Conv0/weight", below, width)
-                made[f"{block}.up.bias"] = ledger.take(f"{place}/Conv0/bias", (width,))
-            made[f"{block}.conv.weight"] = square(ledger, f"{place}/Conv1/weight", width, width)
-            made[f"{block}.conv.bias"] = ledger.take(f"{place}/Conv1/bias", (width,))
+                made |= ledger.layer(f"{place}/Conv0", f"{block}.up", (width, below, 3, 3), True)
+            made |= ledger.layer(f"{place}/Conv1", f"{block}.conv", (width, width, 3, 3), True)
         classes = growing.whole(ledger, network.arguments, "label_size", 0)
     return made, _arguments(ledger, made, widths, channels, classes)
 
@@ -155,7 +133,7 @@ def _from_genforce(contents: Contents) -> Converted:
         arguments |= critic.arguments(ledger, arguments["widths"], arguments["channels"], 16)
         _check_outputs(ledger, critic, arguments)
     arguments["variant"] = "genforce"
-    return _assembled(arguments, tensors, made["G"][0] if "G" in made else None, critic)
+    return growing.assembled("progan", arguments, tensors, made["G"][0] if "G" in made else None, critic)
 
 
 def _genforce_generator(contents: Contents, key: str, classes: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -166,26 +144,22 @@ def _genforce_generator(contents: Contents, key: str, classes: int) -> tuple[dic
         made["lod"] = growing.level_of_detail(ledger, ledger.take("lod"), levels)
         widths, channels = [], -1
         for level in range(levels):
-            weight = ledger.take(f"output{level}.weight", (channels, -1, 1, 1))
-            channels, width = weight.shape[:2]
+            made |= ledger.layer(f"output{level}", f"to_rgb.{level}", (channels, -1, 1, 1))
+            channels, width = made[f"to_rgb.{level}.weight"].shape[:2]
             widths.append(width)
-            made[f"to_rgb.{level}.weight"] = weight
-            made[f"to_rgb.{level}.bias"] = ledger.take(f"output{level}.bias", (channels,))
         first = widths[0]
         weight = mirrored(ledger.take("layer0.weight", (first, -1, 4, 4)))
         made["dense.weight"] = weight.permute(0, 2, 3, 1).reshape(16 * first, -1)
         made["bias"] = ledger.take("layer0.bias", (first,))[:, None, None]
-        made["conv.weight"] = ledger.take("layer1.weight", (first, first, 3, 3))
-        made["conv.bias"] = ledger.take("layer1.bias", (first,))
-        pairs = [(widths[level - 1], widths[level]) for level in range(1, levels)]
+        made |= ledger.layer("layer1", "conv", (first, first, 3, 3))
+        pairs = list(pairwise(widths))
         fused = _is_fused(ledger, pairs)
         for level, (below, width) in enumerate(pairs, 1):
             name, block = f"layer{2 * level}", f"blocks.{level - 1}"
             weight = ledger.take(f"{name}.weight", (below, width, 3, 3) if fused else (width, below, 3, 3))
             made[f"{block}.up.weight"] = mirrored(weight.transpose(0, 1)) if fused else weight
             made[f"{block}.up.bias"] = ledger.take(f"{name}.bias", (width,))
-            made[f"{block}.conv.weight"] = ledger.take(f"layer{2 * level + 1}.weight", (width, width, 3, 3))
-            made[f"{block}.conv.bias"] = ledger.take(f"layer{2 * level + 1}.bias", (width,))
+            made |= ledger.layer(f"layer{2 * level + 1}", f"{block}.conv", (width, width, 3, 3))
     return made, _arguments(ledger, made, widths, channels, classes) | {"fused": fused}
 
 
@@ -237,7 +211,7 @@ def _from_gan_zoo(contents: Contents) -> Converted:
         arguments |= critic.arguments(ledger, arguments["widths"], arguments["channels"], 4)
         _check_outputs(ledger, critic, arguments)
     arguments |= {"fused": False, "variant": "gan_zoo"}
-    return _assembled(arguments, tensors, made["G"][0] if "G" in made else None, critic)
+    return growing.assembled("progan", arguments, tensors, made["G"][0] if "G" in made else None, critic)
 
 
 def _gan_zoo_layer(

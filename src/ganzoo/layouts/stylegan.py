@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganzoo.layouts import growing
 from ganzoo.layouts.containers import Contents, Network
-from ganzoo.layouts.growing import laid_out, mirrored, square
+from ganzoo.layouts.growing import mirrored, square
 from ganzoo.layouts.layout import Converted, Layout, Ledger, open_ledger
 from ganzoo.layouts.pickles import quoted
 
@@ -102,11 +102,8 @@ class _Built:
 
 
 def _assembled(ema: _Built, live: _Built | None, critic: growing.Critic | None, facts: dict[str, Any]) -> Converted:
-    """A `Converted` of networks, the last two of which a file may lack."""
-    players = None
-    if live is not None and critic is not None:
-        players = laid_out(live.tensors, "generator") | laid_out(critic.tensors, "discriminator")
-    return Converted("stylegan", ema.arguments, laid_out(ema.tensors, "generator"), players, facts)
+    moving = None if live is None else live.tensors
+    return growing.assembled("stylegan", ema.arguments, ema.tensors, moving, critic, facts)
 
 
 def _fit(ledger: Ledger, critic: growing.Critic, built: _Built, group: int) -> None:
@@ -164,12 +161,11 @@ def _tensorflow_generator(contents: Contents, network: Network) -> _Built:
         levels = growing.count_levels(ledger, r"synthesis/ToRGB_lod\d+/weight")
         channels = -1
         for level in range(levels):
-            name, ours = f"synthesis/ToRGB_lod{levels - 1 - level}", f"synthesis.to_rgb.{level}"
-            weight = square(ledger, f"{name}/weight", -1, channels, 1)
-            channels, width = weight.shape[:2]
+            ours = f"synthesis.to_rgb.{level}"
+            name = f"synthesis/ToRGB_lod{levels - 1 - level}"
+            built.tensors |= ledger.layer(name, ours, (channels, -1, 1, 1), tensorflow=True)
+            channels, width = built.tensors[f"{ours}.weight"].shape[:2]
             built.widths.append(width)
-            built.tensors[f"{ours}.weight"] = weight
-            built.tensors[f"{ours}.bias"] = ledger.take(f"{name}/bias", (channels,))
         for number in range(2 * levels):
             level, side = number // 2, 4 << (number // 2)
             last = ("Conv0_up", "Conv1")[number % 2] if level else ("Const", "Conv")[number]
@@ -226,12 +222,10 @@ def _genforce_generator(contents: Contents, key: str) -> _Built:
         levels = growing.count_levels(ledger, r"synthesis\.output\d+\.weight")
         channels = -1
         for level in range(levels):
-            name, ours = f"synthesis.output{level}", f"synthesis.to_rgb.{level}"
-            weight = ledger.take(f"{name}.weight", (channels, -1, 1, 1))
-            channels, width = weight.shape[:2]
+            ours = f"synthesis.to_rgb.{level}"
+            built.tensors |= ledger.layer(f"synthesis.output{level}", ours, (channels, -1, 1, 1))
+            channels, width = built.tensors[f"{ours}.weight"].shape[:2]
             built.widths.append(width)
-            built.tensors[f"{ours}.weight"] = weight
-            built.tensors[f"{ours}.bias"] = ledger.take(f"{name}.bias", (channels,))
         for number in range(2 * levels):
             level, place, tensor = number // 2, f"synthesis.layer{number}", None
             if number:

@@ -85,8 +85,7 @@ def generator(ledger: Ledger, traits: Traits) -> Made:
         if size in shows:
             made[f"{target}.to_rgb.weight"] = ledger.take(f"{source}.torgb.weight", (channels, width, 1, 1))
             made[f"{target}.rgb_bias"] = ledger.take(f"{source}.torgb.bias", (channels,))
-            made[f"{target}.to_rgb.affine.weight"] = ledger.take(f"{source}.torgb.affine.weight", (width, style))
-            made[f"{target}.to_rgb.affine.bias"] = ledger.take(f"{source}.torgb.affine.bias", (width,))
+            made |= ledger.layer(f"{source}.torgb.affine", f"{target}.to_rgb.affine", (width, style))
         if i and architecture == "resnet":
             made[f"{target}.shortcut.weight"] = ledger.take(f"{source}.skip.weight", (width, below, 1, 1))
     arguments |= {
@@ -110,8 +109,7 @@ def _styled(
     outputs, inputs, style, size = sides
     weight = ledger.take(f"{source}.weight", (outputs, inputs, 3, 3))
     made[f"{target}.conv.weight"] = weight.transpose(0, 1).contiguous() if target.endswith(".up") else weight
-    made[f"{target}.conv.affine.weight"] = ledger.take(f"{source}.affine.weight", (inputs, style))
-    made[f"{target}.conv.affine.bias"] = ledger.take(f"{source}.affine.bias", (inputs,))
+    made |= ledger.layer(f"{source}.affine", f"{target}.conv.affine", (inputs, style))
     made[f"{target}.bias"] = ledger.take(f"{source}.bias", (outputs,))
     if f"{source}.noise_const" in ledger:
         made[f"{target}.noise"] = ledger.take(f"{source}.noise_const", (size, size))
@@ -137,18 +135,15 @@ def mapping(ledger: Ledger, prefix: str, *, latent: bool = True) -> Made:
     embedding = classes = 0
     if f"{prefix}embed.weight" in ledger:
         embedding, classes = _sides(ledger, f"{prefix}embed.weight", 2)
-        made["mapping.embed.weight"] = ledger.take(f"{prefix}embed.weight")
-        made["mapping.embed.bias"] = ledger.take(f"{prefix}embed.bias", (embedding,))
+        made |= ledger.layer(f"{prefix}embed", "mapping.embed", (embedding, classes))
     if latent and not layers:
         raise ledger.error("has a mapping network without layers")
     first = _sides(ledger, f"{prefix}fc0.weight", 2)[1] if layers else embedding
     inputs, widths = first, []
     for i in range(layers):
-        outputs = _sides(ledger, f"{prefix}fc{i}.weight", 2)[0]
-        made[f"mapping.layers.{i}.weight"] = ledger.take(f"{prefix}fc{i}.weight", (outputs, inputs))
-        made[f"mapping.layers.{i}.bias"] = ledger.take(f"{prefix}fc{i}.bias", (outputs,))
-        widths.append(outputs)
-        inputs = outputs
+        made |= ledger.layer(f"{prefix}fc{i}", f"mapping.layers.{i}", (-1, inputs))
+        inputs = len(made[f"mapping.layers.{i}.weight"])
+        widths.append(inputs)
     style = inputs
     between = {*widths[:-1]}
     if len(between) > 1:
@@ -189,21 +184,21 @@ def discriminator(ledger: Ledger, traits: Traits, rate: float = 0.01) -> Made:
         source, target = f"b{sizes[i]}", f"blocks.{len(sizes) - 1 - i}"
         here, below = widths[i], widths[i - 1]
         if architecture == "skip" or i == len(sizes) - 1:
-            _conv(ledger, made, f"{source}.fromrgb", f"{target}.from_rgb", (here, channels, 1, 1))
-        _conv(ledger, made, f"{source}.conv0", f"{target}.first", (here, here, 3, 3))
-        _conv(ledger, made, f"{source}.conv1", f"{target}.second", (below, here, 3, 3))
+            made |= ledger.layer(f"{source}.fromrgb", f"{target}.from_rgb", (here, channels, 1, 1))
+        made |= ledger.layer(f"{source}.conv0", f"{target}.first", (here, here, 3, 3))
+        made |= ledger.layer(f"{source}.conv1", f"{target}.second", (below, here, 3, 3))
         if architecture == "resnet":
             made[f"{target}.shortcut.weight"] = ledger.take(f"{source}.skip.weight", (below, here, 1, 1))
     width = widths[0]
     if architecture == "skip":
-        _conv(ledger, made, "b4.fromrgb", "head.from_rgb", (width, channels, 1, 1))
+        made |= ledger.layer("b4.fromrgb", "head.from_rgb", (width, channels, 1, 1))
     statistics = _sides(ledger, "b4.conv.weight", 4)[1] - width
     if statistics < 0:
         raise ledger.error(f"reads {width + statistics} feature maps at 4 pixels, where there are {width}")
-    _conv(ledger, made, "b4.conv", "head.conv", (width, width + statistics, 3, 3))
-    _conv(ledger, made, "b4.fc", "head.dense", (width, width * 16))
+    made |= ledger.layer("b4.conv", "head.conv", (width, width + statistics, 3, 3))
+    made |= ledger.layer("b4.fc", "head.dense", (width, width * 16))
     outputs = _sides(ledger, "b4.out.weight", 2)[0]
-    _conv(ledger, made, "b4.out", "head.out", (outputs, width))
+    made |= ledger.layer("b4.out", "head.out", (outputs, width))
     label, mapped = mapping(ledger, "mapping.", latent=False)
     if label["classes"]:
         _check_label(ledger, mapped, outputs, label["mapping_layers"])
@@ -225,11 +220,6 @@ def discriminator(ledger: Ledger, traits: Traits, rate: float = 0.01) -> Made:
         "discriminator_clamp": traits.clamp,
     }
     return arguments, made
-
-
-def _conv(ledger: Ledger, made: dict[str, Tensor], source: str, target: str, shape: tuple[int, ...]) -> None:
-    made[f"{target}.weight"] = ledger.take(f"{source}.weight", shape)
-    made[f"{target}.bias"] = ledger.take(f"{source}.bias", shape[:1])
 
 
 def _check_label(ledger: Ledger, mapped: Mapping[str, Tensor], outputs: int, layers: int) -> None:
