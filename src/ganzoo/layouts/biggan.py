@@ -35,7 +35,7 @@ Order = Callable[[Tensor], Tensor]
 
 
 class _Names(NamedTuple):
-    """How a codebase names what all have; `{}` is the number of a convolution or a normalization, counted from 0."""
+    """How a codebase names what all have."""
 
     blocks: str  # before the numbers of the blocks
     convs: tuple[str, ...]
@@ -46,32 +46,21 @@ class _Names(NamedTuple):
     attention: tuple[str, str, str, str, str]  # query, key, value, out, gamma
 
 
+def _four(name: str, first: int = 1) -> tuple[str, ...]:
+    return tuple(f"{name}{number}" for number in range(first, first + 4))
+
+
 _PYTORCH = _Names(
-    "blocks",
-    ("conv1", "conv2", "conv3", "conv4"),
-    "conv_sc",
-    ("bn1", "bn2", "bn3", "bn4"),
-    "gain",
-    "bias",
-    ("theta", "phi", "g", "o", "gamma"),
+    *("blocks", _four("conv"), "conv_sc", _four("bn"), "gain", "bias"),
+    attention=("theta", "phi", "g", "o", "gamma"),
 )
 _PRETRAINED = _Names(
-    "generator.layers",
-    ("conv_0", "conv_1", "conv_2", "conv_3"),
-    "",
-    ("bn_0", "bn_1", "bn_2", "bn_3"),
-    "scale",
-    "offset",
-    ("snconv1x1_theta", "snconv1x1_phi", "snconv1x1_g", "snconv1x1_o_conv", "gamma"),
+    *("generator.layers", _four("conv_", 0), "", _four("bn_", 0), "scale", "offset"),
+    attention=("snconv1x1_theta", "snconv1x1_phi", "snconv1x1_g", "snconv1x1_o_conv", "gamma"),
 )
 _STUDIOGAN = _Names(
-    "blocks",
-    ("conv2d1", "conv2d2", "conv2d3", "conv2d4"),
-    "conv2d0",
-    ("bn1", "bn2", "bn3", "bn4"),
-    "gain",
-    "bias",
-    ("conv1x1_theta", "conv1x1_phi", "conv1x1_g", "conv1x1_attn", "sigma"),
+    *("blocks", _four("conv2d"), "conv2d0", _four("bn"), "gain", "bias"),
+    attention=("conv1x1_theta", "conv1x1_phi", "conv1x1_g", "conv1x1_attn", "sigma"),
 )
 
 
