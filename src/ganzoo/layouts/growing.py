@@ -6,7 +6,7 @@ TensorFlow keeps kernels as (height, width, in, out) and matrices as (in, out); 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -179,7 +179,7 @@ def genforce_critic(ledger: Ledger, blurred: bool) -> Critic:
 
 
 def _critic(
-    ledger: Ledger, rgb: list[str], blocks: list[tuple[str, ...]], ends: tuple[str, str, str], tensorflow: bool
+    ledger: Ledger, rgb: list[str], blocks: Sequence[tuple[str, ...]], ends: tuple[str, str, str], tensorflow: bool
 ) -> Critic:
     """A discriminator by the names of its layers, each at 4, 8, ... pixels, and those at its end."""
     made: dict[str, Tensor] = {"lod": level_of_detail(ledger, ledger.take("lod"), len(rgb))}
