@@ -8,6 +8,7 @@ guard against non-finite gradients, the step, the generator's moving average and
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import itertools
 import threading
@@ -526,6 +527,24 @@ class Game(L.LightningModule, ABC):
             assert isinstance(average, MovingAverage)
             average.update(getattr(self, name), beta)
 
+    def freeze(self) -> None:
+        """Switches the gradients off of the parameters that `engine.freeze` names.
+
+        Raises:
+            BadArgument: for a pattern that names none, or a player that is left nothing to learn.
+        """
+        known = {name: value for name, value in self.named_parameters() if not name.startswith("_averages.")}
+        for pattern in self.engine.freeze:
+            named = fnmatch.filter(known, pattern)
+            if not named:
+                some = ", ".join([*known][:3])
+                raise BadArgument(f"engine.freeze: no parameter is called {pattern}; they are {some}, ...")
+            for name in named:
+                known[name].requires_grad_(False)
+        for name, player in self.players().items() if self.engine.freeze else ():
+            if not any(value.requires_grad for value in player.parameters()):
+                raise BadArgument(f"engine.freeze leaves the {name} nothing to learn; name fewer parameters")
+
     # ---------------------------------------------------------------- Lightning's hooks
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Game:
@@ -554,6 +573,7 @@ class Game(L.LightningModule, ABC):
             for name in self.networks():
                 getattr(self, name).to(memory_format=torch.channels_last)
         self.start_averages()
+        self.freeze()
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One optimizer a player, in its fused form where there is one."""
