@@ -44,7 +44,7 @@ def test_patterns_that_name_nothing_or_all_of_a_player(tmp_path: Path, capsys: p
     ):
         game.engine = Engine(freeze=(pattern,))
         with pytest.raises(BadArgument, match=text):
-            game.freeze()
+            game.freeze_parameters()
     (tmp_path / "r.yaml").write_text(RECIPE)
     words = ["train", str(tmp_path / "r.yaml"), "--run.folder", str(tmp_path / "run"), "--engine.freeze"]
     assert main([*words, "[critic.*]"]) == 2 and not (tmp_path / "run").exists()

@@ -527,7 +527,7 @@ class Game(L.LightningModule, ABC):
             assert isinstance(average, MovingAverage)
             average.update(getattr(self, name), beta)
 
-    def freeze(self) -> None:
+    def freeze_parameters(self) -> None:
         """Switches the gradients off of the parameters that `engine.freeze` names.
 
         Raises:
@@ -573,7 +573,7 @@ class Game(L.LightningModule, ABC):
             for name in self.networks():
                 getattr(self, name).to(memory_format=torch.channels_last)
         self.start_averages()
-        self.freeze()
+        self.freeze_parameters()
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One optimizer a player, in its fused form where there is one."""

@@ -325,7 +325,7 @@ class _Draft:
         lightning.seed_everything(table["seed_everything"], workers=True, verbose=False)
         game = self.game or recipes.make_game(table)
         game.engine = recipes.make(Engine, table["engine"], "engine")
-        game.freeze()
+        game.freeze_parameters()
         if table["init_from"] is not None and self.game is None and not self.resume:
             self.notes += start_from(game, table["init_from"])
         resolve_helpers(game)
