@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from ganzoo.data.batch import Data, Images
 from ganzoo.game import registry
-from ganzoo.game.abilities import Samples, Translates
+from ganzoo.game.abilities import Samples, Translates, Upscales
 from ganzoo.game.engine import Engine
 from ganzoo.game.game import Game
 from ganzoo.nn.spectral import Normalized
@@ -48,6 +48,7 @@ SMALL: dict[str, Any] = {
         "discriminator_attention": 4,
     },  # residual networks
     **{"attention_after": [1], "discriminator_attention_after": [1], "standing": 2},  # biggan
+    "growth": 3,
     **{"patch_layers": 1, "discriminator_width": 4, "blocks": 1},  # translations
     **{"units": [6, 4, 8], "image_maxout": [6, 2], "label_maxout": [3, 2], "joint_maxout": [5, 2]},  # cgan
 }
@@ -89,8 +90,8 @@ class Maps(nn.Module):
         super().__init__()
         self.layer = nn.Conv2d(channels, 3, 3)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        first = self.layer(images).relu()
+    def forward(self, images: Tensor, activated: bool = True) -> list[Tensor]:
+        first = self.layer(images).relu() if activated else self.layer(images)
         return [first, first[:, :, ::2, ::2]]
 
 
@@ -173,9 +174,11 @@ def pictures(n: int, shape: tuple[int, ...], first: int = 0) -> Tensor:
 
 
 def make(game: Game, n: int, seed: int = 0, **options: Any) -> Tensor:
-    """Images of a model: samples, or translations of noise; image i depends on `seed + i` alone."""
+    """Images of a model: samples, or what it makes of noise; image i depends on `seed + i` alone."""
     if isinstance(game, Translates):
         return game.translate(pictures(n, game.source_shape, seed), seed=seed, **options)
+    if isinstance(game, Upscales):
+        return game.upscale(pictures(n, (game.shape[0], *(side // game.scale for side in game.shape[1:])), seed), **options)
     assert isinstance(game, Samples)
     return game.sample(n, seed=seed, **options)
 

@@ -183,7 +183,7 @@ def test_bad_pictures_are_listed_and_the_others_translated(model: Path, capsys: 
 def test_nothing_to_translate(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
     run(model, "empty", "--out", "out", status=1)
-    assert "empty: holds no picture to translate (it is empty)" in capsys.readouterr().err
+    assert "empty: holds no picture (it is empty)" in capsys.readouterr().err
     assert not Path("out").exists()
 
 
@@ -193,7 +193,7 @@ def test_equal_names_are_told_apart(model: Path, capsys: pytest.CaptureFixture[s
     run(model, "one", "two", "one/a.png", "--out", "out")
     assert files("out") == ["a-2.png", "a-3.png", "a.png", "b.png"]
     said = capsys.readouterr().err
-    assert "ganzoo: two/a.jpg: goes to out/a-2.png, because out/a.png is the translation of one/a.png" in said
+    assert "ganzoo: two/a.jpg: goes to out/a-2.png, because out/a.png is what becomes of one/a.png" in said
     assert close("out/a-3.png", expected(model, Image.open("two/a.png")))
 
 
@@ -201,7 +201,7 @@ def test_inputs_are_not_overwritten(model: Path, capsys: pytest.CaptureFixture[s
     before = put("in/a.png").read_bytes()
     put("in/b.jpg")
     run(model, "in", "--out", "in", status=2)
-    assert "its translation would overwrite in/a.png, an input; give another --out" in capsys.readouterr().err
+    assert "what becomes of it would overwrite in/a.png, an input; give another --out" in capsys.readouterr().err
     assert Path("in/a.png").read_bytes() == before and files("in") == ["a.png", "b.jpg"]
 
 

@@ -28,7 +28,7 @@ from ganzoo.cli import main
 from ganzoo.data import mnist
 from ganzoo.folder import write_model
 from ganzoo.game import registry
-from ganzoo.game.abilities import Samples, Translates
+from ganzoo.game.abilities import Samples, Translates, Upscales
 from ganzoo.game.engine import Absent, Engine
 from ganzoo.game.game import Game
 from ganzoo.media.levels import to_uint8
@@ -154,7 +154,7 @@ def test_labels(name: str) -> None:
 def test_wrong_requests_for_samples(name: str) -> None:
     game = tiny(name)
     if not isinstance(game, Samples):
-        with pytest.raises(BadArgument, match=r"draws no images of its own; give it some with translate"):
+        with pytest.raises(BadArgument, match=r"draws no images of its own; give it (some with translate|small ones)"):
             game.sample(2)
         return
     wrongs: list[tuple[dict[str, Any], str]] = [
@@ -179,7 +179,7 @@ def test_domains(name: str) -> None:
     entry, game = registry.family(name), tiny(name)
     assert (entry.task == "translation") == isinstance(game, Translates)
     if not isinstance(game, Translates):
-        with pytest.raises(BadArgument, match="does not translate images; it draws some with sample"):
+        with pytest.raises(BadArgument, match="does not translate images; (it draws some with sample|give it small)"):
             game.translate(torch.zeros(1, *game.shape))
         return
     height, width = 2 * game.stride + game.stride // 2, 3 * game.stride + 1
@@ -225,6 +225,33 @@ def test_wrong_requests_for_translations(name: str) -> None:
     for images, options, said in wrongs:
         with pytest.raises(BadArgument, match=said):
             game.translate(images, **options)
+
+
+@every_family
+def test_enlarging(name: str) -> None:
+    """Any sides, in tiles or whole, and as if the network had got them alone."""
+    entry, game = registry.family(name), tiny(name)
+    assert (entry.task == "super-resolution") == isinstance(game, Upscales)
+    if not isinstance(game, Upscales):
+        with pytest.raises(BadArgument, match="does not enlarge images; "):
+            game.upscale(torch.zeros(1, *game.shape))
+        return
+    images = pictures(2, (game.shape[0], 11, 14))
+    kept, made = images.clone(), game.upscale(images, tile=100)
+    assert made.shape == (2, game.shape[0], 11 * game.scale, 14 * game.scale) and made.abs().max() <= 1
+    assert torch.equal(images, kept)
+    tiled = game.upscale(images, tile=5, overlap=14)
+    assert (tiled - made).abs().max() < 1e-5
+    wrongs: list[tuple[torch.Tensor, dict[str, Any], str]] = [
+        (images, {"tile": 0}, "tile is 0"),
+        (images, {"overlap": -1}, "overlap -1"),
+        (images, {"batch_size": 0}, "batch size is 0"),
+        (images * 3, {}, r"values in \[-1, 1\] are expected"),
+        (images[0], {}, "images have shape"),
+    ]
+    for given, options, said in wrongs:
+        with pytest.raises(BadArgument, match=said):
+            game.upscale(given, **options)
 
 
 def _numpy_state() -> Any:

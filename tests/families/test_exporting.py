@@ -31,7 +31,7 @@ class Exported(nn.Module):
     def __init__(self, game: Any) -> None:
         super().__init__()
         self.network = game.averaged
-        if "translates" in game.abilities:
+        if game.abilities & {"translates", "upscales"}:
             self.way: Any = self.network.forward
         elif "styled" in game.abilities:  # noise would be drawn anew at each call
             self.way = lambda z, *labels: self.network.synthesis(self.network.mapping(z, *labels), "const")
@@ -50,8 +50,8 @@ def prepared(name: str) -> tuple[Exported, tuple[Tensor, ...], tuple[Tensor, ...
         for parameter in game.parameters():
             if parameter.dim() < 2:  # biases, gains, strengths of noise
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=draw))
-    if "translates" in game.abilities:
-        return Exported(game), (pictures(2, game.source_shape),), (pictures(2, game.source_shape, 2),)
+    if game.abilities & {"translates", "upscales"}:
+        return Exported(game), (pictures(2, game.input_shape),), (pictures(2, game.input_shape, 2),)
     one, other = (tuple(x for x in game.draw(range(n, n + 2)) if x is not None) for n in (0, 2))
     return Exported(game), one, other
 

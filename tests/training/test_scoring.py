@@ -134,6 +134,7 @@ class Both(Data):
 
 SMALL_KEYS = {
     "mae": "mae10_pixels_test",
+    "psnr": "psnr10_pixels_test",
     "dist": "dist10_digits_cnn_test",
     "top": "top10_digits_cnn_test",
     "knn": "knn20_model_test_k1",

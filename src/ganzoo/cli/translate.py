@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import gc
-import glob
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
-from ganzoo.types import BadArgument, BadData, GanzooError
+from ganzoo.cli._pictures import plan, progress, report
+from ganzoo.types import BadArgument, GanzooError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -63,12 +61,12 @@ def run(arguments: Any) -> int:
         raise BadArgument(f"--size is {arguments.size}; pixels of the shorter side are expected, from 1 to 16384")
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise BadArgument(f"--batch-size is {arguments.batch_size}; at least 1 is expected")
-    jobs = _plan(arguments.inputs, out)
+    jobs = plan(arguments.inputs, out)
     for line in jobs.said:
         print(f"ganzoo: {line}", file=sys.stderr)
 
     if not jobs.pairs:
-        return _report(jobs.failed)
+        return report(jobs.failed, "translated")
     gc.disable()  # looking for garbage among all that the imports make takes a tenth of the whole command
     try:
         from ganzoo.cli.sample import best_device
@@ -82,102 +80,14 @@ def run(arguments: Any) -> int:
     except BadArgument as error:
         raise BadArgument(f"{arguments.model}: {error}") from None
     to = arguments.to or model.domains[0]
-    with _progress(len(jobs.pairs)) as advance:
+    with progress(len(jobs.pairs), "translating") as advance:
         work = _Work(model, to, arguments.size, arguments.batch_size, jobs.failed, advance)
         for source, target in jobs.pairs:
             work.take(source, target)
         work.finish()
     many = f"{work.done} picture{'' if work.done == 1 else 's'}"
     print(f"{many} translated by {arguments.model} (to {to}) in {out}")
-    return _report(jobs.failed)
-
-
-def _report(failed: list[tuple[str, str]]) -> int:
-    """Lists what failed, one line each, and gives the exit status."""
-    if failed:
-        print(f"ganzoo: {len(failed)} {'was' if len(failed) == 1 else 'were'} not translated:", file=sys.stderr)
-    for name, reason in failed:
-        print(f"  {name}: {reason}", file=sys.stderr)
-    return 1 if failed else 0
-
-
-@dataclass
-class _Jobs:
-    """What to translate, and what cannot be.
-
-    Args:
-        pairs: inputs and where their translations go.
-        failed: inputs that there are none of, and why.
-        said: what a person should know of names.
-    """
-
-    pairs: list[tuple[Path, Path]] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-
-
-def _plan(inputs: Sequence[str], out: Path) -> _Jobs:
-    """Finds the pictures, each once, and names their translations.
-
-    Raises:
-        BadArgument: if a translation would overwrite an input.
-    """
-    jobs, taken, seen = _Jobs(), dict[Path, Path](), set[Path]()
-    for text in inputs:
-        try:
-            found = list(_found(text, out))
-        except BadData as error:
-            jobs.failed.append((text, str(error).removeprefix(f"{text}: ")))
-            continue
-        for source, name in found:
-            if source.resolve() in seen:
-                continue
-            seen.add(source.resolve())
-            stem = name.parent / name.stem
-            target, count = out / f"{stem}.png", 1
-            while target in taken:
-                count += 1
-                target = out / f"{stem}-{count}.png"
-            if count > 1:
-                other = out / f"{stem}.png"
-                jobs.said.append(f"{source}: goes to {target}, because {other} is the translation of {taken[other]}")
-            taken[target] = source
-            jobs.pairs.append((source, target))
-    for target, source in taken.items():
-        if target.resolve() in seen:
-            raise BadArgument(f"{source}: its translation would overwrite {target}, an input; give another --out")
-    return jobs
-
-
-def _found(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
-    """The pictures that a word of the command line names, each with its name below the folder of translations.
-
-    Raises:
-        BadData: if there are none.
-    """
-    from ganzoo.data.conversion import walk
-
-    path = Path(text).expanduser()
-    if path.is_dir():
-        names, others = walk(path)
-        # Translations of an earlier time, in a folder within, are none of the pictures
-        own = out.resolve()
-        kept = [name for name in names if path.resolve() == own or own not in (path / name).resolve().parents]
-        if not kept:
-            what = f"none of its {others} files has the suffix of a picture" if others else "it is empty"
-            raise BadData(f"{text}: holds no picture to translate ({what})")
-        yield from ((path / name, Path(name)) for name in kept)
-    elif path.exists() or not glob.has_magic(text):
-        if not path.exists():
-            raise BadData(f"{text}: there is no such file, nor folder; a picture, a folder or a pattern is expected")
-        yield path, Path(path.name)
-    else:
-        names = sorted(name for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
-        if not names:
-            raise BadData(f"{text}: no file has a name of this pattern")
-        fixed = path.parts[: next(i for i, part in enumerate(path.parts) if glob.has_magic(part))]
-        for name in names:
-            yield Path(name), Path(name).relative_to(Path(*fixed))
+    return report(jobs.failed, "translated")
 
 
 class _Work:
@@ -289,16 +199,3 @@ class _Work:
     def _fail(self, sources: list[Path], reason: str) -> None:
         self.failed += [(str(source), reason) for source in sources]
         self.advance(len(sources))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on the error stream, where that is a terminal and there is more than one picture."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("translating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=total < 2 or not console.is_terminal) as bar:
-        task = bar.add_task("translating", total=total)
-        yield lambda n: bar.advance(task, n)

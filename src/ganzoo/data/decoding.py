@@ -26,14 +26,16 @@ class Unreadable(Exception):
     """Why a file gives no picture, without its name: a clause such as "it is no picture"."""
 
 
-def decode(content: bytes, background: int = 255, max_pixels: int | None = None) -> Image.Image:
+def decode(content: bytes, background: int | None = 255, max_pixels: int | None = None) -> Image.Image:
     """Decodes a file's bytes, whatever its format (EPS aside, which is a program), mode and depth; see `decoding`."""
     with decoding(content, background, max_pixels) as picture:
         return picture
 
 
 @contextmanager
-def decoding(content: bytes, background: int = 255, max_pixels: int | None = None) -> Iterator[Image.Image]:
+def decoding(
+    content: bytes, background: int | None = 255, max_pixels: int | None = None
+) -> Iterator[Image.Image]:
     """Decodes a file's bytes, whatever its format (EPS aside, which is a program), mode and depth.
 
     Of an animation the first picture is taken, a camera's rotation is applied, 16 bits become 8, CMYK, LAB and palettes
@@ -43,11 +45,11 @@ def decoding(content: bytes, background: int = 255, max_pixels: int | None = Non
 
     Args:
         content: the whole file.
-        background: the grey level 0..255 under transparency.
+        background: the grey level 0..255 under transparency; None keeps it.
         max_pixels: of one picture, and of all that are in memory at a time; Pillow's limit where None.
 
     Returns:
-        A picture in mode `L` or `RGB`.
+        A picture in mode `L` or `RGB`, or `RGBA` where its transparency is kept.
 
     Raises:
         Unreadable: saying why: it is none, is damaged, or is so large that it may be a decompression bomb.
@@ -145,7 +147,7 @@ def suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
 
 
-def eight_bits(picture: Image.Image, background: int) -> Image.Image:
+def eight_bits(picture: Image.Image, background: int | None) -> Image.Image:
     """Any of Pillow's modes as `L` or `RGB`, as `decoding` gives it."""
     mode = picture.mode
     if mode.startswith("I;16"):
@@ -166,6 +168,8 @@ def eight_bits(picture: Image.Image, background: int) -> Image.Image:
         return converted
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
+        if background is None:
+            return picture
         under = Image.new("RGBA", picture.size, (background, background, background, 255))
         return Image.alpha_composite(under, picture).convert("RGB")
     return picture if mode == "L" else picture.convert("RGB")

@@ -40,11 +40,12 @@ if TYPE_CHECKING:
 
 _Buffer = tuple[dict[str, Tensor | None], str, Tensor]  # the buffers of a module, the name of one, and its copy
 _SAMPLING = threading.RLock()  # modes of shared modules are switched while a model samples
-_TRANSLATES_NOT = "does not translate images; it draws some with sample"
 _MISSING = {  # what is said of a model that is asked for a method of another ability
-    "sample": "draws no images of its own; give it some with translate",
-    "translate": _TRANSLATES_NOT,
-    "shapes_of": _TRANSLATES_NOT,
+    "sample": "draws no images of its own; {instead}",
+    "translate": "does not translate images; {instead}",
+    "shapes_of": "does not translate images; {instead}",
+    "upscale": "does not enlarge images; {instead}",
+    "upscaled_tiles": "does not enlarge images; {instead}",
     "encode": "has no encoder",
     "classify": "has no classifier",
 }
@@ -95,6 +96,7 @@ class Game(L.LightningModule, ABC):
     """
 
     ability: ClassVar[str | None] = None
+    instead: ClassVar[str] = ""  # what to do with a model of this ability in place of what it cannot do
     inference: tuple[str, ...] = ("generator",)  # modules that `sample`, `translate` or `encode` need
     averages: ClassVar[tuple[str, ...]] = ("generator",)  # modules that have a moving average, when there is one
     average_half_life: float | None = None  # in images, where the paper has a moving average
@@ -152,7 +154,7 @@ class Game(L.LightningModule, ABC):
         except AttributeError:
             if name not in _MISSING:
                 raise
-        raise Unable(f"{type(self).__name__} {_MISSING[name]}")
+        raise Unable(f"{type(self).__name__} {_MISSING[name].format(instead=self.instead)}")
 
     @property
     def abilities(self) -> frozenset[str]:

@@ -196,6 +196,13 @@ def spread(of: int, n: int) -> list[int]:
     return [i * of // n for i in range(n)]
 
 
+def fields(shape: tuple[int, ...], n: int) -> Tensor:
+    """Smooth random fields `(n, *shape)` in [-1, 1], each from its number."""
+    coarse = np.stack([np.random.RandomState(i).uniform(-1, 1, (shape[0], 4, 4)) for i in range(n)])
+    smooth = functional.interpolate(torch.from_numpy(coarse), shape[1:], mode="bicubic", align_corners=True)
+    return smooth.clamp_(-1, 1).float()
+
+
 def side_by_side(columns: list[Tensor]) -> Tensor:
     """Joins `(n, C, H, W)` to `(n, columns, C, H, W)`, grey repeated where colors stand beside it."""
     most = max(column.shape[1] for column in columns)

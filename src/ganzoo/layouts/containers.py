@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from ganzoo.layouts import openvino
+from ganzoo.layouts import ncnn, openvino
 from ganzoo.layouts.pickles import Call, Limits, quoted, read_container
 from ganzoo.types import BadCheckpoint
 
@@ -35,6 +35,7 @@ _ROLES = {
 }
 # What they put around a network, or around several; the first that is there counts
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "models", "module", "net", "weights")
+GRAPHS = (".xml", ".param")  # suffixes of graphs, OpenVINO's and ncnn's, whose weights lie in a `.bin` beside them
 _PERSISTENT = ("torch_utils.persistence", "_reconstruct_persistent_obj")
 _TENSORFLOW_VERSIONS = (2, 3, 4, 5)
 
@@ -89,7 +90,7 @@ class Contents:
 
     Args:
         path: the file.
-        kind: "torch", "nvidia" (modules pickled whole by NVIDIA's code), "tensorflow" or "openvino" (a graph).
+        kind: "torch", "nvidia" (modules pickled whole by NVIDIA's code), "tensorflow", or a graph's "openvino" or "ncnn".
         tree: all of it as plain data; a graph as it is.
         modules: the networks by their roles G_ema, G and D, or else by their keys; "" for one alone.
         beside: what else the file says at its top, such as the number of steps.
@@ -97,7 +98,7 @@ class Contents:
     """
 
     path: Path
-    kind: Literal["torch", "nvidia", "tensorflow", "openvino"]
+    kind: Literal["torch", "nvidia", "tensorflow", "openvino", "ncnn"]
     tree: Any
     modules: dict[str, Module] = field(default_factory=dict)
     beside: dict[str, Any] = field(default_factory=dict)
@@ -132,6 +133,8 @@ class Contents:
             return f"TensorFlow networks {found}"
         if self.kind == "openvino":
             return f"the OpenVINO graph {quoted(self.tree.name)} of {len(self.tree.layers)} layers"
+        if self.kind == "ncnn":
+            return f"an ncnn network of {len(self.tree.layers)} layers"
         if any(module.class_name for module in self.modules.values()):
             found = ", ".join(f"{quoted(name)}: {module.class_name}" for name, module in [*self.modules.items()][:6])
             first = next((name for module in self.modules.values() for name in module.tensors), "none")
@@ -145,7 +148,7 @@ def open_file(path: str | Path, limits: Limits | None = None) -> Contents:
     """Opens a checkpoint without executing anything in it.
 
     Args:
-        path: a `.pkl`, `.pth`, `.pt` or `.bin` file, or OpenVINO's `.xml` with its `.bin` beside it.
+        path: a `.pkl`, `.pth`, `.pt` or `.bin` file, or a graph (`GRAPHS`) with its `.bin` beside it.
         limits: what an honest file stays below.
 
     Returns:
@@ -159,6 +162,10 @@ def open_file(path: str | Path, limits: Limits | None = None) -> Contents:
     try:
         if path.suffix == ".xml":
             return of_graph(path, openvino.read(path, limits))
+        if path.suffix == ".param":
+            network = ncnn.read(path)
+            named = {f"{layer.name}.{key}": value for layer in network.layers for key, value in layer.tensors.items()}
+            return Contents(path, "ncnn", network, {"": Module("", {}, named, {}, {})})
     except BadCheckpoint as error:
         raise BadCheckpoint(f"{path}: {error}") from None
     container, tree = read_container(path, limits)

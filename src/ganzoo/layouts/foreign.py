@@ -12,11 +12,8 @@ from ganzoo.layouts.containers import Contents
 
 # What it is, and patterns of which each must be the whole name of a tensor of one network
 _KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("ESRGAN or Real-ESRGAN (RRDBNet)", (r"(.*\.)?(body|RRDB_trunk|sub)\.0\.(rdb|RDB)1\.conv1\.(0\.)?weight",)),
     ("SRGAN's generator (BasicSR's MSRResNet)", (r"conv_first\.weight", r"body\.0\.conv1\.weight", r"upconv1\.weight")),
-    ("Real-ESRGAN's compact generator (SRVGGNetCompact)", (r"body\.0\.weight", r"body\.1\.weight", r"body\.2\.bias")),
     ("a discriminator of BasicSR (VGG)", (r"conv0_0\.weight", r"bn0_1\.weight", r"linear1\.weight")),
-    ("a discriminator of Real-ESRGAN (U-Net)", (r"conv0\.weight", r"conv1\.weight_orig", r"conv9\.weight")),
     ("StarGAN", (r"main\.0\.weight", r"main\.\d+\.main\.0\.weight", r"main\.\d+\.main\.4\.weight")),
     ("StarGAN's discriminator", (r"main\.0\.weight", r"main\.2\.bias", r"conv1\.weight", r"conv2\.weight")),
     ("StarGAN v2", (r"encode\.0\.conv1\.weight", r"decode\.0\.norm1\.fc\.weight")),

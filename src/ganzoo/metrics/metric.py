@@ -42,6 +42,7 @@ INPUTS: Final = frozenset(
 LACKS: Final = {
     "samples": "draws no samples of its own",
     "translates": "does not translate",
+    "upscales": "does not enlarge",
     "encodes": "has no encoder",
     "classifies": "has no classifier",
     "views": "draws in one domain only",
@@ -54,6 +55,7 @@ LACKS: Final = {
 _SETTINGS: Final = {
     "samples": {"split", "labels", "truncation", "weights", "rounding", "resizer"},
     "translates": {"split", "to", "rounding", "resizer"},
+    "upscales": {"split", "rounding", "resizer"},
     "encodes": {"split"},
     "classifies": {"split"},
     "views": {"split", "rounding"},
@@ -61,6 +63,7 @@ _SETTINGS: Final = {
 }
 MIXTURES: Final = ("ring", "grid")
 COPY: Final = "copy of the input"
+BICUBIC: Final = "bicubic"
 
 
 @dataclass(frozen=True)

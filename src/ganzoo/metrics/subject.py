@@ -61,6 +61,9 @@ class Subject:
 
     sample: Callable[..., Tensor] = cannot
     translate: Callable[..., Tensor] = cannot  # (images, *, to, seed, batch_size); `to`: a domain, or one an image
+    upscale: Callable[[Tensor], Tensor] = cannot  # small images to large ones,
+    reduce: Callable[[Tensor], Tensor] = cannot  # large ones to small ones,
+    bicubic: Callable[[Tensor], Tensor] = cannot  # and small ones to large ones by interpolation
     encode: Callable[[Tensor], Tensor] = cannot  # images (n, C, H, W) in [-1, 1] to encodings (n, d)
     classify: Callable[[Tensor], Tensor] = cannot  # such images to logits (n, classes)
     classes: int | None = None  # of a conditional model; None for one that is given no labels
@@ -80,6 +83,7 @@ class Subject:
         held = {
             "samples": self.sample is not cannot,
             "translates": self.translate is not cannot,
+            "upscales": self.upscale is not cannot,
             "encodes": self.encode is not cannot,
             "classifies": self.classify is not cannot,
             "classes": self.labelled and self.classes is not None,

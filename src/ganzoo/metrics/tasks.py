@@ -4,6 +4,7 @@
 |---|---|---|
 | `samples` | samples with real images | `floor`: real images; `ceiling`: uniform noise |
 | `translates` | translations with counterparts, with the domain; their classes | the copied input; fresh weights; ... |
+| `upscales` | images made small and enlarged again, with themselves | bicubic interpolation |
 | `encodes` | classes of held-out images by training images, in encodings | neighbours in pixels |
 | `classifies` | the model's classes of labelled images | the most frequent class for all |
 | `views` | the classes of a latent's two pictures | real pairs; pictures of two latents |
@@ -27,7 +28,7 @@ from torch import Tensor
 from ganzoo.media.levels import to_float
 from ganzoo.metrics.features.network import NETWORKS, FeatureNetwork
 from ganzoo.metrics.functional.path import feature_distance
-from ganzoo.metrics.metric import COPY, MIXTURES
+from ganzoo.metrics.metric import BICUBIC, COPY, MIXTURES
 from ganzoo.metrics.protocol import Protocol
 from ganzoo.metrics.sets import Compared, Drawing, Sample, Stream, View
 from ganzoo.metrics.subject import cannot
@@ -291,6 +292,33 @@ class _Translations(_Drawn):
         return self.against(p, noise, f"{len(noise)} images of uniform noise")
 
 
+class _Enlargements(_Drawn):
+    """Images that were made small and enlarged again, against themselves."""
+
+    def count(self, p: Protocol) -> int:
+        return min(p.n, len(self.run.real(p.split).values))
+
+    def stream(self, p: Protocol) -> Stream:
+        return Stream(p.seed, split=p.split)
+
+    def drawing(self, stream: Stream, n: int) -> Drawing:
+        values, subject = self.run.real(stream.split).values, self.subject
+        rows_ = self.run.order(stream.split, "values", stream.seed)
+        enlarge = subject.bicubic if stream.to == "bicubic" else subject.upscale
+
+        def images(rows: range) -> Tensor:
+            return enlarge(subject.reduce(to_float(torch.from_numpy(values[rows_[rows.start : rows.stop]]))))
+
+        return Drawing("enlarged images", values.shape[1:], images)
+
+    def found(self, p: Protocol, to: str = "") -> Compared:
+        made = self.made(p, replace(self.stream(p), to=to))
+        return self.compared(p, self.run.images(p, p.split, self.count(p)), made)
+
+    def bicubic(self, p: Protocol) -> Compared:
+        return self.found(p, "bicubic")
+
+
 class _Encodings(Task):
     """Held-out images against training images, in the model's own encodings."""
 
@@ -383,6 +411,7 @@ class _Paths(Task):
 TASKS: Final[dict[str, type[Task]]] = {
     "samples": _Samples,
     "translates": _Translations,
+    "upscales": _Enlargements,
     "encodes": _Encodings,
     "classifies": _Classifications,
     "views": _Views,
@@ -393,6 +422,7 @@ BESIDE: Final = {
     "floor": "floor",
     "ceiling": "ceiling",
     COPY: "copy",
+    BICUBIC: "bicubic",
     "untrained network": "untrained",
     "pixels": "pixels",
     "one class for all": "one_class",

@@ -127,6 +127,9 @@ def subject_of(game: Game) -> Subject:
     return Subject(
         sample=sample if samples else cannot,
         translate=getattr(game, "translate", cannot),
+        upscale=getattr(game, "upscale", cannot),
+        reduce=getattr(game, "reduced", cannot),
+        bicubic=getattr(game, "interpolated", cannot),
         encode=getattr(game, "encode", cannot),
         classify=getattr(game, "classify", cannot),
         classes=game.classes,

@@ -137,10 +137,12 @@ def convert_entry(file: Path, entry: Entry, folder: Path) -> Path:
 
     A configuration, and a graph's constants, are found beside the file that they belong to.
     """
+    from ganzoo.layouts.containers import GRAPHS
+
     facts: dict[str, Any] = {"name": entry.name, "data": {"name": entry.data}, "license": entry.license or None}
     if entry.terms is not None:
         facts["terms"] = {k: getattr(entry.terms, k) for k in ("title", "url", "commercial", "redistribute")}
-    beside = {Path(name).with_suffix(".bin").name for name in entry.files if name.endswith(".xml")}
+    beside = {Path(name).with_suffix(".bin").name for name in entry.files if name.endswith(GRAPHS)}
     names = [name for name in [*entry.files][1:] if name not in beside and not name.endswith(".json")]
     more = [file.with_name(name) for name in names]
     return convert(file, entry.family, to=folder, more=more, facts=facts, pictures=False)

@@ -9,5 +9,6 @@ from ganzoo.game.abilities.encodes import Encodes
 from ganzoo.game.abilities.samples import Samples
 from ganzoo.game.abilities.styled import Styled
 from ganzoo.game.abilities.translates import Translates
+from ganzoo.game.abilities.upscales import Upscales
 
-__all__ = ["Classifies", "Encodes", "Samples", "Styled", "Translates"]
+__all__ = ["Classifies", "Encodes", "Samples", "Styled", "Translates", "Upscales"]

@@ -36,6 +36,7 @@ class Samples(Game):
     """
 
     ability = "samples"
+    instead = "it draws some with sample"
     views: int = 1
 
     prior: Prior

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from ganzoo.game import inference
 from ganzoo.game.game import Game, Shown
@@ -39,6 +38,7 @@ class Translates(Game):
     """
 
     ability = "translates"
+    instead = "give it some with translate"
     back: str | None = None
     stride: int = 1
     _domains: tuple[str, ...] = ("b",)
@@ -170,7 +170,7 @@ class Translates(Game):
         start, _ = self.shapes_of(to)
         values = None if real is None else real.targets if to is not None and to == self.back else real.values
         if values is None or values.ndim != 4 or values.shape[1] != start[0] or not len(values):
-            return to_float(to_uint8(_fields(start, n)))
+            return to_float(to_uint8(inference.fields(start, n)))
         return to_float(torch.from_numpy(values[inference.spread(len(values), n)]))
 
     def preview(self, real: Images | None, n: int, seed: int = 0) -> Shown:
@@ -218,10 +218,3 @@ class Translates(Game):
             made.append(to_uint8(self.translate(to_float(rows[2 * i, :, : start[0]]), to=to)).numpy().astype(np.int16))
             kept.append(rows[2 * i + 1, :, : end[0]].numpy().astype(np.int16))
         return max(inference.compare_golden(path, one, other) for one, other in zip(made, kept, strict=True))
-
-
-def _fields(shape: tuple[int, ...], n: int) -> Tensor:
-    """Smooth random fields `(n, *shape)` in [-1, 1], each from its number."""
-    coarse = np.stack([np.random.RandomState(i).uniform(-1, 1, (shape[0], 4, 4)) for i in range(n)])
-    smooth = functional.interpolate(torch.from_numpy(coarse), shape[1:], mode="bicubic", align_corners=True)
-    return smooth.clamp_(-1, 1).float()

@@ -1,0 +1,113 @@
+"""What commands that make pictures of pictures share: which those are, where what they make goes, and what failed."""
+
+from __future__ import annotations
+
+import glob
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ganzoo.types import BadArgument, BadData
+
+
+def report(failed: list[tuple[str, str]], done: str) -> int:
+    """Lists what failed, one line each, and gives the exit status; `done` says what the others were."""
+    if failed:
+        print(f"ganzoo: {len(failed)} {'was' if len(failed) == 1 else 'were'} not {done}:", file=sys.stderr)
+    for name, reason in failed:
+        print(f"  {name}: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+@dataclass
+class Jobs:
+    """What to work on, and what cannot be.
+
+    Args:
+        pairs: inputs and where what is made of them goes.
+        failed: inputs that there are none of, and why.
+        said: what a person should know of names.
+    """
+
+    pairs: list[tuple[Path, Path]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+
+def plan(inputs: Sequence[str], out: Path) -> Jobs:
+    """Finds the pictures, each once, and names what becomes of them.
+
+    Raises:
+        BadArgument: if one would overwrite an input.
+    """
+    jobs, taken, seen = Jobs(), dict[Path, Path](), set[Path]()
+    for text in inputs:
+        try:
+            found = list(_found(text, out))
+        except BadData as error:
+            jobs.failed.append((text, str(error).removeprefix(f"{text}: ")))
+            continue
+        for source, name in found:
+            if source.resolve() in seen:
+                continue
+            seen.add(source.resolve())
+            stem = name.parent / name.stem
+            target, count = out / f"{stem}.png", 1
+            while target in taken:
+                count += 1
+                target = out / f"{stem}-{count}.png"
+            if count > 1:
+                other = out / f"{stem}.png"
+                jobs.said.append(f"{source}: goes to {target}, because {other} is what becomes of {taken[other]}")
+            taken[target] = source
+            jobs.pairs.append((source, target))
+    for target, source in taken.items():
+        if target.resolve() in seen:
+            raise BadArgument(f"{source}: what becomes of it would overwrite {target}, an input; give another --out")
+    return jobs
+
+
+def _found(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
+    """The pictures that a word of the command line names, each with its name below the folder of results.
+
+    Raises:
+        BadData: if there are none.
+    """
+    from ganzoo.data.conversion import walk
+
+    path = Path(text).expanduser()
+    if path.is_dir():
+        names, others = walk(path)
+        # Results of an earlier time, in a folder within, are none of the pictures
+        own = out.resolve()
+        kept = [name for name in names if path.resolve() == own or own not in (path / name).resolve().parents]
+        if not kept:
+            what = f"none of its {others} files has the suffix of a picture" if others else "it is empty"
+            raise BadData(f"{text}: holds no picture ({what})")
+        yield from ((path / name, Path(name)) for name in kept)
+    elif path.exists() or not glob.has_magic(text):
+        if not path.exists():
+            raise BadData(f"{text}: there is no such file, nor folder; a picture, a folder or a pattern is expected")
+        yield path, Path(path.name)
+    else:
+        names = sorted(name for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
+        if not names:
+            raise BadData(f"{text}: no file has a name of this pattern")
+        fixed = path.parts[: next(i for i, part in enumerate(path.parts) if glob.has_magic(part))]
+        for name in names:
+            yield Path(name), Path(name).relative_to(Path(*fixed))
+
+
+@contextmanager
+def progress(total: int, doing: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar on the error stream, where that is a terminal and there is more than one picture."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=total < 2 or not console.is_terminal) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda n: bar.advance(task, n)
