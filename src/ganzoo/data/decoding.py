@@ -33,9 +33,7 @@ def decode(content: bytes, background: int | None = 255, max_pixels: int | None 
 
 
 @contextmanager
-def decoding(
-    content: bytes, background: int | None = 255, max_pixels: int | None = None
-) -> Iterator[Image.Image]:
+def decoding(content: bytes, background: int | None = 255, max_pixels: int | None = None) -> Iterator[Image.Image]:
     """Decodes a file's bytes, whatever its format (EPS aside, which is a program), mode and depth.
 
     Of an animation the first picture is taken, a camera's rotation is applied, 16 bits become 8, CMYK, LAB and palettes

@@ -196,7 +196,7 @@ def filtered(image: Tensor, kernel: Tensor | None) -> Tensor:
 
 
 def resized(image: Tensor, sides: tuple[int, int], way: str) -> Tensor:
-    """`(C, H, W)` with other sides, by `area`, `bilinear` or `bicubic`; not filtered against aliasing, as theirs is not."""
+    """`(C, H, W)` with other sides, by `area`, `bilinear` or `bicubic`, not filtered against aliasing, as there."""
     return F.interpolate(image[None], sides, mode=way)[0]
 
 

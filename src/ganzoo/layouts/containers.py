@@ -90,7 +90,7 @@ class Contents:
 
     Args:
         path: the file.
-        kind: "torch", "nvidia" (modules pickled whole by NVIDIA's code), "tensorflow", or a graph's "openvino" or "ncnn".
+        kind: "torch", "nvidia" (modules pickled whole by NVIDIA's code), "tensorflow", or a graph: "openvino", "ncnn".
         tree: all of it as plain data; a graph as it is.
         modules: the networks by their roles G_ema, G and D, or else by their keys; "" for one alone.
         beside: what else the file says at its top, such as the number of steps.

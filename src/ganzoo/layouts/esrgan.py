@@ -62,7 +62,9 @@ def _rrdb(contents: Contents, made: dict[str, Tensor]) -> Converted:
     (width, inputs, *_), (channels, *_) = sides
     scale = {1: 4, 4: 2, 16: 1}.get(inputs // max(channels, 1))
     if scale is None or inputs % channels:
-        raise BadCheckpoint(f"{contents.path}: takes {inputs} maps for {channels} channels; 1, 4 or 16 a channel are known")
+        raise BadCheckpoint(
+            f"{contents.path}: takes {inputs} maps for {channels} channels; 1, 4 or 16 a channel are known"
+        )
     blocks = len({name.split(".")[1] for name in made if name.startswith("blocks.")})
     sizes = {"channels": channels, "scale": scale, "width": width, "blocks": blocks, "growth": len(growth)}
     return _converted({"network": "rrdb", **sizes}, made, RRDB)
@@ -77,7 +79,8 @@ def _converted(arguments: dict[str, Any], made: dict[str, Tensor], layout: str) 
 def _is_compact(contents: Contents) -> bool:
     """Convolutions and slopes by turns."""
     return any(
-        contents.modules[key].tensors["body.0.weight"].ndim == 4 and contents.modules[key].tensors["body.1.weight"].ndim == 1
+        contents.modules[key].tensors["body.0.weight"].ndim == 4
+        and contents.modules[key].tensors["body.1.weight"].ndim == 1
         for key in contents.having("body.0.weight", "body.1.weight", "body.2.weight", "body.2.bias")
     )
 
@@ -96,7 +99,9 @@ def _compact(contents: Contents, made: dict[str, Tensor]) -> Converted:
     (width, channels, *_), (outputs, *_) = sides
     scale = math.isqrt(outputs // channels)
     if outputs != channels * scale**2:
-        raise BadCheckpoint(f"{contents.path}: makes {outputs} maps of {channels} channels; a square's worth is expected")
+        raise BadCheckpoint(
+            f"{contents.path}: makes {outputs} maps of {channels} channels; a square's worth is expected"
+        )
     sizes = {"channels": channels, "scale": scale, "width": width, "blocks": last // 2 - 1}
     return _converted({"network": "compact", **sizes}, made, COMPACT)
 
@@ -166,7 +171,8 @@ def _from_ncnn(contents: Contents) -> Converted:
     else:
         plan = _expected_rrdb(max(convolutions - 6, 0) // 15)
     _hold(contents, graph, plan)
-    made, names = {}, iter([name for name in plan.names if name])
+    made: dict[str, Tensor] = {}
+    names = iter([name for name in plan.names if name])
     for layer in graph.layers:
         if layer.tensors:
             name = next(names)

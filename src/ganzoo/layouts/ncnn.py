@@ -107,7 +107,9 @@ def _parsed(text: bytes) -> Graph:
     except UnicodeDecodeError:
         raise BadCheckpoint("is no text: a .param file of ncnn is") from None
     if len(lines) < 2 or lines[0] != [_MAGIC] or len(lines[1]) != 2:
-        raise BadCheckpoint(f"is no .param file of ncnn, which begins with {_MAGIC} and the numbers of layers and blobs")
+        raise BadCheckpoint(
+            f"is no .param file of ncnn, which begins with {_MAGIC} and the numbers of layers and blobs"
+        )
     if _whole(lines[1][0]) != len(lines) - 2 or len(lines) - 2 > _MOST:
         raise BadCheckpoint(f"has {len(lines) - 2:,} layers, says {quoted(lines[1][0])}; at most {_MOST:,} are read")
     layers = [_layer(line) for line in lines[2:]]

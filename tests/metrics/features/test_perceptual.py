@@ -41,3 +41,18 @@ def test_grey_images_are_repeated_and_others_refused() -> None:
         maps(torch.zeros(1, 2, 8, 8))
     with pytest.raises(BadArgument, match="points has no feature maps"):
         FeatureMaps(feature_network("points"))
+
+
+def test_maps_before_they_are_activated() -> None:
+    description = Description("own", "", 4, 8, 3, "pil_bicubic", (0.0,) * 3, (1.0,) * 3)
+    network = nn.Sequential()
+    network.features = nn.Sequential(
+        *(nn.Conv2d(3, 4, 3, 1, 1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+        *(nn.Conv2d(4, 5, 3, 1, 1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+    )
+    maps = FeatureMaps(FeatureNetwork(network, description))
+    raw = maps(images := torch.rand(2, 3, 16, 16), activated=False)
+    after = maps(images)
+    assert [tuple(each.shape[1:]) for each in raw] == [(4, 16, 16), (5, 8, 8)], "none of the last pooling"
+    assert all(each.min() < 0 for each in raw)
+    assert all(torch.allclose(one.relu(), other, rtol=1e-5) for one, other in zip(raw, after, strict=False))

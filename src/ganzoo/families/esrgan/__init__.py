@@ -34,7 +34,6 @@ from ganzoo.nn import enlarging
 from ganzoo.objectives import losses
 from ganzoo.types import BadArgument, Batch
 
-
 _STRIP = 2**15  # small pixels that are enlarged at a time
 
 
@@ -111,9 +110,8 @@ class ESRGAN(Upscales):
         self.generator: RRDBNet | Compact
         if network == "rrdb":
             self.generator = RRDBNet(channels, scale, width, blocks, growth)
-            # All that the convolutions see, as far as it counts: 16 pixels a block do for few of them, and 23 blocks,
-            # whose residuals are small, were measured (docs/upscale.md)
-            self.overlap = min(16 * blocks + 6, 96)
+            # All that the convolutions see; of many blocks, whose residuals are small, what was measured to be enough
+            self.overlap = min(15 * blocks + 6, 64 if blocks <= 6 else 96)  # docs/upscale.md
         else:
             self.generator = Compact(channels, scale, width, blocks)
             self.overlap = blocks + 2  # all that they see

@@ -71,7 +71,7 @@ class RRDBNet(nn.Module):
         self.blocks = nn.Sequential(*(ResidualInResidual(width, growth) for _ in range(blocks)))
         self.trunk, self.up1, self.up2, self.high = (nn.Conv2d(width, width, 3, 1, 1) for _ in range(4))
         self.last = nn.Conv2d(width, channels, 3, 1, 1)
-        nn.init.constant_(self.last.bias, 0.5)  # so that it begins in the middle of the range, not at black
+        nn.init.constant_(self.last.bias, 0.5)  # type: ignore[arg-type]  # so that it begins in the middle of the range, not at black
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps `(N, channels, H, W)` in [-1, 1], of sides that are multiples of `stride`, to `scale` times the sides.

@@ -108,8 +108,10 @@ class Upscales(Game):
                     made = self.enlarge(_filled(given, self.stride)).float().cpu()
                 first, start = self.scale * (top - up), self.scale * (left - across)
                 high, wide = self.scale * (bottom - top), self.scale * (right - left)
-                yield self.scale * top, self.scale * left, self.limit(
-                    made[:, :, first : first + high, start : start + wide]
+                yield (
+                    self.scale * top,
+                    self.scale * left,
+                    self.limit(made[:, :, first : first + high, start : start + wide]),
                 )
 
     def _tile(self, tile: int | None, overlap: int | None) -> tuple[int, int]:
@@ -128,7 +130,7 @@ class Upscales(Game):
         return to_float(torch.from_numpy(real.values[inference.spread(len(real.values), n)]))
 
     def preview(self, real: Images | None, n: int, seed: int = 0) -> Shown:
-        """Small images at the size of large ones, by nearest neighbours and by bicubic, what is made, and the true ones."""
+        """Small images repeated to the size of large ones, bicubic interpolation, what is made, and the true ones."""
         large = self.inputs(real, min(n, 8 if self.shape[-1] <= 128 else 4))
         small = self.reduced(large)
         columns = [self._repeated(small), self.interpolated(small), self.upscale(small), large]
@@ -153,8 +155,12 @@ class Upscales(Game):
         columns = pixels.shape[2] // width
         if pixels.shape[1] != 2 * height or pixels.shape[2] % width or not 1 <= columns <= 64:
             found = f"{pixels.shape[2]}x{pixels.shape[1]} pixels"
-            raise BadModelFolder(f"{path}: {found} are no golden picture of this model, which is {2 * height} pixels high")
-        given, kept = pixels.to(torch.uint8).unflatten(1, (2, height)).unflatten(3, (columns, width)).permute(1, 3, 0, 2, 4)
+            raise BadModelFolder(
+                f"{path}: {found} are no golden picture of this model, which is {2 * height} pixels high"
+            )
+        given, kept = (
+            pixels.to(torch.uint8).unflatten(1, (2, height)).unflatten(3, (columns, width)).permute(1, 3, 0, 2, 4)
+        )
         made = to_uint8(self.upscale(to_float(given[:, :, :: self.scale, :: self.scale])))
         return inference.compare_golden(path, kept.numpy().astype(np.int16), made.numpy().astype(np.int16))
 
