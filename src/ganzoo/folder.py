@@ -567,13 +567,7 @@ def _warn(game: Game, what: str, error: Exception) -> None:
 
 
 def build(folder: ModelFolder, players: bool, dtype: torch.dtype | None = None) -> Game:
-    """Makes the family on no memory, holds the files' tensors against it, and puts them in.
-
-    Args:
-        folder: the model folder.
-        players: whether to load every player with its live weights.
-        dtype: of the weights; float32 where None.
-    """
+    """Makes the family on no memory, holds the files' tensors against it, and puts them in."""
     game = _empty(folder)
     if players and not folder.has(PLAYERS):
         raise BadModelFolder(f"{folder.path}: holds no {PLAYERS}, from which training could go on")

@@ -57,12 +57,7 @@ def fetched(package: str, expected: str, folder: Path) -> Iterator[Path]:
 
 
 def members(package: Path, largest: Callable[[str], int]) -> Iterator[tuple[str, bytes]]:
-    """The names and contents of a package's plain files of which any bytes are wanted.
-
-    Args:
-        package: the file.
-        largest: the bytes that a file of a name may have; 0 for one that is passed over.
-    """
+    """The names and contents of a package's plain files of which any bytes are wanted."""
     with tarfile.open(package, "r|gz") as files:
         for member in files:
             if not member.isreg() or not (bound := largest(member.name)):  # links lead nowhere here

@@ -73,13 +73,7 @@ def choose(labels: npt.NDArray[np.int64], classes: int, known: int, seed: int) -
 
 
 def partly_labelled(data: Data, known: int, seed: int) -> DataLoader[Batch]:
-    """The training loader of a source, with all but a few labels hidden; the source's splits stay whole.
-
-    Args:
-        data: a source whose training split has labels.
-        known: labels to keep, as many of each class.
-        seed: of the choice.
-    """
+    """The training loader of a source, with all but a few labels hidden; the source's splits stay whole."""
     whole = data.open("train")
     assert whole.labels is not None and whole.classes is not None
     told = choose(whole.labels, len(whole.classes), known, seed)

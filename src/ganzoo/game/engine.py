@@ -119,9 +119,6 @@ class MovingAverage(nn.Module):
     """The exponential moving average of a module, with its half-life in images.
 
     `θ' ← β θ' + (1 - β) θ` with `β = 0.5^(images / half-life)`; buffers are copied.
-
-    Args:
-        live: the module to follow.
     """
 
     def __init__(self, live: nn.Module) -> None:
@@ -141,11 +138,7 @@ class MovingAverage(nn.Module):
 
 
 class Absent(nn.Module):
-    """Stands where a network was not loaded; using it says so.
-
-    Args:
-        name: of the network.
-    """
+    """Stands where a network was not loaded; using it says so."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

@@ -63,14 +63,7 @@ def check_seeds(seeds: Sequence[int]) -> None:
 
 
 def check_options(name: str, hook: Callable[..., Any], options: dict[str, Any], own: Sequence[str] = ()) -> None:
-    """Holds options against the keyword-only arguments of a family's hook.
-
-    Args:
-        name: of the family's class.
-        hook: `render` or `transform`.
-        options: what a caller gave.
-        own: keyword-only arguments that are not the caller's to give.
-    """
+    """Holds options against the keyword-only arguments of a family's hook."""
     parameters = inspect.signature(hook).parameters.values()
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in own]
     for option in options:
@@ -145,12 +138,6 @@ def at_a_time(batch_size: int | None, sides: Sequence[int]) -> int:
 
 def check_images(images: Tensor, channels: int, stride: int, name: str) -> None:
     """Holds images against what a network takes.
-
-    Args:
-        images: what a caller gave.
-        channels: that the network takes.
-        stride: the least side; others are padded to its multiples.
-        name: of the family's class.
 
     Raises:
         BadArgument: unless they are `(n, channels, H, W)` floats in [-1, 1], at least one, with sides of at least

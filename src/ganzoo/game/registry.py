@@ -117,10 +117,6 @@ def family_of(cls: type) -> Family:
 def check_arguments(entry: Family, arguments: dict[str, Any]) -> dict[str, Any]:
     """Checks JSON values against the signature of a family's class.
 
-    Args:
-        entry: the family.
-        arguments: plain JSON values by argument name.
-
     Returns:
         The values as the signature types them (a JSON list becomes a tuple where the signature says so).
 

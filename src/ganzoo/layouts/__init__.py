@@ -56,10 +56,6 @@ def listing() -> list[dict[str, Any]]:
 def recognise(contents: Contents, family: str | None = None) -> Layout:
     """Finds the layout of a file.
 
-    Args:
-        contents: the opened file.
-        family: only layouts of this family.
-
     Raises:
         BadCheckpoint: no layout fits; the text says what the file holds. Or one of another family does, or it holds
             what ganzoo is known not to read; the text names it.

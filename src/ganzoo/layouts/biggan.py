@@ -69,13 +69,7 @@ def _same(tensor: Tensor) -> Tensor:
 
 
 class _Maker:
-    """Takes layers out of a ledger and keeps them under new names.
-
-    Args:
-        ledger: of the file.
-        names: of the codebase.
-        network: of which they are.
-    """
+    """Takes layers out of a ledger and keeps them under new names."""
 
     def __init__(self, ledger: Ledger, names: _Names, network: str) -> None:
         self.ledger, self.names, self.network = ledger, names, network

@@ -116,11 +116,7 @@ class Contents:
         return [key for key in ("G_ema", "G") if key in self.modules] or self.having(mark)
 
     def alone(self, what: str) -> Module:
-        """The one network of a file.
-
-        Args:
-            what: is expected, for the error's text.
-        """
+        """The one network of a file."""
         if len(self.modules) != 1:
             names = " and ".join(map(quoted, self.modules)) or "none"
             raise BadCheckpoint(f"{self.path}: holds the networks {names}; expected {what} alone")

@@ -128,13 +128,7 @@ def start(size: int, lod: Tensor) -> int:
 
 
 def check_options(ledger: Ledger, given: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]]) -> None:
-    """Refuses options that compute something else than the family does.
-
-    Args:
-        ledger: for the error's text.
-        given: arguments of the network's function, as the file has them.
-        known: values of each option with which the family agrees.
-    """
+    """Refuses options that compute something else than the family does."""
     for name, values in known.items():
         if name in given and not any(given[name] == value for value in values):
             raise ledger.error(f"was made with {name} = {quoted(given[name])}; expected {values[0]}")

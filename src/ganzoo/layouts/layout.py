@@ -41,13 +41,7 @@ class Converted:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def joined(self, network: str, tensors: Mapping[str, Tensor], **arguments: Any) -> Converted:
-        """The same with one more network among the players.
-
-        Args:
-            network: "discriminator".
-            tensors: by the names of its state dict.
-            arguments: of the family, that this network says more exactly.
-        """
+        """The same with one more network among the players."""
         players = {
             **(self.players or self.inference),
             **{f"{network}.{name}": value for name, value in tensors.items()},
@@ -220,11 +214,6 @@ def check_shapes(
     contents: Contents, made: Mapping[str, Tensor], expected: Mapping[str, Tensor | Sequence[int]]
 ) -> None:
     """Checks converted tensors against the names and shapes that the family has.
-
-    Args:
-        contents: the file, for error messages.
-        made: converted tensors by ganzoo's names.
-        expected: name to a shape, or to a tensor of that shape (a state dict, on the meta device too).
 
     Raises:
         BadCheckpoint: names what is missing, over, or of another shape.

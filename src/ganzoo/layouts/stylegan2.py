@@ -57,10 +57,6 @@ Made = tuple[dict[str, Any], dict[str, Tensor]]  # arguments of the family, and 
 def generator(ledger: Ledger, traits: Traits) -> Made:
     """Converts a generator whose tensors have the names of NVIDIA's PyTorch code.
 
-    Args:
-        ledger: its tensors.
-        traits: what they do not tell.
-
     Returns:
         The family's arguments, and the tensors under the names of ganzoo's generator.
     """
@@ -162,11 +158,6 @@ def mapping(ledger: Ledger, prefix: str, *, latent: bool = True) -> Made:
 def discriminator(ledger: Ledger, traits: Traits, rate: float = 0.01) -> Made:
     """Converts a discriminator whose tensors have the names of NVIDIA's PyTorch code (StyleGAN3's too).
 
-    Args:
-        ledger: its tensors.
-        traits: what they do not tell.
-        rate: the learning-rate multiplier that its mapping network is to have here.
-
     Returns:
         The arguments `size`, `channels`, `classes`, `discriminator_widths`, `discriminator_architecture`,
         `discriminator_layers`, `discriminator_embedding`, `group`, `statistics`, `discriminator_clamp`; and the tensors
@@ -263,15 +254,7 @@ def _sides(ledger: Ledger, name: str, count: int) -> tuple[int, ...]:
 
 
 def joined(name: str, averaged: Made, live: Made | None, critic: Made | None, ledger: Ledger) -> Converted:
-    """Puts the networks of one file together.
-
-    Args:
-        name: of the layout.
-        averaged: the averaged generator.
-        live: the live one; None where there is none.
-        critic: the discriminator; None where there is none.
-        ledger: of any of them, for error messages.
-    """
+    """Puts the networks of one file together."""
     arguments = dict(averaged[0])
     if live is not None and live[0] != arguments:
         raise ledger.error("has a live generator of another architecture than the averaged one")
@@ -323,11 +306,6 @@ def _join_nvidia(contents: Contents, made: Converted) -> Converted:
 
 def nvidia_discriminator(contents: Contents, key: str = "D", rate: float = 0.01) -> Made:
     """Converts the discriminator of one of NVIDIA's PyTorch pickles, StyleGAN2's or StyleGAN3's.
-
-    Args:
-        contents: the file.
-        key: of the module in it.
-        rate: the learning-rate multiplier that its mapping network is to have here.
 
     Returns:
         As `discriminator`.

@@ -170,9 +170,6 @@ def measure_images(
 def check_comparable(scores: Sequence[Score | Mapping[str, Any]]) -> None:
     """Refuses scores that share a key but not what the key stands for: they must not be put side by side.
 
-    Args:
-        scores: `Score`s, or what `to_dict` gave.
-
     Raises:
         BadArgument: naming the key and the first setting that differs.
     """

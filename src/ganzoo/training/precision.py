@@ -16,12 +16,7 @@ _CPU_FLAGS: Final = frozenset({"amx_bf16", "avx512_bf16", "bf16"})  # Intel's an
 
 
 def resolve(asked: Any, accelerator: Any) -> str:
-    """The precision of a run by its full name.
-
-    Args:
-        asked: a precision of Lightning's Trainer, or `auto`.
-        accelerator: of the Trainer.
-    """
+    """The precision of a run by its full name."""
     if asked == AUTO:
         return "bf16-mixed" if computes_bf16(accelerator) else "32-true"
     name = _NAMES.get(str(asked), asked)

@@ -22,15 +22,10 @@ SEED = 2**31  # far from the seeds of samples and scores
 
 
 class Previews(L.Callback):
-    """Writes `previews/<step>.png` and, once, `reals.png`; shows both to loggers that take pictures.
+    """Writes `previews/<step>.png` every so many generator updates and, once, `reals.png`; shows both to loggers.
 
     Of a model that only translates, a preview's rows are inputs of the test split (or, without one, of the training
     split), what becomes of them, and their counterparts where they are pairs.
-
-    Args:
-        folder: of the run.
-        every: generator updates between two previews.
-        count: pictures in a preview.
     """
 
     def __init__(self, folder: Path, every: int, count: int = 64) -> None:

@@ -83,13 +83,7 @@ def put(table: dict[str, Any], key: str, value: Any) -> None:
 
 
 def changed(recorded: dict[str, Any], wanted: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What differs from the run as it is, of what is wanted now.
-
-    Args:
-        recorded: the run's recipe.
-        wanted: values by their whole keys.
-        folder: of the run, for the error's text.
-    """
+    """What differs from the run as it is, of what is wanted now."""
     old = flat(recorded)
     new = {key: plain(value) for key, value in wanted.items()}
     differing = {key: value for key, value in new.items() if old.get(key) != value}

@@ -30,15 +30,11 @@ BEST = "best"
 
 
 class Scores(L.Callback):
-    """Measures the averaged generator, keeps the best model in `best`, and draws `scores.png`.
+    """Measures the averaged generator every so many real images, keeps the best model in `best`, draws `scores.png`.
+
+    The first number of the protocol decides what is best.
 
     Where the disk is full, a warning is given; the next model that is better than the one in `best` is kept then.
-
-    Args:
-        folder: of the run.
-        key: of the protocol, such as `fd2k_digits_cnn`; its first number decides what is best.
-        every: real images between two measurements.
-        facts: what `config.json` says of the run's data and license.
 
     Raises:
         BadArgument: for a protocol of which it cannot be said whether more or less is better.

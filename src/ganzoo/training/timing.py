@@ -107,12 +107,7 @@ class _Clock(L.Callback):
 def time_step(game: Game, data: Data, accelerator: Any, precision: str, limit: float) -> Timing:
     """Times a generator update on one device; the game is trained a little, and nothing is written.
 
-    Args:
-        game: to train.
-        data: to train on.
-        accelerator: of Lightning's Trainer.
-        precision: of Lightning's Trainer.
-        limit: seconds after which it ends, in the middle of a batch where this is the main thread.
+    After `limit` seconds it ends, in the middle of a batch where this is the main thread.
     """
     clock = _Clock(game, limit)
     trainer = L.Trainer(

@@ -29,11 +29,7 @@ _LOOK, _GRACE = 0.5, 10.0  # seconds between two looks, and for the training its
 
 
 class Watch(L.Callback):
-    """Ends this rank when another one is gone.
-
-    Args:
-        folder: of the run, which the last line names.
-    """
+    """Ends this rank when another one is gone."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -77,11 +73,7 @@ class Watch(L.Callback):
                 print(f"ganzoo: {text}", file=sys.stderr, flush=True)
 
     def lost(self, patience: float = 0.0) -> str | None:
-        """What is to be said when a rank is gone; None while all are there.
-
-        Args:
-            patience: seconds to wait for one to go.
-        """
+        """What is to be said when a rank is gone, for which it waits so many seconds; None while all are there."""
         until = time.monotonic() + patience
         while True:
             gone = self._gone()

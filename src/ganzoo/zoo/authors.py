@@ -32,10 +32,6 @@ _CONVERSIONS: dict[str, int] = {}
 def from_authors(entry: Entry, offline: bool | None) -> tuple[ModelFolder, dict[str, Any]]:
     """Gives the converted folder of a model in the catalogue, and where it came from.
 
-    Args:
-        entry: what the catalogue says of it.
-        offline: True to use only what is there; None for what `HF_HUB_OFFLINE` says.
-
     Raises:
         HubError: if its file cannot be had; the text says why, and what to do.
     """

@@ -18,12 +18,7 @@ from ganzoo.types import BadModelFolder
 
 
 class Damaged(BadModelFolder):
-    """A fetched folder whose files changed since, or never fitted; `remove` clears it away.
-
-    Args:
-        text: one line that says what is wrong and what to do.
-        folder: the folder in the cache.
-    """
+    """A fetched folder whose files changed since, or never fitted; `remove` clears it away."""
 
     def __init__(self, text: str, folder: Path) -> None:
         super().__init__(text)
@@ -44,9 +39,6 @@ class Hashes:
     """The hashes of a fetched folder's files, kept beside the cache.
 
     A file is hashed again when its size or time is not what it was.
-
-    Args:
-        folder: the folder in the cache.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,13 +81,7 @@ class Hashes:
 
 
 class Fetched(ModelFolder):
-    """A model folder in a cache: it remembers hashes, and its errors say how to fetch it again.
-
-    Args:
-        path: the folder.
-        label: what the user called the model.
-        pinned: sha256 by file name from the catalogue.
-    """
+    """A model folder in a cache: it remembers hashes, and its errors say how to fetch it again."""
 
     def __init__(self, path: Path, label: str, pinned: dict[str, str]) -> None:
         self.path, self._label, self._hashes = path, label, Hashes(path)

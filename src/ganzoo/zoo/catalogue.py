@@ -202,11 +202,7 @@ class Entry:
 
 
 def entries(pattern: str = "*") -> list[Entry]:
-    """The models whose name or alias matches a pattern, sorted by name.
-
-    Args:
-        pattern: shell-style, such as `style*`.
-    """
+    """The models whose name or alias matches a pattern, sorted by name."""
     return [
         entry
         for _, entry in sorted(_all().items())

@@ -36,12 +36,7 @@ class Refused(HubError):
 
 
 def ask(question: str, **form: Any) -> Any:
-    """What the Hub's interface answers, parsed.
-
-    Args:
-        question: the path below `/api/`.
-        **form: what is sent along; without, nothing is.
-    """
+    """What the Hub's interface answers, parsed."""
     from huggingface_hub import constants
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 

@@ -314,26 +314,9 @@ def push(
     message: str | None = None,
     check: Callable[[Path], object] | None = None,
 ) -> dict[str, Any]:
-    """Uploads a model folder in one commit.
+    """Uploads a model folder in one commit; arguments, what is returned and errors are those of `sharing.push`.
 
-    Args:
-        folder: the model folder.
-        repo_id: `org/name`; the repository is made when it does not exist.
-        license: of the weights, as an SPDX identifier or `other`; the one in `config.json`, where there is one.
-        private: whether a new repository is private.
-        tag: a name for the commit, which must be new.
-        dry_run: say what would be uploaded, and open no connection.
-        message: of the commit.
-        check: is called with the folder as it will be uploaded, and raises when it does not load as it should.
-
-    Returns:
-        `repo`, `license`, `private`, `tag`, `files` (bytes by name) and, unless it was a dry run, `commit` and `url`.
-
-    Raises:
-        BadArgument: without a license, with an unknown one or another than the model's, or for weights that must not
-            be passed on.
-        BadModelFolder: if the folder is not sound.
-        HubError: if the Hub refuses, or somebody pushed at the same time; then nothing was changed.
+    `check` is called with the folder as it will be uploaded, and raises when it does not load as it should.
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
         raise BadArgument(f"{repo_id!r} is no repository; expected org/name, such as me/my-gan")

@@ -120,10 +120,6 @@ def parse(words: Iterable[str]) -> dict[str, Any]:
 def overlay(table: dict[str, Any], given: Mapping[str, Any]) -> set[str]:
     """Sets keys of a recipe anew; a class's arguments may be named without `init_args`.
 
-    Args:
-        table: the recipe, which is changed in place.
-        given: values by keys.
-
     Returns:
         The whole keys that were set.
     """
@@ -194,12 +190,7 @@ def _known(table: Mapping[str, Any]) -> dict[str, Iterable[str]]:
 
 
 def keys(target: str, words: Iterable[str]) -> dict[str, list[tuple[str, str, str]]]:
-    """The keys of a recipe's sections, for a person: each with its value and what it means.
-
-    Args:
-        target: a recipe's file or name, or a run's folder.
-        words: of the command line, which may choose another family or source.
-    """
+    """The keys of a recipe's sections, for a person: each with its value and what it means."""
     from ganzoo.game.engine import Engine
     from ganzoo.training.run import Run
 

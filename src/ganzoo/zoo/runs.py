@@ -200,15 +200,7 @@ def plan_of_game(
     resume: bool = False,
     objects: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """A run of a game that was made in Python.
-
-    Args:
-        game: to train, from the weights that it has.
-        data: a source, its name, or a folder of pictures; where the run goes on, None for what it was trained on.
-        given: values by keys.
-        resume: whether to go on with the run in the folder.
-        objects: of the Trainer, by keys, where they are no plain values.
-    """
+    """A run of a game that was made in Python."""
     from ganzoo.game.registry import family_of
     from ganzoo.training import record
 

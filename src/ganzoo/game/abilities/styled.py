@@ -94,14 +94,6 @@ class Styled(Samples):
     ) -> Tensor:
         """Makes images of latents; random noise is drawn from each image's stream, layer by layer.
 
-        Args:
-            z: latents `(n, latent)`.
-            condition: with labels, class indices `(n,)` or vectors `(n, classes)`, of a conditional model.
-            rngs: each image's stream.
-            truncation: psi; 1 or None for none.
-            truncation_cutoff: layers from this one on are not truncated; None truncates all.
-            noise: `random`, `const` (the network's own) or `none`; without effect where there are no noise inputs.
-
         Raises:
             BadArgument: for a truncation or a noise that cannot be.
         """
