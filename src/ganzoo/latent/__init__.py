@@ -5,11 +5,13 @@ All of it goes through the model's abilities: `draw` and `sample` of any, `map` 
 
 from ganzoo.latent.finding import Directions, directions, edit, load_directions, sheet
 from ganzoo.latent.latents import Latents, draw, images, load_latents, save_latents
+from ganzoo.latent.means import arithmetic, panel
 from ganzoo.latent.walks import interpolate, path, walk
 
 __all__ = [
     "Directions",
     "Latents",
+    "arithmetic",
     "directions",
     "draw",
     "edit",
@@ -17,6 +19,7 @@ __all__ = [
     "interpolate",
     "load_directions",
     "load_latents",
+    "panel",
     "path",
     "save_latents",
     "sheet",
