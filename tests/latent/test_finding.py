@@ -14,6 +14,7 @@ from torch import Tensor
 from ganzoo import latent
 from ganzoo.game import registry
 from ganzoo.latent.finding import Directions, ganspace, readers, sefa
+from ganzoo.latent.latents import draw_many
 from ganzoo.types import BadArgument
 
 
@@ -73,7 +74,7 @@ def test_looking_leaves_the_model_as_it_was() -> None:
 def test_ganspace_of_w_is_its_pca() -> None:
     game: Any = tiny("stylegan2")
     found = ganspace(game, count=2, n=500)
-    w = latent.draw(game, range(500), "w").values[:, 0].double().numpy()
+    w = draw_many(game, "w", 500).values[:, 0].double().numpy()
     values, vectors = np.linalg.eigh(np.cov(w.T))
     for vector, wanted, share in zip(found.vectors, vectors.T[::-1], found.facts["variance"], strict=False):
         assert abs(abs(float(vector.double() @ torch.from_numpy(wanted.copy()))) - 1) < 1e-3
@@ -85,7 +86,7 @@ def test_ganspace_of_w_is_its_pca() -> None:
 def test_ganspace_of_z_answers_its_activations(layer: str | None) -> None:
     game: Any = tiny("dcgan")
     found = ganspace(game, count=2, n=300, layer=layer)
-    z = latent.draw(game, range(300)).values.double()
+    z = draw_many(game, "z", 300).values.double()
     x = torch.nn.functional.conv_transpose2d(z[..., None, None], game.generator.main[0].weight.detach().double())
     x = x.flatten(1) - x.flatten(1).mean(0)
     _, _, axes = torch.linalg.svd(x, full_matrices=False)

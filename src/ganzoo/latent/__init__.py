@@ -6,11 +6,13 @@ All of it goes through the model's abilities: `draw` and `sample` of any, `map` 
 from ganzoo.latent.finding import Directions, directions, edit, load_directions, sheet
 from ganzoo.latent.latents import Latents, draw, images, load_latents, save_latents
 from ganzoo.latent.means import arithmetic, panel
+from ganzoo.latent.projection import Projection, paint, project, tune
 from ganzoo.latent.walks import interpolate, path, walk
 
 __all__ = [
     "Directions",
     "Latents",
+    "Projection",
     "arithmetic",
     "directions",
     "draw",
@@ -19,9 +21,12 @@ __all__ = [
     "interpolate",
     "load_directions",
     "load_latents",
+    "paint",
     "panel",
     "path",
+    "project",
     "save_latents",
     "sheet",
+    "tune",
     "walk",
 ]

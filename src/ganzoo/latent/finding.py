@@ -26,6 +26,7 @@ from ganzoo.latent.latents import (
     check_own,
     check_space,
     draw,
+    draw_many,
     generator_hash,
     images,
     read_file,
@@ -209,7 +210,6 @@ def ganspace(
     n: int = 10_000,
     layer: str | None = None,
     seed: int = 0,
-    labels: Any = None,
     progress: Progress | None = None,
 ) -> Directions:
     """Principal components of w, or of early activations brought back to z (Härkönen 2020).
@@ -223,12 +223,11 @@ def ganspace(
         count: how many.
         n: latents that are looked at.
         layer: of the generator, by its name in `named_modules`, for z; None for the first one that reads z.
-        seed: of the first latent.
-        labels: as in `sample`; None draws classes.
+        seed: of the latents.
         progress: told how many latents were looked at.
     """
     chosen = check_space(model, space)
-    latents = draw(model, range(seed, seed + n), chosen, labels)
+    latents = draw_many(model, chosen, n, seed)
     values = (latents.values if chosen == "z" else latents.values[:, 0]).double()
     values = values - values.mean(0)
     seen = values if chosen == "w" else _activations(model, latents, layer, progress)
@@ -362,7 +361,7 @@ def made(
     vectors = vectors.double().cpu()
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     vectors = vectors * largest.sign()
-    values = draw(model, range(1000), space).values.double()
+    values = draw_many(model, space, 1000).values.double()
     values = values if space == "z" else values[:, 0]
     scales = (values @ vectors.T).std(0)
     chosen = None if layers is None else tuple(layers)

@@ -78,6 +78,15 @@ def draw(
     return Latents(z, drawn) if chosen == "z" else Latents(model.map(z, drawn, **mapping).float().cpu())
 
 
+def draw_many(model: Any, space: Space, n: int, seed: int = 0) -> Latents:
+    """As many latents as statistics need, on the CPU: of one stream, which is faster than a seed each."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        z = model.prior.draw(n, "cpu")
+        labels = None if model.classes is None else torch.randint(model.classes, (n,))
+    return Latents(z, labels) if space == "z" else Latents(model.map(z, labels).float().cpu())
+
+
 def batches(model: Any, latents: Latents, batch_size: int | None = None, **options: Any) -> Iterator[Tensor]:
     """Images `(n, C, H, W)` in [-1, 1] of latents, on the CPU, part by part; see `images`."""
     check(model, latents)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.game.abilities.samples import Labels
-from ganzoo.latent.latents import Latents, Progress, batches, draw, images
+from ganzoo.latent.latents import Latents, Progress, batches, check_space, draw, draw_many, images
 from ganzoo.types import BadArgument
 
 _AROUND = 0.25 * math.sqrt(3)  # of the paper's noise, +-0.25 on z ~ U[-1, 1], in standard deviations of z
@@ -88,7 +88,7 @@ def panel(
         own = draw(model, seeds, space, labels, **mapping)
         mean = arithmetic(model, [seeds], (), space, labels, **mapping)
         rows.append(Latents(torch.cat([own.values, mean.values]), _joined(own.labels, mean.labels)))
-    unit = draw(model, range(1000), space).values.std(0).mean()
+    unit = draw_many(model, check_space(model, space), 1000).values.std(0).mean()
     around = np.random.RandomState(0).uniform(-1, 1, (9, result.values.shape[-1])).astype(np.float32) * _AROUND
     around[4] = 0
     steps = unit * torch.from_numpy(around)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.latent.finding import Directions, made, resting
-from ganzoo.latent.latents import Latents, Progress, check_space, draw, render
+from ganzoo.latent.latents import Latents, Progress, check_space, draw_many, render
 
 _SIDE = 64  # pixels that the reconstructor looks at at most
 
@@ -85,7 +85,7 @@ def voynov(
         Directions whose `accuracy` is the reconstructor's, on 1,000 pairs that it has not seen.
     """
     chosen = check_space(model, space)
-    some = draw(model, range(1000), chosen).values
+    some = draw_many(model, chosen, 1000).values
     unit = float((some if chosen == "z" else some[:, 0]).std(0).mean())
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices), model.inferring(), resting(model), torch.enable_grad():

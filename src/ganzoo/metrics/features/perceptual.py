@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.metrics.features.network import FeatureNetwork
+from ganzoo.metrics.features.network import FeatureNetwork, feature_network
 from ganzoo.types import BadArgument
 
 
@@ -63,3 +63,36 @@ class FeatureMaps(nn.Module):
             x, raw = y, x if relu else y
         pooled = not activated and isinstance(self.layers[-1], nn.MaxPool2d)
         return found if pooled else [*found, x if activated else raw]
+
+
+class Perceptual:
+    """Features whose squared Euclidean distance is a perceptual one; gradients flow.
+
+    In `vgg16_lpips` it is LPIPS. In any other network it is sum_l 1/(h_l w_l) sum_hw |y_l - x_l|^2 over its feature
+    maps, each position's of length 1, without LPIPS's learned weights: a distance of its own, called by the network's
+    name.
+
+    Args:
+        name: of a feature network, whose weights are found as a metric's are.
+        device: where it computes.
+    """
+
+    def __init__(self, name: str, device: torch.device | str = "cpu") -> None:
+        network = feature_network(name, device)
+        self.name, self._least, self.learned = name, network.description.size, not network.description.dimension
+        self._maps = None if self.learned else FeatureMaps(network).to(device)
+        self._network = network
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Features `(N, d)` of images `(N, C, H, W)` around [-1, 1], which are seen at 256 pixels at most."""
+        side = min(max(images.shape[-1], self._least), 256)
+        if side < images.shape[-1]:
+            images = F.interpolate(images, (side, side), mode="area")
+        elif side > images.shape[-1]:
+            images = F.interpolate(images, (side, side), mode="bilinear")
+        if self._maps is None:
+            seen = self._network.description
+            x = ((images + 1) * 127.5).expand(-1, seen.channels, -1, -1)
+            return self._network.module((x - self._network.offset) / self._network.scale)
+        maps = [x / (x.square().sum(1, keepdim=True) + 1e-10).sqrt() for x in self._maps(images)]
+        return torch.cat([(x / (x.shape[2] * x.shape[3]) ** 0.5).flatten(1) for x in maps], 1)
