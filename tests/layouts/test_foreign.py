@@ -77,7 +77,6 @@ def test_a_foreign_network_is_not_taken_for_what_it_resembles() -> None:
         ("hifigan.v1_small.pth", "HiFi-GAN"),
         ("hifigan.v1_small.pth.do.pth", "HiFi-GAN"),
         ("dfgan.single.pth", "DF-GAN"),
-        ("lucidrains_stylegan2.a.pt", "lucidrains' StyleGAN2"),
         ("ddgan.cifar_like.pth", "DDGAN"),
         ("ddgan.cifar_like.pth.D.pth", "DDGAN"),
         ("projected_gan.fastgan.pkl", "projected GAN"),
@@ -92,7 +91,7 @@ def test_the_authors_files_are_named(name: str, what: str) -> None:
 def read_fixtures() -> list[str]:
     known: Any = ("biggan", "cyclegan", "dcgan_example", "genforce.", "mimicry", "pgan", "pretrained", "rosinality")
     found = {path.name for folder in parity_files._FOLDERS if folder.is_dir() for path in folder.iterdir()}
-    found = {name for name in found if name.startswith((*known, "studiogan", "stylegan", "r3gan"))}
+    found = {name for name in found if name.startswith((*known, "studiogan", "stylegan", "r3gan", "lucidrains"))}
     found = {name for name in found if "state_dict" not in name}
     return sorted(name for name in found if name.endswith((".pth", ".pt", ".pkl")))
 

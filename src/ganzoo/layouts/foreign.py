@@ -35,7 +35,6 @@ _KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("DF-GAN's discriminator", (r"conv_img\.weight", r"DBlocks\.0\.gamma")),
     ("a denoising diffusion GAN (DDGAN)", (r"all_modules\.0\.weight", r"z_transform\.\d+\.weight")),
     ("DDGAN's discriminator", (r"t_embed\.main\.0\.weight", r"end_linear\.weight")),
-    ("lucidrains' StyleGAN2, whose layers are others", (r"GE\.blocks\.0\.to_style1\.weight", r"SE\.net\.0\.weight")),
     ("GFPGAN", (r"stylegan_decoder\..*",)),
     ("a diffusion model, no GAN", (r"(.*\.)?(input_blocks\.0\.0\.weight|down_blocks\.0\.resnets\.0\.conv1\.weight)",)),
     ("VQGAN", (r"(.*\.)?quantize\.embedding\.weight",)),

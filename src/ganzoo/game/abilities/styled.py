@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -102,10 +103,14 @@ class Styled(Samples):
         generator = self.averaged
         given: Noise | list[Tensor] = noise
         if noise == "random":
-            drawn = [np.stack([rng.randn(1, side, side) for rng in rngs]) for side in generator.synthesis.sizes]
+            drawn = [np.stack([self.draw_noise(rng, side) for rng in rngs]) for side in generator.synthesis.sizes]
             given = [torch.from_numpy(each).to(device=z.device, dtype=z.dtype) for each in drawn]
         ws = generator.mapping(z, condition.labels, truncation, truncation_cutoff)
         return generator.synthesis(ws, given)
+
+    def draw_noise(self, rng: np.random.RandomState, side: int) -> npt.NDArray[np.float64]:
+        """One noise input `(1, side, side)` of an image, from its stream."""
+        return rng.randn(1, side, side)
 
     def mix(
         self,
