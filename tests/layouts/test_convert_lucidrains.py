@@ -20,7 +20,7 @@ def test_parity_with_the_authors_code(tmp_path: Path) -> None:
     arrays, meta = answers(NAME)
     given = {key: torch.from_numpy(value) for key, value in arrays.items()}
     ganzoo.convert(fixture(f"{NAME}.pt"), to=tmp_path / "model", pictures=False)
-    averaged: Any = ganzoo.load(tmp_path / "model").averaged  # type: ignore[attr-defined]
+    averaged: Any = ganzoo.load(tmp_path / "model").averaged
     game: Any = ganzoo.load(tmp_path / "model", players=True)
     noise = [given["noise"].permute(0, 3, 2, 1)]  # height and width change places there
     averaged.mapping.mean.copy_(given["w_avg"][0])
