@@ -73,6 +73,16 @@ def tiny(name: str, **arguments: Any) -> Game:
     return lend(game)
 
 
+def stirred(game: Game) -> Game:
+    """The game with biases, gains and strengths of noise that are not what a fresh network has, so that they count."""
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in game.parameters():
+            if parameter.dim() < 2:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=draw))
+    return game
+
+
 def lend(game: Game) -> Game:
     """Gives a game small stand-ins for the helpers that it was not given, the same each time."""
     for role, helper in game.helpers.items():

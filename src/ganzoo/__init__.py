@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ganzoo.zoo.catalogue import list_models as list_models
     from ganzoo.zoo.converting import convert as convert
     from ganzoo.zoo.evaluating import evaluate as evaluate
+    from ganzoo.zoo.exporting import export as export
     from ganzoo.zoo.hub import pull as pull
     from ganzoo.zoo.loading import create as create
     from ganzoo.zoo.loading import load as load
@@ -39,6 +40,7 @@ _HOME = {
     "convert": "ganzoo.zoo.converting",
     "create": "ganzoo.zoo.loading",
     "evaluate": "ganzoo.zoo.evaluating",
+    "export": "ganzoo.zoo.exporting",
     "info": "ganzoo.zoo.catalogue",
     "list_families": "ganzoo.game.registry",
     "list_models": "ganzoo.zoo.catalogue",

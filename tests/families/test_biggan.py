@@ -69,9 +69,10 @@ def test_statistics_are_interpolated_as_the_published_models_do() -> None:
         wanted = (x - torch.tensor(mean)[:, None, None]) / (torch.tensor(variance)[:, None, None] + 1e-5).sqrt()
         assert torch.allclose(norm(x, truncation), wanted, atol=1e-6)
     fine, rows = Norm(1, 1e-5, 51), torch.arange(51.0)[:, None]
-    assert fine.between(rows, 1.0) == 50
-    assert fine.between(rows, 0.43) == pytest.approx(21.5), "21.5 steps of 0.02"
-    assert fine.between(rows, 0.14) == pytest.approx(8), "0.14 / 0.02 is a little more than 7: row 8, nearly"
+    one, some, little = (torch.tensor(t, dtype=torch.float64) for t in (1.0, 0.43, 0.14))
+    assert fine.between(rows, one) == 50
+    assert float(fine.between(rows, some)) == pytest.approx(21.5), "21.5 steps of 0.02"
+    assert float(fine.between(rows, little)) == pytest.approx(8), "0.14 / 0.02 is a little more than 7: row 8, nearly"
     game: Any = tiny("biggan", statistics=51)
     seen: list[Any] = []
     for module in game.generator.modules():

@@ -1,23 +1,19 @@
-"""Every family's generator traced, exported and run by another runtime: the same pictures as here."""
+"""Every family's generator traced and exported by torch: the same pictures as here."""
 
 from __future__ import annotations
 
-import logging
 import warnings
-from pathlib import Path
 from typing import Any
 
-import onnxruntime  # type: ignore[import-untyped]
 import pytest
 import torch
-from helpers import pictures, tiny
+from helpers import pictures, stirred, tiny
 from torch import Tensor, nn
 
 from ganzoo.game import registry
 from ganzoo.types import Condition
 
 FAMILIES = registry.list_families()
-OTHERS = {"progan", "sngan"}  # whose export to ONNX is not left to the night
 
 every_family = pytest.mark.parametrize("name", FAMILIES)
 
@@ -44,12 +40,7 @@ class Exported(nn.Module):
 
 def prepared(name: str) -> tuple[Exported, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """A tiny model in evaluation mode, with noise that counts, and two inputs for it."""
-    game: Any = tiny(name).eval()
-    draw = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in game.parameters():
-            if parameter.dim() < 2:  # biases, gains, strengths of noise
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=draw))
+    game: Any = stirred(tiny(name).eval())
     if game.abilities & {"translates", "upscales"}:
         return Exported(game), (pictures(2, game.input_shape),), (pictures(2, game.input_shape, 2),)
     one, other = (tuple(x for x in game.draw(range(n, n + 2)) if x is not None) for n in (0, 2))
@@ -77,17 +68,3 @@ def test_an_export_draws_the_same(name: str) -> None:
     with torch.no_grad():
         exported = torch.export.export(network, one).module()
         same(exported(*other), network(*other))
-
-
-@pytest.mark.parametrize("name", [n if n in OTHERS else pytest.param(n, marks=pytest.mark.nightly) for n in FAMILIES])
-def test_another_runtime_draws_the_same(name: str, tmp_path: Path) -> None:
-    network, one, other = prepared(name)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(network, one, dynamo=True, verbose=False)
-    assert program is not None
-    program.save(str(tmp_path / "model.onnx"))
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
-    given = {each.name: value.numpy() for each, value in zip(session.get_inputs(), other, strict=True)}
-    same(torch.from_numpy(session.run(None, given)[0]), network(*other).detach())

@@ -84,7 +84,7 @@ def test_a_saved_grid_is_the_grid(tmp_path: Path) -> None:
         (torch.zeros(1, 2, 4, 4), r"not \(1, 2, 4, 4\)"),
         (torch.zeros(3, 4, 4), r"images \(N, C, H, W\) or points \(N, 2\), not \(3, 4, 4\)"),
         (torch.zeros(1, 1, 0, 4), r"not \(1, 1, 0, 4\)"),
-        (torch.zeros(1, 1, 4, 4, dtype=torch.int64), "not torch.int64"),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.int64), "not int64"),
         (torch.zeros(0, 1, 4, 4), "no image"),
     ],
 )

@@ -2,14 +2,15 @@
 
 import gc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
-from ganzoo.media.medium import Medium, Numbers, as_tensor, is_picture, medium_of, save_grid, write_picture
+from ganzoo.media.medium import Medium, Numbers, as_array, is_picture, medium_of, save_grid, write_picture
 from ganzoo.types import BadArgument
 
 
@@ -31,8 +32,8 @@ def test_a_medium_of_ones_own_is_drawn_by_the_same_function(tmp_path: Path) -> N
         def fits(self, shape: tuple[int, ...]) -> bool:
             return len(shape) == 2
 
-        def check(self, samples: Numbers) -> Tensor:
-            return as_tensor(samples)
+        def check(self, samples: Numbers) -> npt.NDArray[Any]:
+            return as_array(samples)
 
         def draw(self, samples: Numbers, columns: int | None = None) -> Image.Image:
             return Image.new("L", (10 * len(samples), 5))

@@ -29,10 +29,13 @@ def parser() -> ArgumentParser:
             "  ganzoo sample infogan-fashion-mnist --seeds 0-9 --labels 0-9 --out codes.png\n"
             "  ganzoo sample acgan-fashion-mnist --seeds 0-9 --labels boot --out boots.png\n"
             "  ganzoo sample dcgan-fashion-mnist --seeds 0-99 --out pictures/\n"
-            "  ganzoo sample stylegan2-ffhq --seeds 85,100 --truncation 0.7 --noise const --out faces/"
+            "  ganzoo sample stylegan2-ffhq --seeds 85,100 --truncation 0.7 --noise const --out faces/\n"
+            "  ganzoo sample dcgan.onnx --seeds 0-15 --out grid.png"
         ),
     )
-    made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
+    made.add_argument(
+        "model", type=str, help="a name, hf://org/repo[@revision], a folder, or a file of `ganzoo export`"
+    )
     made.add_argument("--seeds", type=str, default="0-15", help="such as 0-15,20 (default: 0-15)")
     made.add_argument(
         "--out", type=str, default="samples.png", help="a .png (.jpg, .tiff, ...) for a grid, else a folder"
@@ -91,8 +94,9 @@ def run(arguments: Any) -> int:
     if arguments.columns is not None and arguments.columns < 1:
         raise BadArgument(f"--columns is {arguments.columns}; at least 1 is expected")
 
-    model, options = loaded(arguments), options_of(arguments)
-    import torch
+    find = _exported if arguments.model.endswith(".onnx") else loaded
+    model, options = find(arguments), {**options_of(arguments), "batch_size": arguments.batch_size}
+    import numpy as np
 
     from ganzoo.media.medium import is_picture, medium_of, save_grid
 
@@ -103,10 +107,10 @@ def run(arguments: Any) -> int:
             part = None
             if labels is not None:
                 part = labels if len(labels) == 1 else [labels[i] for i, _ in run_of_seeds]
-            n, first = len(run_of_seeds), run_of_seeds[0][1]
-            pictures.append(model.sample(n, seed=first, labels=part, batch_size=arguments.batch_size, **options))
-            advance(n)
-    images = torch.cat(pictures)
+            chosen = [seed for _, seed in run_of_seeds]
+            pictures.append(np.asarray(model.sample(seeds=chosen, labels=part, **options)))
+            advance(len(run_of_seeds))
+    images = np.concatenate(pictures)
     medium = medium_of(model.shape)
     if is_picture(out):
         save_grid(images, out, columns=arguments.columns)
@@ -115,6 +119,19 @@ def run(arguments: Any) -> int:
             medium.write(image, out / f"{seed:06d}{medium.suffix}")
     print(f"{len(images)} samples of {arguments.model} in {out}")
     return 0
+
+
+def _exported(arguments: Any) -> Any:
+    """A model that `ganzoo export` wrote, which is drawn from without torch.
+
+    Raises:
+        BadArgument: for another device than the CPU.
+    """
+    from ganzoo.runtimes.running import ExportedModel
+
+    if arguments.device not in (None, "cpu"):
+        raise BadArgument(f"--device is {arguments.device}; a file .onnx is run on the CPU")
+    return ExportedModel(arguments.model)
 
 
 def best_device() -> str:
@@ -156,10 +173,13 @@ def _runs(seeds: list[int], longest: int) -> list[list[tuple[int, int]]]:
 @contextmanager
 def progress(total: int, shown: bool, label: str = "sampling") -> Iterator[Callable[[int], None]]:
     """A progress bar on the error stream."""
+    if not shown:
+        yield lambda n: None
+        return
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=total)
         yield lambda n: bar.advance(task, n)

@@ -19,8 +19,6 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -305,6 +303,7 @@ class LucidrainsStyleGAN2(Styled):
 
     average_half_life = 5_500.0  # 0.995 every 10 updates of 4 images
     coupled = True  # the mean of the path lengths
+    noise_kind = "uniform"  # where StyleGAN2's is normal
     coarse = range(2)
 
     def __init__(
@@ -393,7 +392,3 @@ class LucidrainsStyleGAN2(Styled):
     def load_rank_state(self, state: dict[str, Tensor]) -> None:
         """Takes a back."""
         self.path_mean = state["path_mean"]
-
-    def draw_noise(self, rng: np.random.RandomState, side: int) -> npt.NDArray[np.float64]:
-        """Uniform, where StyleGAN2's is normal."""
-        return rng.rand(1, side, side)

@@ -168,7 +168,7 @@ class StyledConv(nn.Module):
     def forward(self, x: Tensor, w: Tensor, noise: Noise | Tensor) -> Tensor:
         """Maps `(N, inputs, size, size)` and w `(N, style)` to `(N, outputs, size, size)`."""
         y = self.conv(x, w, self.bias)
-        added = noise_map(noise, self.noise, len(x))
+        added = noise_map(noise, self.noise, x.shape[0])
         if added is not None:
             y = y.add_((added * self.strength).to(y.dtype))  # in place, for speed
         return F.leaky_relu_(y, 0.2)
@@ -277,7 +277,7 @@ class Synthesis(nn.Module):
         check_styles(ws, self.count, self.style)
         each: Sequence[Noise | Tensor] = [noise] * len(self.sizes) if isinstance(noise, str) else noise
         layers = ws.unbind(1)
-        x = self.first(laid_out(self.input.expand(len(ws), -1, -1, -1)), layers[0], each[0])
+        x = self.first(laid_out(self.input.expand(ws.shape[0], -1, -1, -1)), layers[0], each[0])
         found = [(x, layers[1])]
         for i, block in enumerate(self.blocks):
             x = block(x, layers[3 * i + 1 : 3 * i + 3], each[2 * i + 1 : 2 * i + 3])

@@ -73,7 +73,7 @@ class Generator(growing.Growing):
         top, fading = self.stage()
         if self.classes:
             z = normalize_2nd_moment(z) if self.variant == "genforce" else z
-            z = torch.cat([z, label_vectors(labels, self.classes, len(z)).to(z)], 1)
+            z = torch.cat([z, label_vectors(labels, self.classes, z.shape[0]).to(z)], 1)
         x = self.dense(normalize_2nd_moment(z)).unflatten(1, (-1, 4, 4))
         below = x = activate(self.conv(activate(x + self.bias)))
         for block in self.blocks[:top]:

@@ -61,7 +61,7 @@ class Mapping(style.Mapping):
         assert z is not None
         w = z.to(self.mean.dtype)
         if self.label is not None:
-            w = torch.cat([w, label_vectors(labels, self.classes, len(z)).to(w) @ self.label], 1)
+            w = torch.cat([w, label_vectors(labels, self.classes, z.shape[0]).to(w) @ self.label], 1)
         w = w / (w.square().mean(1, keepdim=True) + 1e-8).sqrt()
         for layer in self.layers:
             w = F.leaky_relu(layer(w), 0.2)
@@ -95,12 +95,12 @@ class StyledLayer(nn.Module):
         """Maps `(N, inputs, H, W)` and w `(N, latent)` to `(N, outputs, size, size)`."""
         if self.conv is None:
             assert self.constant is not None
-            x = self.constant.expand(len(w), -1, -1, -1)
+            x = self.constant.expand(w.shape[0], -1, -1, -1)
         else:
             x = self.conv(x)
             x = fir(x, BLUR, 1) if self.up else x
         assert x is not None
-        added = noise_map(noise, self.noise, len(w))
+        added = noise_map(noise, self.noise, w.shape[0])
         if added is not None:
             x = x + (added * self.strength[:, None, None]).to(x.dtype)
         x = F.leaky_relu(x + self.bias[:, None, None].to(x.dtype), 0.2)

@@ -75,7 +75,7 @@ class StyledConv(nn.Module):
         """Maps `(N, inputs, H, W)` and w `(N, latent)` to `(N, outputs, size, size)`, multiplied by `gain`."""
         scale = math.sqrt(2.0) * gain  # the leaky ReLU lets it through; what follows changes y in place, for speed
         y = self.conv(x, w, scale)
-        added = noise_map(noise, self.noise, len(x))
+        added = noise_map(noise, self.noise, x.shape[0])
         if added is not None:
             y = y.add_((added * (self.strength * scale)).to(y.dtype))
         y = F.leaky_relu_(y.add_((self.bias * scale).to(y.dtype)[:, None, None]), 0.2)
@@ -121,7 +121,7 @@ class SynthesisBlock(nn.Module):
         """
         if self.up is None:
             assert self.constant is not None
-            x = self.conv(laid_out(self.constant.expand(len(ws[0]), -1, -1, -1)), ws[0], noise[0])
+            x = self.conv(laid_out(self.constant.expand(ws[0].shape[0], -1, -1, -1)), ws[0], noise[0])
         elif self.shortcut is None:
             x = self.conv(self.up(x, ws[0], noise[0]), ws[1], noise[1])
         else:

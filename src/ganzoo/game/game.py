@@ -64,6 +64,25 @@ class Shown(NamedTuple):
     columns: int | None = None
 
 
+@dataclass(frozen=True)
+class Program:
+    """A model as one function of tensors, which another runtime can run.
+
+    Args:
+        run: maps the inputs, in their order, to images as the network gives them.
+        inputs: an example of each by name, with two rows where it has a row an image.
+        whole: the inputs that are the same for all images.
+        stride: of which multiples an input image's sides may be; 0 for those of the example alone.
+        facts: what is needed to draw the inputs, as plain JSON values.
+    """
+
+    run: Callable[..., Tensor]
+    inputs: dict[str, Tensor]
+    whole: tuple[str, ...] = ()
+    stride: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass
 class _State:
     """A player while training: its optimizer, and the parameters it moves and does not."""
@@ -254,6 +273,10 @@ class Game(L.LightningModule, ABC):
             n: about how many pictures.
             seed: of the first.
         """
+
+    @abstractmethod
+    def program(self) -> Program:
+        """What is exported to other runtimes; the keyword arguments that an ability or a family names are options."""
 
     @abstractmethod
     def golden(self, real: Images | None) -> Image.Image | None:

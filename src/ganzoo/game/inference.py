@@ -1,6 +1,6 @@
 """What sampling and translating have in common with no paper: streams of random numbers, checked requests, and sides.
 
-Pure functions; the abilities put them together.
+Pure functions; the abilities put them together. torch is imported where it is used: exported models do without.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional
 
 from ganzoo.data.classes import class_index
 from ganzoo.types import BadArgument, BadModelFolder, Condition
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SLACK = 1e-3  # how far a rounding error may carry a pixel beyond 1; an eighth of an 8-bit level
 
@@ -101,11 +101,13 @@ def labels_for(
     Raises:
         BadArgument: for a family without classes, another shape, a name that is none, or a label out of range.
     """
+    import torch
+
     if classes is None:
         raise BadArgument(f"{family} has no classes, so no labels can be given")
     if isinstance(labels, str):
         labels = class_index(labels, names)
-    elif not isinstance(labels, (Tensor, int)):
+    elif not isinstance(labels, (torch.Tensor, int)):
         labels = [class_index(each, names) if isinstance(each, str) else each for each in labels]
     tensor = torch.as_tensor(labels).cpu()
     if vectors and tensor.dim() > 0 and (tensor.dim() == 2 or tensor.is_floating_point()):
@@ -121,6 +123,8 @@ def labels_for(
 
 def _vectors(tensor: Tensor, n: int, classes: int) -> Tensor:
     """Labels as vectors: one for all images, or one an image."""
+    import torch
+
     tensor = tensor[None] if tensor.dim() == 1 else tensor
     if tuple(tensor.shape) not in ((1, classes), (n, classes)):
         raise BadArgument(f"label vectors have shape {tuple(tensor.shape)}; ({n}, {classes}) is expected")
@@ -164,6 +168,8 @@ def pad(images: Tensor, stride: int) -> Tensor:
         images: `(n, C, H, W)` with sides of at least `stride`.
         stride: of the network.
     """
+    from torch.nn import functional
+
     height, width = images.shape[2:]
     down, across = -height % stride, -width % stride
     if not (down or across):
@@ -192,6 +198,8 @@ def fields(shape: tuple[int, ...], n: int) -> Tensor:
 
 def side_by_side(columns: list[Tensor]) -> Tensor:
     """Joins `(n, C, H, W)` to `(n, columns, C, H, W)`, grey repeated where colors stand beside it."""
+    import torch
+
     most = max(column.shape[1] for column in columns)
     return torch.stack([column.expand(-1, most, -1, -1) for column in columns], 1)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
 
-from ganzoo.media.levels import to_uint8
-from ganzoo.media.medium import Medium, Numbers, as_tensor, write_picture
+from ganzoo.media.levels import to_levels
+from ganzoo.media.medium import Medium, Numbers, as_array, write_picture
 from ganzoo.types import BadArgument
 
 TILE: Final = 64  # pixels that a picture in a grid has at least, small ones being enlarged
@@ -35,20 +33,20 @@ class ImageMedium(Medium):
         """Three axes: channels, height and width."""
         return len(shape) == 3
 
-    def check(self, samples: Numbers) -> Tensor:
+    def check(self, samples: Numbers) -> npt.NDArray[Any]:
         """Images `(N, C, H, W)` with 1 or 3 channels, floats in [-1, 1] or uint8."""
-        tensor = as_tensor(samples)
-        shape = tuple(tensor.shape)
-        if tensor.ndim != 4 or shape[1] not in (1, 3) or 0 in shape[2:]:
+        array = as_array(samples)
+        shape = array.shape
+        if array.ndim != 4 or shape[1] not in (1, 3) or 0 in shape[2:]:
             raise BadArgument(f"Images must have the shape (N, C, H, W) with 1 or 3 channels, not {shape}.")
-        if tensor.is_floating_point():
-            wrong = tensor[~(tensor.abs() <= 1 + _SLACK)]  # so written, it finds NaN too
+        if array.dtype.kind == "f":
+            wrong = array[~(np.abs(array) <= 1 + _SLACK)]  # so written, it finds NaN too
             if len(wrong):
                 value = wrong[0].item()
                 raise BadArgument(f"Images must lie in [-1, 1], but hold {value:g}; scale or clamp them first.")
-        elif tensor.dtype != torch.uint8:
-            raise BadArgument(f"Images must be floats in [-1, 1] or uint8, not {tensor.dtype}.")
-        return tensor
+        elif array.dtype != np.uint8:
+            raise BadArgument(f"Images must be floats in [-1, 1] or uint8, not {array.dtype}.")
+        return array
 
     def draw(self, samples: Numbers, columns: int | None = None) -> Image.Image:
         """Their grid."""
@@ -113,5 +111,5 @@ def grid(images: Numbers, columns: int | None = None, padding: int = 2, scale: i
 
 def _pixels(images: Numbers) -> npt.NDArray[np.uint8]:
     """Checked uint8 `(N, H, W, 3)`, or `(N, H, W)` for one channel."""
-    pixels: npt.NDArray[np.uint8] = to_uint8(ImageMedium().check(images)).permute(0, 2, 3, 1).contiguous().numpy()
+    pixels = np.ascontiguousarray(to_levels(ImageMedium().check(images)).transpose(0, 2, 3, 1))
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels

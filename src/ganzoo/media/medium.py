@@ -11,18 +11,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
 
 from ganzoo.files import atomic
 from ganzoo.types import BadArgument
 
-Numbers = Tensor | npt.NDArray[Any]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Numbers: TypeAlias = "Tensor | npt.NDArray[Any]"
+N = TypeVar("N", "Tensor", npt.NDArray[Any])
 
 
 class Medium(ABC):
@@ -49,8 +51,8 @@ class Medium(ABC):
         """Whether a sample of this shape is of this medium."""
 
     @abstractmethod
-    def check(self, samples: Numbers) -> Tensor:
-        """The samples `(N, *shape)` as a tensor on the CPU.
+    def check(self, samples: Numbers) -> npt.NDArray[Any]:
+        """The samples `(N, *shape)` as an array.
 
         Raises:
             BadArgument: for another shape, type or range than the medium's.
@@ -76,9 +78,9 @@ class Medium(ABC):
             BadArgument: as `check`, and if the file cannot be written.
         """
 
-    def limit(self, samples: Tensor) -> Tensor:
+    def limit(self, samples: N) -> N:
         """What a network made, as samples of this medium: clamped to `value_range`."""
-        return samples if self.value_range is None else samples.clamp(*self.value_range)
+        return samples if self.value_range is None else samples.clip(*self.value_range)
 
 
 def medium_of(shape: Sequence[int], n: int | str = "N") -> Medium:
@@ -126,21 +128,25 @@ def save_grid(samples: Numbers, path: str | Path, columns: int | None = None) ->
             file cannot be written.
     """
     form = _format_of(Path(path))  # before anything is drawn
-    given = as_tensor(samples)
+    given = as_array(samples)
     write_picture(medium_of(given.shape[1:], len(given)).draw(given, columns), path, form)
 
 
-def as_tensor(samples: Numbers) -> Tensor:
-    """Samples on the CPU, without their graph.
+def as_array(samples: Numbers) -> npt.NDArray[Any]:
+    """Samples as an array; torch is imported only for what may be torch's.
 
     Raises:
         BadArgument: for anything but a tensor or an array of numbers, with an axis of samples.
     """
-    if not isinstance(samples, (Tensor, np.ndarray)) or samples.ndim < 1:
+    if isinstance(samples, np.ndarray) and samples.ndim:
+        return samples
+    import torch
+
+    if not isinstance(samples, torch.Tensor) or samples.ndim < 1:
         found = " ".join(repr(samples).split())[:40]
         raise BadArgument(f"Samples are a tensor or an array (N, ...), not {type(samples).__name__} {found}.")
-    # an array mapped from a file is read-only, which torch warns of: it is copied
-    return samples.detach().cpu() if isinstance(samples, Tensor) else torch.from_numpy(np.array(samples))
+    tensor = samples.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def write_picture(picture: Image.Image, path: str | Path, form: str | None = None) -> None:

@@ -8,13 +8,11 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
 
 from ganzoo.files import atomic
 from ganzoo.media.charts import chart, drawn
-from ganzoo.media.medium import Medium, Numbers, as_tensor, write_picture
+from ganzoo.media.medium import Medium, Numbers, as_array, write_picture
 from ganzoo.types import BadArgument
 
 _INK: Final = "#18408c"
@@ -33,15 +31,15 @@ class PointMedium(Medium):
         """One axis of two."""
         return shape == (2,)
 
-    def check(self, samples: Numbers) -> Tensor:
+    def check(self, samples: Numbers) -> npt.NDArray[np.float64]:
         """Points `(N, 2)` of finite numbers."""
-        tensor = as_tensor(samples).to(torch.float64)
-        if tensor.ndim != 2 or tensor.shape[1] != 2 or len(tensor) == 0:
-            raise BadArgument(f"Points must have the shape (N, 2) with N of at least 1, not {tuple(tensor.shape)}.")
-        wrong = tensor[~tensor.isfinite()]
+        array = as_array(samples).astype(np.float64)
+        if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0:
+            raise BadArgument(f"Points must have the shape (N, 2) with N of at least 1, not {array.shape}.")
+        wrong = array[~np.isfinite(array)]
         if len(wrong):
             raise BadArgument(f"Points must be finite, but hold {wrong[0].item():g}.")
-        return tensor
+        return array
 
     def draw(self, samples: Numbers, columns: int | None = None) -> Image.Image:
         """Their scatter plot."""
@@ -80,8 +78,8 @@ def scatter(
     Raises:
         BadArgument: for another shape, no points, values that are not finite, or an extent that is not positive.
     """
-    at = _checked(points)
-    centres = None if reference is None else _checked(reference)
+    at = PointMedium().check(points)
+    centres = None if reference is None else PointMedium().check(reference)
     if extent is None:
         reach = float(np.quantile(np.abs(at).max(1), 0.99)) if centres is None else float(np.abs(centres).max())
         extent = 1.25 * reach or 1.0
@@ -101,8 +99,3 @@ def scatter(
     if path is not None:
         write_picture(picture, path)
     return picture
-
-
-def _checked(points: Numbers) -> npt.NDArray[np.float64]:
-    array: npt.NDArray[np.float64] = PointMedium().check(points).numpy()
-    return array

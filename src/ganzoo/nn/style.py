@@ -81,7 +81,7 @@ def label_vectors(labels: Tensor | None, classes: int, n: int | None = None) -> 
         raise BadArgument(f"the network is conditional on {classes} classes, so labels are needed; none were given")
     if not labels.is_floating_point() and labels.dim() == 1:
         labels = F.one_hot(labels.long(), classes)
-    if labels.dim() != 2 or labels.shape[1] != classes or (n is not None and len(labels) != n):
+    if labels.dim() != 2 or labels.shape[1] != classes or (n is not None and labels.shape[0] != n):
         raise BadArgument(
             f"labels have shape {tuple(labels.shape)}; class indices (N,) or vectors (N, {classes}) are expected, "
             "one an image"
@@ -348,7 +348,7 @@ class Mapping(nn.Module):
         if z is not None:
             parts.append(normalize_2nd_moment(z.to(kind)))
         if self.embed is not None:
-            y = label_vectors(labels, self.classes, None if z is None else len(z))
+            y = label_vectors(labels, self.classes, None if z is None else z.shape[0])
             parts.append(normalize_2nd_moment(self.embed(y.to(kind))))
         w = torch.cat(parts, 1)
         for layer in self.layers:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -27,7 +28,8 @@ from ganzoo.families.biggan.networks import Discriminator, Generator, accumulati
 from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import Count, Depth, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
-from ganzoo.game.priors import Normal
+from ganzoo.game.game import Program
+from ganzoo.game.priors import Normal, truncate
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses
 from ganzoo.types import BadArgument, Batch, Condition
@@ -211,16 +213,19 @@ class BigGAN(Samples):
     def truncate(self, z: Tensor, rngs: Sequence[np.random.RandomState], truncation: float) -> Tensor:
         """z `(n, latent)` with what is too large drawn again, each row from its stream; `render` says what that is."""
         limit, scale = (_PUBLISHED_LIMIT, truncation) if self.statistics else (truncation, 1.0)
-        values, edges = (
-            z.double().cpu(),
-            torch.special.ndtr(torch.tensor([-limit, limit], dtype=torch.float64)).tolist(),
-        )
-        for row, rng in zip(values, rngs, strict=True):
-            beyond = row.abs() > limit
-            # By the inverse of the distribution function, which a small limit does not make wait
-            shares = torch.from_numpy(rng.uniform(edges[0], edges[1], int(beyond.sum())))
-            row[beyond] = torch.special.ndtri(shares).clamp(-limit, limit)
-        return (scale * values).to(z)
+        return torch.from_numpy(truncate(z.float().cpu().numpy(), rngs, limit, scale)).to(z)
+
+    def program(self) -> Program:
+        """From z, of which what is too large was drawn again, and labels, to images.
+
+        Where the generator holds statistics by truncation, that is an input too, `()` float64, and below 0 for none.
+        """
+        plain = super().program()
+        if not self.statistics:
+            return replace(plain, facts={**plain.facts, "truncation": "z"})
+        facts = {**plain.facts, "truncation": "scale", "limit": _PUBLISHED_LIMIT}
+        inputs = {**plain.inputs, "truncation": torch.tensor(0.5, dtype=torch.float64)}
+        return Program(lambda *given: self.averaged(*given), inputs, ("truncation",), facts=facts)
 
     def finalize(self) -> None:
         """Takes standing statistics before the model is measured or saved, where it has learned since the last ones."""

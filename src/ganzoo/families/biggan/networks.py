@@ -44,18 +44,27 @@ class Norm(nn.BatchNorm2d):
             self.register_buffer("means", torch.zeros(rows, width))
             self.register_buffer("variances", torch.ones(rows, width))
 
-    def forward(self, x: Tensor, truncation: float | None = None) -> Tensor:
-        """Normalizes `(N, width, H, W)`, in evaluation mode by the statistics for `truncation` where there are some."""
+    def forward(self, x: Tensor, truncation: float | Tensor | None = None) -> Tensor:
+        """Normalizes `(N, width, H, W)`, in evaluation mode by the statistics for `truncation` where there are some.
+
+        The truncation is a number, or `()` float64, which is below 0 for none.
+        """
         if truncation is None or self.training or not self.rows:
             return super().forward(x)
-        mean, variance = (self.between(table, truncation) for table in (self.means, self.variances))
+        assert self.running_mean is not None and self.running_var is not None
+        given = torch.as_tensor(truncation, dtype=torch.float64)
+        none, pairs = (given < 0).to(x.device), ((self.means, self.running_mean), (self.variances, self.running_var))
+        mean, variance = (torch.where(none, other, self.between(table, given)) for table, other in pairs)
         return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
 
-    def between(self, table: Tensor, truncation: float) -> Tensor:
+    def between(self, table: Tensor, truncation: Tensor) -> Tensor:
         """Interpolates the rows of a table, with the weights the wrong way about, as the published models do."""
-        share, row = math.modf(truncation / (1 / (self.rows - 1)))  # in the published code's arithmetic
-        this, following = table[int(row)], table[min(int(row) + 1, self.rows - 1)]
-        return share * this + (1 - share) * following if share else this
+        # In the published code's arithmetic; a tensor, because exporters write plain numbers in float32
+        place = truncation.clamp(min=0) / torch.tensor(1 / (self.rows - 1), dtype=torch.float64)
+        row = place.long()
+        this, following = table.index_select(0, torch.stack([row, row + 1]).clamp(max=self.rows - 1).to(table.device))
+        share, rest = (place - row).to(table), (1 - (place - row)).to(table)
+        return torch.where(share > 0, share * this + rest * following, this)
 
 
 class ConditionalNorm(nn.Module):
@@ -73,7 +82,7 @@ class ConditionalNorm(nn.Module):
         make = partial(LAYERS.linear, condition, bias=False) if condition else partial(nn.Embedding, classes)
         self.gain, self.bias = make(width), make(width)
 
-    def forward(self, x: Tensor, condition: Tensor, truncation: float | None) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, truncation: float | Tensor | None) -> Tensor:
         """Normalizes `(N, width, H, W)` by conditions `(N, condition)`, or by labels."""
         gain, bias = (
             look_up(m, condition) if isinstance(m, nn.Embedding) else m(condition) for m in (self.gain, self.bias)
@@ -119,7 +128,7 @@ class GeneratorBlock(nn.Module):
         self.shortcut = None if deep else conv(inputs, outputs, 1)
         self.doubling = 1 if deep else 0  # the convolution before which the side is doubled
 
-    def forward(self, x: Tensor, condition: Tensor, truncation: float | None) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, truncation: float | Tensor | None) -> Tensor:
         """Maps `(N, inputs, H, W)` to `(N, outputs, H, W)`, or to twice the sides."""
         y = x
         for i, (norm, conv) in enumerate(zip(self.norms, self.convs, strict=True)):
@@ -234,7 +243,7 @@ class Generator(nn.Module):
         self.to_image = LAYERS.conv(widths[-1], outputs or channels, 3, padding=1)
         initialize(self)
 
-    def forward(self, z: Tensor, labels: Tensor, truncation: float | None = None) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor, truncation: float | Tensor | None = None) -> Tensor:
         """Maps z `(N, latent)` and labels `(N,)`, or vectors `(N, classes)`, to images in [-1, 1].
 
         Where there are statistics by truncation, those of `truncation`, in [0, 1], normalize.

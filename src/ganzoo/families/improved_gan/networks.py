@@ -114,7 +114,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to `(N, C, H, W)` in [-1, 1]."""
         h = self.hidden(torch.cat([z, self.reference.to(z)]))
-        return self.last(h[: len(z)]).tanh().unflatten(1, self.shape)
+        return self.last(h[: z.shape[0]]).tanh().unflatten(1, self.shape)
 
 
 class Discriminator(nn.Module):

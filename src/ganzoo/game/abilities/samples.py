@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from ganzoo.game import inference
-from ganzoo.game.game import Game, Shown
-from ganzoo.game.priors import Prior
+from ganzoo.game.game import Game, Program, Shown
+from ganzoo.game.priors import Prior, draw
 from ganzoo.media.images import grid
 from ganzoo.media.medium import Medium, medium_of
 from ganzoo.types import BadArgument, BadModelFolder, Batch, Condition
@@ -88,13 +88,9 @@ class Samples(Game):
 
     def _draw(self, rngs: Sequence[np.random.RandomState], given: Condition) -> tuple[Tensor, Condition]:
         """z, and the condition with labels drawn where the family has classes and none are given."""
-        z, drawn = [], []
-        for rng in rngs:
-            z.append(self.prior.of(rng))
-            if self.classes is not None and given.labels is None:
-                drawn.append(int(rng.randint(self.classes)))
-        latents = torch.from_numpy(np.stack(z).astype(np.float32))
-        return latents, inference.with_labels(given, torch.tensor(drawn)) if drawn else given
+        z, drawn = draw(self.prior, rngs, self.classes if given.labels is None else None)
+        labels = None if drawn is None else torch.from_numpy(drawn)
+        return torch.from_numpy(z), inference.with_labels(given, labels)
 
     def _labels(self, labels: Labels | None, n: int) -> Tensor | None:
         if labels is None:
@@ -157,6 +153,13 @@ class Samples(Game):
     def preview(self, real: Images | None, n: int, seed: int = 0) -> Shown:
         """Samples `(n, C, H, W)`, or as many more as a sheet of their medium holds."""
         return Shown(self.sample(n * medium_of(self.shape).sheet // Medium.sheet, seed=seed))
+
+    def program(self) -> Program:
+        """From z `(n, latent)`, and labels `(n,)` int64 where there are classes, to images."""
+        z, labels = self.draw([0, 1])
+        classes = {} if labels is None else {"labels": labels}
+        facts = {"prior": self.prior.describe(), "classes": self.classes, "class_names": self.class_names}
+        return Program(lambda z, *given: self.generate(z, Condition(*given)), {"z": z, **classes}, facts=facts)
 
     def golden(self, real: Images | None) -> Image.Image | None:
         """The first four samples at their own size, to be made again and compared; None for points."""

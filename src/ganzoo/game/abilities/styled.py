@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ganzoo.game.abilities.samples import Labels, Samples
+from ganzoo.game.game import Program
+from ganzoo.game.priors import draw_noise
 from ganzoo.types import BadArgument, Condition
 
 Noise = Literal["random", "const", "none"]
@@ -30,6 +31,7 @@ class Styled(Samples):
     """
 
     ability = "styled"
+    noise_kind: ClassVar[Literal["normal", "uniform"]] = "normal"
     coarse: ClassVar[range] = range(4)
     """The layers that `mix` takes from the columns by default."""
 
@@ -103,14 +105,39 @@ class Styled(Samples):
         generator = self.averaged
         given: Noise | list[Tensor] = noise
         if noise == "random":
-            drawn = [np.stack([self.draw_noise(rng, side) for rng in rngs]) for side in generator.synthesis.sizes]
+            drawn = [
+                np.stack([draw_noise(rng, side, self.noise_kind) for rng in rngs]) for side in generator.synthesis.sizes
+            ]
             given = [torch.from_numpy(each).to(device=z.device, dtype=z.dtype) for each in drawn]
         ws = generator.mapping(z, condition.labels, truncation, truncation_cutoff)
         return generator.synthesis(ws, given)
 
-    def draw_noise(self, rng: np.random.RandomState, side: int) -> npt.NDArray[np.float64]:
-        """One noise input `(1, side, side)` of an image, from its stream."""
-        return rng.randn(1, side, side)
+    def program(self, *, noise: Literal["given", "const", "none"] = "given") -> Program:
+        """From z, labels, psi of each layer of w `(layers,)` (1 for no truncation), and noise, to images.
+
+        Args:
+            noise: `given` for an input `(n, 1, side, side)` for each of the generator's, in the order in which `render`
+                draws them; else as in `synthesize`.
+        """
+        if noise not in ("given", "const", "none"):
+            raise BadArgument(f"noise is {noise!r}; given, const or none is expected")
+        plain, generator = super().program(), self.averaged
+        sizes = list(generator.synthesis.sizes) if noise == "given" else []
+        inputs = {
+            **plain.inputs,
+            "truncation": torch.full((generator.synthesis.count,), 0.7),
+            **{f"noise_{i}": torch.randn(2, 1, side, side) for i, side in enumerate(sizes)},
+        }
+
+        def run(z: Tensor, *given: Tensor) -> Tensor:
+            labels = given[: len(plain.inputs) - 1]
+            psi, *drawn = given[len(labels) :]
+            ws = generator.mapping.mean.lerp(generator.mapping(z, *labels), psi[:, None])
+            return generator.synthesis(ws, drawn if noise == "given" else noise)
+
+        facts = {**plain.facts, "truncation": "w", "noise": noise if generator.synthesis.sizes else None}
+        facts |= {"noise_kind": self.noise_kind}
+        return Program(run, inputs, ("truncation",), facts=facts)
 
     def mix(
         self,

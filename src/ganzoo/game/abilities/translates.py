@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganzoo.game import inference
-from ganzoo.game.game import Game, Shown
+from ganzoo.game.game import Game, Program, Shown
 from ganzoo.media.images import grid
 from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.types import BadArgument, BadModelFolder
@@ -184,6 +184,15 @@ class Translates(Game):
             columns.append(to_float(torch.from_numpy(real.targets[inference.spread(len(real), len(given))])))
         rows = inference.side_by_side(columns)
         return Shown(rows.flatten(0, 1), len(columns) * (1 if len(rows) < 8 else 2))
+
+    def program(self, *, to: str | None = None) -> Program:
+        """From images `(n, C, H, W)` with the sides of training to their translations.
+
+        Args:
+            to: one of `domains`; the first where None.
+        """
+        given, domain = self.inputs(None, 2, to), to or self.domains[0]
+        return Program(lambda images: self.transform(images, domain), {"source": given}, facts={"to": domain})
 
     def golden(self, real: Images | None) -> Image.Image | None:
         """A row of inputs and below it a row of what becomes of them, for each domain, at their own size."""

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganzoo.game import inference
-from ganzoo.game.game import Game, Shown
+from ganzoo.game.game import Game, Program, Shown
 from ganzoo.media.images import grid
 from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.nn.enlarging import bicubic
@@ -135,6 +135,11 @@ class Upscales(Game):
         small = self.reduced(large)
         columns = [self._repeated(small), self.interpolated(small), self.upscale(small), large]
         return Shown(torch.stack(columns, 1).flatten(0, 1), len(columns) * (1 if len(large) < 8 else 2))
+
+    def program(self) -> Program:
+        """From images `(n, C, H, W)` of any sides that are multiples of `stride` to large ones."""
+        given = self.reduced(self.inputs(None, 2))
+        return Program(self.enlarge, {"source": given}, stride=self.stride, facts={"scale": self.scale})
 
     def golden(self, real: Images | None) -> Image.Image | None:
         """A row of small images, each pixel a square of as many as the scale, and below it what becomes of them."""

@@ -1,0 +1,34 @@
+"""Exporting a model by its name to a file of another runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.zoo.loading import load
+
+if TYPE_CHECKING:
+    from ganzoo.zoo.loading import Model
+
+
+def export(model: Model, file: str | Path, format: str | None = None, **options: Any) -> dict[str, Any]:
+    """Writes a model as one file of another runtime, and checks that the file draws the model's pictures.
+
+    Args:
+        model: a name, `hf://org/repo[@revision]`, a folder, or a loaded model.
+        file: where to: `.onnx`, or `.pt2` for a program of `torch.export`.
+        format: `onnx` or `torch`; what the file's suffix says where None.
+        **options: `noise` (`given`, `const` or `none`) of StyleGANs; `to` of translations.
+
+    Returns:
+        `file`, `format`, `opset` of ONNX, `inputs` (an example's shape by name, with two images), `whole` (those that
+        have no axis of images), `difference` (the largest of a pixel between the file's pictures and the model's), and
+        `facts`, which are its metadata.
+
+    Raises:
+        BadArgument: for another format, suffix or option, or without the extra `export`.
+        BadCheckpoint: if the file draws other pictures than the model; it is not kept.
+    """
+    from ganzoo.runtimes.writing import write
+
+    return write(load(model), file, format, **options)
