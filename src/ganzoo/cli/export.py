@@ -44,8 +44,7 @@ def run(arguments: Any) -> int:
     opset, size = f", opset {made['opset']}" if "opset" in made else "", Path(made["file"]).stat().st_size / 1e6
     print(f"{arguments.model} in {made['file']}: {made['format']}{opset}, {size:.1f} MB")
     for name, shape in made["inputs"].items():
-        rows = name not in made["whole"]
-        print(f"  {name}: ({', '.join(map(str, ['n', *shape[1:]] if rows else shape))})")
+        print(f"  {name}: ({', '.join(map(str, shape))})")
     print(f"  its pictures are the model's within {made['difference']:.1e}")
     if (terms := made["facts"]["terms"]) and terms["redistribute"] != "yes":
         print(f"  license: {terms['title']}; not every use is allowed, and the file may not be passed on freely")

@@ -191,6 +191,9 @@ def spread(of: int, n: int) -> list[int]:
 
 def fields(shape: tuple[int, ...], n: int) -> Tensor:
     """Smooth random fields `(n, *shape)` in [-1, 1], each from its number."""
+    import torch
+    from torch.nn import functional
+
     coarse = np.stack([np.random.RandomState(i).uniform(-1, 1, (shape[0], 4, 4)) for i in range(n)])
     smooth = functional.interpolate(torch.from_numpy(coarse), shape[1:], mode="bicubic", align_corners=True)
     return smooth.clamp_(-1, 1).float()

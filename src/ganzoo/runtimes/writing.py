@@ -56,9 +56,8 @@ def write(game: Game, file: str | Path, form: str | None = None, **options: Any)
         **options: of the model's `program`, such as StyleGAN2's `noise`.
 
     Returns:
-        `file`, `format`, `opset` of ONNX, `inputs` (an example's shape by name), `whole` (those without an axis of
-        images), `difference` (the largest of a pixel between the file's pictures and the model's) and `facts`, the
-        metadata.
+        `file`, `format`, `opset` of ONNX, `inputs` (the shape of each, with names for what may be any number),
+        `difference` (the largest of a pixel between the file's pictures and the model's) and `facts`, the metadata.
 
     Raises:
         BadArgument: for another format, suffix or option, or without the packages that write ONNX.
@@ -96,8 +95,12 @@ def write(game: Game, file: str | Path, form: str | None = None, **options: Any)
                     f"{path}: {form} draws other pictures than the model, by {difference:.1e}; not kept"
                 )
     found = {"file": str(path), "format": form, **({"opset": OPSET} if form == "onnx" else {})}
-    shapes = {name: list(value.shape) for name, value in inputs.items()}
-    return {**found, "inputs": shapes, "whole": list(program.whole), "difference": difference, "facts": facts}
+    sides: dict[int, Any] = {0: "n", **({2: "height", 3: "width"} if program.stride else {})}
+    taken = {
+        name: [*value.shape] if name in program.whole else [sides.get(i, n) for i, n in enumerate(value.shape)]
+        for name, value in inputs.items()
+    }
+    return {**found, "inputs": taken, "difference": difference, "facts": facts}
 
 
 def _facts(game: Game, program: Program, images: Array) -> dict[str, Any]:

@@ -21,9 +21,9 @@ def export(model: Model, file: str | Path, format: str | None = None, **options:
         **options: `noise` (`given`, `const` or `none`) of StyleGANs; `to` of translations.
 
     Returns:
-        `file`, `format`, `opset` of ONNX, `inputs` (an example's shape by name, with two images), `whole` (those that
-        have no axis of images), `difference` (the largest of a pixel between the file's pictures and the model's), and
-        `facts`, which are its metadata.
+        `file`, `format`, `opset` of ONNX, `inputs` (the shape of each, with names for what may be any number),
+        `difference` (the largest of a pixel between the file's pictures and the model's), and `facts`, which are its
+        metadata.
 
     Raises:
         BadArgument: for another format, suffix or option, or without the extra `export`.
