@@ -191,12 +191,12 @@ class Synthesis(nn.Module):
         """
         check_styles(ws, self.count, self.style)
         if noise == "random":
-            given: Tensor | None = torch.rand(len(ws), 1, *self.noise.shape, dtype=ws.dtype, device=ws.device)
+            given: Tensor | None = torch.rand(ws.shape[0], 1, *self.noise.shape, dtype=ws.dtype, device=ws.device)
         else:
-            given = noise_map(noise if isinstance(noise, str) else noise[0], self.noise, len(ws))
+            given = noise_map(noise if isinstance(noise, str) else noise[0], self.noise, ws.shape[0])
         if self.start is None:
             assert self.constant is not None
-            x = self.constant.expand(len(ws), -1, -1, -1)
+            x = self.constant.expand(ws.shape[0], -1, -1, -1)
         else:
             x = self.start(ws.mean(1)[:, :, None, None])
         x, image = self.conv(x), None

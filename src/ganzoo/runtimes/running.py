@@ -194,7 +194,10 @@ class ExportedModel:
             raise BadArgument(f"{self.path} was exported with the noise {has}; export it with --noise given")
         if has == "given" and noise == "const":
             raise BadArgument(f"{self.path} holds no noise of its own; export it with --noise const")
-        sides, kind = {n: s[-1] for n, s in self.inputs.items() if n.startswith("noise_")}, self.facts.get("noise_kind")
+        sides, kind = (
+            {n: s[-1] for n, s in self.inputs.items() if n.startswith("noise_")},
+            str(self.facts.get("noise_kind")),
+        )
         return {
             name: np.stack(
                 [np.zeros((1, side, side)) if noise == "none" else draw_noise(rng, side, kind) for rng in rngs]

@@ -139,7 +139,10 @@ class Upscales(Game):
     def program(self) -> Program:
         """From images `(n, C, H, W)` of any sides that are multiples of `stride` to large ones."""
         given = self.reduced(self.inputs(None, 2))
-        return Program(lambda source: self.averaged(source), {"source": given}, stride=self.stride, facts={"scale": self.scale})
+        network = self.averaged
+        return Program(
+            lambda source: network(source), {"source": given}, stride=self.stride, facts={"scale": self.scale}
+        )
 
     def golden(self, real: Images | None) -> Image.Image | None:
         """A row of small images, each pixel a square of as many as the scale, and below it what becomes of them."""
