@@ -29,6 +29,7 @@ def parser() -> ArgumentParser:
             "  ganzoo sample infogan-fashion-mnist --seeds 0-9 --labels 0-9 --out codes.png\n"
             "  ganzoo sample acgan-fashion-mnist --seeds 0-9 --labels boot --out boots.png\n"
             "  ganzoo sample dcgan-fashion-mnist --seeds 0-99 --out pictures/\n"
+            "  ganzoo sample dcgan-fashion-mnist --seeds 0-63 --rank-by critic --out best-first.png\n"
             "  ganzoo sample stylegan2-ffhq --seeds 85,100 --truncation 0.7 --noise const --out faces/\n"
             "  ganzoo sample dcgan.onnx --seeds 0-15 --out grid.png"
         ),
@@ -41,6 +42,7 @@ def parser() -> ArgumentParser:
         "--out", type=str, default="samples.png", help="a .png (.jpg, .tiff, ...) for a grid, else a folder"
     )
     made.add_argument("--columns", type=int, default=None, help="of the grid")
+    made.add_argument("--rank-by", choices=["critic"], default=None, help="by its own critic, the most real first")
     return with_sampling(made)
 
 
@@ -94,8 +96,11 @@ def run(arguments: Any) -> int:
     if arguments.columns is not None and arguments.columns < 1:
         raise BadArgument(f"--columns is {arguments.columns}; at least 1 is expected")
 
-    find = _exported if arguments.model.endswith(".onnx") else loaded
-    model, options = find(arguments), {**options_of(arguments), "batch_size": arguments.batch_size}
+    exported, rank = arguments.model.endswith(".onnx"), arguments.rank_by is not None
+    if exported and rank:
+        raise BadArgument(f"{arguments.model} has no critic to --rank-by; name the model that it was exported from")
+    model = _exported(arguments) if exported else loaded(arguments, players=rank)
+    options = {**options_of(arguments), "batch_size": arguments.batch_size}
     import numpy as np
 
     from ganzoo.media.medium import is_picture, medium_of, save_grid
@@ -111,6 +116,8 @@ def run(arguments: Any) -> int:
             pictures.append(np.asarray(model.sample(seeds=chosen, labels=part, **options)))
             advance(len(run_of_seeds))
     images = np.concatenate(pictures)
+    if rank:
+        seeds, images = ranked(model, seeds, labels, images)
     medium = medium_of(model.shape)
     if is_picture(out):
         save_grid(images, out, columns=arguments.columns)
@@ -132,6 +139,17 @@ def _exported(arguments: Any) -> Any:
     if arguments.device not in (None, "cpu"):
         raise BadArgument(f"--device is {arguments.device}; a file .onnx is run on the CPU")
     return ExportedModel(arguments.model)
+
+
+def ranked(model: Any, seeds: list[int], labels: Any, images: Any) -> tuple[list[int], Any]:
+    """Samples by what the model's own critic says of them, the most real first; prints it."""
+    import torch
+
+    scores = model.criticise(torch.from_numpy(images), model.draw(seeds, labels)[1]).tolist()
+    order = sorted(range(len(seeds)), key=lambda i: -scores[i])
+    for i in order:
+        print(f"seed {seeds[i]}: {scores[i]:.4g}")
+    return [seeds[i] for i in order], images[order]
 
 
 def best_device() -> str:

@@ -160,6 +160,10 @@ class BEGAN(Samples):
         """L(v) = mean |v - D(v)| over images and pixels, the paper's with eta = 1."""
         return F.l1_loss(self.discriminator(images).float(), images.float())
 
+    def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """-L(v) of each image: what D knows, it makes again."""
+        return -(self.discriminator(images).float() - images.float()).abs().mean((1, 2, 3))
+
     def keep_balance(self) -> None:
         """Moves k by the errors of all ranks, and halves the learning rate when M stalls."""
         errors = torch.stack([torch.stack(found).detach().mean() for found in self.errors])

@@ -179,6 +179,10 @@ class BiGAN(Samples, Encodes):
         encoded = self.discriminator(batch.images, self.encoder(batch.images))
         return encoded, self.discriminator(self.generator(z), z)
 
+    def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """D's logits of images with their codes."""
+        return self.discriminator(images, self.encoder(images))[:, 0]
+
     def pictures(self, real: Images | None) -> dict[str, Tensor]:
         """Reconstructions: rows of test images x, each above its row of G(E(x))."""
         if real is None:

@@ -178,6 +178,10 @@ class CoGAN(Samples):
         """-E log f1(g1(z)) - E log f2(g2(z)), as the mean over both domains."""
         return losses.nonsaturating_generator(self.discriminator(self.generator(self.noise(batch))))
 
+    def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """f1's logits of pictures of the first domain."""
+        return self.discriminator.shared(self.discriminator.own[0](images))[:, 0]
+
     def pictures(self, real: Images | None) -> dict[str, Tensor]:
         """Pairs: rows of the first domain, each above the second domain's pictures of the same seeds."""
         rows = [self.sample(12, seed=seed, domain=domain) for seed in (0, 12) for domain in range(_DOMAINS)]

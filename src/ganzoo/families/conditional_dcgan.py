@@ -109,6 +109,10 @@ class ConditionalDCGAN(Samples):
         maps = self.one_hot(self.labels_of(batch), images)[:, :, None, None]
         return self.discriminator(torch.cat([images, maps.expand(-1, -1, *images.shape[2:])], 1))
 
+    def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """D's logits of images with their labels."""
+        return self.logits(images, Batch(images, labels))
+
     def beside(self, z: Tensor, labels: Tensor) -> Tensor:
         """Z with the class as a one-hot vector beside it: `(N, latent + classes)`."""
         return torch.cat([z, self.one_hot(labels, z)], 1)

@@ -6,6 +6,7 @@ All of it goes through the model's abilities: `draw` and `sample` of any, `map` 
 from ganzoo.latent.finding import Directions, directions, edit, load_directions, sheet
 from ganzoo.latent.latents import Latents, draw, images, load_latents, save_latents
 from ganzoo.latent.means import arithmetic, panel
+from ganzoo.latent.nearest import neighbours
 from ganzoo.latent.projection import Projection, paint, project, tune
 from ganzoo.latent.walks import interpolate, path, walk
 
@@ -21,6 +22,7 @@ __all__ = [
     "interpolate",
     "load_directions",
     "load_latents",
+    "neighbours",
     "paint",
     "panel",
     "path",

@@ -80,7 +80,7 @@ def measure(
     wanted = [protocol_of(key) for key in ([protocol] if isinstance(protocol, str) else protocol or [])]
     game = load(model, device=device, players=any(p.weights == "live" for p in wanted))
     folder = _home(game) if write else None
-    source, subject = _source(game, data, bad), subject_of(game)
+    source, subject = source_of(game, data, bad), subject_of(game)
     real = source.open("train")
     shape = tuple(game.input_shape)
     if tuple(real.shape) != shape:
@@ -150,7 +150,7 @@ def _first_side(folder: Path) -> int:
     raise BadArgument(f"{folder}: holds no picture that Pillow reads")
 
 
-def _source(game: Game, data: str | Path | Data | None, bad: str) -> Data:
+def source_of(game: Game, data: str | Path | Data | None, bad: str = "error") -> Data:
     """The data source that `data` names, or that the model was trained on."""
     if data is None:
         facts = {} if game.card is None else game.card.facts.get("data", {})

@@ -146,6 +146,10 @@ class ImprovedGAN(Samples, Classifies):
         odd = unlabelled & (place % 2 == 1)
         return labels, odd, torch.where(place[-1] > 1, unlabelled & ~odd, unlabelled)
 
+    def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """D's logit, log Z."""
+        return self.discriminator(images)[0].logsumexp(1)
+
     @property
     def taught(self) -> int:
         """K, where there are labels."""

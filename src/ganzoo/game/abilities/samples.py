@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganzoo.game import inference
+from ganzoo.game.engine import Absent
 from ganzoo.game.game import Game, Program, Shown
 from ganzoo.game.priors import Prior, draw
 from ganzoo.media.images import grid
@@ -147,6 +150,52 @@ class Samples(Game):
                 latents = (drawn if z is None else z[part]).to(device=self.device, dtype=self._precision)
                 images.append(self.render(latents, whole.to(self.device), rngs, **options).float().cpu())
         return self.limit(torch.cat(images))
+
+    # ---------------------------------------------------------------- what its critic says
+
+    def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """What the live critic says of images `(n, C, H, W)`, `(n,)`, more for more real.
+
+        A family overrides this whose critic takes more than images and labels, or does not give one score first.
+        """
+        critic = getattr(self, self._critic)
+        told = self.classes is not None and "labels" in inspect.signature(critic.forward).parameters
+        found = critic(images, labels) if told else critic(images)
+        return (found[0] if isinstance(found, tuple) else found).reshape(len(images), -1)[:, 0]
+
+    @property
+    def _critic(self) -> str:
+        return next(name for name in self.players() if name != self.leads)
+
+    def criticise(self, images: Tensor, labels: Labels | None = None) -> Tensor:
+        """How real the model's own critic takes each image for.
+
+        Args:
+            images: `(n, C, H, W)` in [-1, 1], of the model's shape.
+            labels: their classes, of a conditional model.
+
+        Returns:
+            Scores `(n,)` float32 on the CPU, more for more real, which only one critic's own can be compared with. A
+            critic that looks at a batch as a whole is shown one image at a time.
+
+        Raises:
+            BadArgument: for images of another shape, or a model that was loaded without its players.
+        """
+        critic = getattr(self, self._critic)
+        if isinstance(critic, Absent):
+            raise BadArgument(f"{type(self).__name__} was loaded without its critic; load it with players=True")
+        given = None if self.classes is None or labels is None else self._labels(labels, len(images))
+        modes = {module: module.training for module in critic.modules()}
+        rows, step = [], 1 if self.coupled else 64
+        critic.eval()
+        try:
+            for start in range(0, len(images), step):
+                part = None if given is None else given[start : start + step].to(self.device)
+                rows.append(self.each(partial(self.realness, labels=part), images[start : start + step], step))
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        return torch.cat(rows)
 
     # ---------------------------------------------------------------- how it is shown and checked
 

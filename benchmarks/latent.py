@@ -1,0 +1,116 @@
+"""What directions, arithmetic and projection reach on shipped models: `python benchmarks/latent.py [PART ...]`.
+
+`attribute`: directions towards each class by `fashion_mnist_cnn`, judged by another classifier, a logistic regression
+on pixels of 10,000 training images. `arithmetic`: x + mean(c) - mean(a) for a sample x of class a. `projection`: own
+samples.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+from torch import Tensor
+from torch.nn import functional
+
+import ganzoo
+from ganzoo import latent
+from ganzoo.data.fashion_mnist import FashionMNIST
+from ganzoo.latent.latents import Latents
+from ganzoo.media.levels import to_float
+from ganzoo.metrics.features.network import feature_network
+
+
+class Judge:
+    """Another classifier: a logistic regression on pixels, two by two."""
+
+    def __init__(self) -> None:
+        images = FashionMNIST(size=32).open("train")
+        assert images.labels is not None
+        values = to_float(torch.from_numpy(np.array(images.values[:10_000])))
+        self.model = LogisticRegression(C=0.01, max_iter=300).fit(self.pixels(values), images.labels[:10_000])
+
+    def pixels(self, images: Tensor) -> np.ndarray:
+        """What it looks at."""
+        return functional.avg_pool2d(images, 2).flatten(1).numpy()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logarithms of the classes' probabilities `(n, 10)`."""
+        return torch.from_numpy(self.model.predict_log_proba(self.pixels(images)))
+
+
+def attribute(judge: Judge) -> None:
+    """How often a step of three deviations towards a class raises the judge's belief in it, or makes it its answer."""
+    tell = feature_network("fashion_mnist_cnn").probabilities
+    model: Any = ganzoo.load("stylegan2-fashion-mnist")
+    sure = tell(latent.images(model, latent.draw(model, range(2000), "w"), noise="const"))
+    before = latent.draw(model, range(10_000, 10_100), "w")
+    first = judge(latent.images(model, before))
+    raised = became = tried = 0
+    for k in range(10):
+        found = latent.directions(model, "attribute", scores=sure[:, k], n=2000)
+        second = judge(latent.images(model, latent.edit(model, before, found)))
+        others = first.argmax(1) != k
+        tried += int(others.sum())
+        raised += int((second[:, k] > first[:, k])[others].sum())
+        became += int((second.argmax(1) == k)[others].sum())
+    print(f"stylegan2-fashion-mnist, w: of {tried} samples of another class the judge believes more in it for "
+          f"{raised / tried:.0%}, and takes {became / tried:.0%} for it", flush=True)  # fmt: skip
+
+
+def arithmetic(judge: Judge) -> None:
+    """How often x + mean(c) - mean(a) is nearer to class c than x is."""
+    tell = feature_network("fashion_mnist_cnn").probabilities
+    model: Any = ganzoo.load("dcgan-fashion-mnist")
+    start = latent.draw(model, range(2000))
+    sure = tell(latent.images(model, start))
+    of = {k: (sure[:, k] > 0.9).nonzero()[:, 0].tolist() for k in range(10)}
+    rng, sums, x, wanted = np.random.RandomState(0), [], [], []
+    for _ in range(200):
+        a, c = rng.choice([k for k in of if len(of[k]) >= 8], 2, replace=False)
+        three, four = rng.choice(of[c], 3, replace=False), rng.choice(of[a], 4, replace=False)
+        result = latent.arithmetic(model, [[int(four[3])], three.tolist()], [four[:3].tolist()])
+        sums.append(result.values)
+        x.append(int(four[3]))
+        wanted.append(int(c))
+    images, before = latent.images(model, Latents(torch.cat(sums))), model.sample(seeds=x)
+    rows = torch.arange(200)
+    nearer = {}
+    for name, belief in (("fashion_mnist_cnn", lambda x: tell(x).log()), ("the judge", judge)):
+        after = belief(images)
+        share = (after[rows, wanted] > belief(before)[rows, wanted]).double().mean()
+        nearer[name] = (
+            f"{share:.0%} (of the class itself {(after.argmax(1) == torch.tensor(wanted)).double().mean():.0%})"
+        )
+    print("dcgan-fashion-mnist, of 200 sums nearer to the class than x: " + ", ".join(f"for {k} {v}" for k, v in
+          nearer.items()), flush=True)  # fmt: skip
+
+
+def projection(judge: Judge) -> None:
+    """Ten samples of a model in its own w, with its noise as it is."""
+    model: Any = ganzoo.load("stylegan2-fashion-mnist")
+    targets = model.sample(10, seed=100, noise="const")
+    begin = time.process_time()
+    found = latent.project(model, targets, "w", 500, noise="const")
+    seconds = time.process_time() - begin
+    near = int((found.errors < 0.02).sum())
+    errors = " ".join(f"{each:.4f}" for each in found.errors.tolist())
+    print(
+        f"stylegan2-fashion-mnist, 500 steps, {found.network}: {near} of 10 below 0.02 ({errors}), {seconds:.0f} cpu-s"
+    )
+
+
+def main() -> None:
+    """Runs the parts that are named, or all."""
+    parts = {each.__name__: each for each in (attribute, arithmetic, projection)}
+    judge = Judge()
+    for name in sys.argv[1:] or parts:
+        parts[name](judge)
+
+
+if __name__ == "__main__":
+    main()
