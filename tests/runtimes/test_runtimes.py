@@ -23,7 +23,7 @@ from ganzoo.runtimes.running import KEY, ExportedModel
 from ganzoo.types import BadArgument, BadCheckpoint, GanzooError
 
 SEEDS = [3, 1, 4, 1, 5]  # neither two nor in order
-# StyleGAN's constant vanishes as it is made: 0 / sqrt(0 + 1e-8) is to be 0 there too; the other's pictures would be black
+# StyleGAN's constant vanishes: 0 / sqrt(0 + 1e-8) is to be 0 there too; the other's pictures would be black
 FRESH = ("stylegan", "lucidrains_stylegan2")
 
 
