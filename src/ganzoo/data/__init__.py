@@ -1,7 +1,7 @@
 """Floor 3: where real data come from; `batch.py` holds the contract, every other source stands in a file of its own.
 
-Sources are found by themselves: every class of this package's modules that derives from `Data` and reads. Importing
-this module, and listing the sources, does not import torch.
+Sources are found by themselves: every class of this package's modules that derives from `Data` and reads, those whose
+names begin with an underscore aside. Importing this module, and listing the sources, does not import torch.
 """
 
 from __future__ import annotations
@@ -39,17 +39,22 @@ def source(name: str) -> type[Data]:
 def _modules() -> dict[str, str]:
     """The module of each source, read from the modules' text: importing them would bring torch and take seconds."""
     bases: dict[str, list[str]] = {}
-    found = {}
+    found, reading = {}, set()
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         spec = find_spec(module.name)
         text = getattr(spec.loader, "get_source", lambda _: None)(module.name) if spec else None
         for node in ast.parse(text or "").body:
             if isinstance(node, ast.ClassDef):
                 bases[node.name] = [base.id for base in node.bases if isinstance(base, ast.Name)]
+                found[node.name] = module.name
                 if any(isinstance(each, ast.FunctionDef) and each.name == "read" for each in node.body):
-                    found[node.name] = module.name
+                    reading.add(node.name)
 
-    def derives(name: str) -> bool:
-        return any(base == "Data" or derives(base) for base in bases.get(name, ()))
+    def above(name: str) -> list[str]:
+        return [name, *(each for base in bases.get(name, ()) for each in above(base))]
 
-    return {name: module for name, module in found.items() if derives(name)}
+    return {
+        name: module
+        for name, module in found.items()
+        if name[0] != "_" and "Data" in above(name)[1:] and not reading.isdisjoint({*above(name)} - {"Data"})
+    }

@@ -9,33 +9,19 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from ganzoo.data.batch import Data, Images, pad_to
 from ganzoo.data.mnist import MNIST10K
-from ganzoo.data.partly_labelled import partly_labelled
-from ganzoo.types import BadArgument, Batch
+from ganzoo.data.partly_labelled import Labelled
+from ganzoo.types import BadArgument
 
 
-class Digits(Data):
+class Digits(Labelled):
     """1797 digits of 1x8x8 pixels in 10 classes, 1437 for training and 360 for testing (every fifth of each class).
 
     A part of the UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 1998), whose 17 grey levels
     k = 0..16 become round(255 k / 16). The same writers occur in both splits.
-
-    Args:
-        known: training labels that are kept, as many of each class, for semi-supervised learning: half of a batch then
-            has labels and the other half's are -1. None keeps all.
-        known_seed: of the choice of these.
-        **options: of every source; see `Data`.
-
-    Raises:
-        BadArgument: if `known` is no multiple of the classes, or more than there are.
     """
-
-    def __init__(self, known: int | None = None, known_seed: int = 0, **options: Any) -> None:
-        super().__init__(**options)
-        self.known, self.known_seed = known, known_seed
 
     def read(self, split: str) -> Images:
         """Reads a split from the installed scikit-learn."""
@@ -49,12 +35,6 @@ class Digits(Data):
         chosen = {"train": ~test, "test": test, "all": np.ones_like(test)}[split]
         license = "CC-BY-4.0"  # UCI's; scikit-learn passes the table on under BSD-3-Clause
         return Images("digits", values[chosen], labels[chosen], tuple("0123456789"), split, license)
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """An endless loader; where some labels are hidden, of batches with labels in one half."""
-        if self.known is None:
-            return super().train_dataloader()
-        return partly_labelled(self, self.known, self.known_seed)
 
 
 class DigitEdges(Data):

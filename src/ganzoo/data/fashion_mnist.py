@@ -14,12 +14,11 @@ from typing import Annotated, Any, Final
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge
-from torch.utils.data import DataLoader
 
-from ganzoo.data.batch import Data, Images, pad_to
-from ganzoo.data.partly_labelled import partly_labelled
+from ganzoo.data.batch import Images, pad_to
+from ganzoo.data.partly_labelled import Labelled
 from ganzoo.files import cache_folder
-from ganzoo.types import BadData, Batch, reason
+from ganzoo.types import BadData, reason
 
 CLASSES: Final = (
     "T-shirt/top",
@@ -40,7 +39,7 @@ _FILES = [f"{prefix}-{kind}-ubyte.gz" for prefix in _PREFIX.values() for kind in
 _EXPANSION = 1100  # deflate cannot make more than 1032 bytes of one
 
 
-class FashionMNIST(Data):
+class FashionMNIST(Labelled):
     """60000 + 10000 grey pictures of clothes in 10 classes (Xiao et al., 2017, arXiv 1708.07747), 1x32x32 by default.
 
     The files are taken from `root`, else from the Debian package `dataset-fashion-mnist`, else from what torchvision
@@ -49,26 +48,12 @@ class FashionMNIST(Data):
     Args:
         size: 28, as published; above, such as 32, zero-padded in the background's black, never resized.
         root: a folder with the four published `*-ubyte.gz` files.
-        known: training labels that are kept, as many of each class, for semi-supervised learning: half of a batch then
-            has labels and the other half's are -1. None keeps all.
-        known_seed: of the choice of these.
-        **options: of every source; see `Data`.
-
-    Raises:
-        BadArgument: if `known` is no multiple of the classes, or more than there are.
+        **options: of sources with labels, and of every source; see `Labelled` and `Data`.
     """
 
-    def __init__(
-        self,
-        size: Annotated[int, Ge(28)] = 32,
-        root: str | None = None,
-        known: int | None = None,
-        known_seed: int = 0,
-        **options: Any,
-    ) -> None:
+    def __init__(self, size: Annotated[int, Ge(28)] = 32, root: str | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.size, self.root = size, root
-        self.known, self.known_seed = known, known_seed
 
     def read(self, split: str) -> Images:
         """Reads a split; under a second for the training images.
@@ -84,12 +69,6 @@ class FashionMNIST(Data):
             raise BadData(f"{folder}: {len(values)} images but {len(labels)} labels; fetch the files again.")
         padded = pad_to(values[:, None], self.size, 0)
         return Images("fashion-mnist", padded, labels.astype(np.int64), CLASSES, split, "MIT")
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """An endless loader; where some labels are hidden, of batches with labels in one half."""
-        if self.known is None:
-            return super().train_dataloader()
-        return partly_labelled(self, self.known, self.known_seed)
 
 
 def read_idx(path: Path, sample: tuple[int, ...]) -> npt.NDArray[np.uint8]:

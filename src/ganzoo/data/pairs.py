@@ -35,19 +35,23 @@ class _Domains(Pictures):
         test_root: a folder of its own for testing; None to keep a share of `root`.
         test_targets: the same of the targets.
         source_channels: of the images; as many as `channels` where None, which are those of the targets.
+        size: the pixels of a side.
+        batch_size: images, and targets, per process and batch.
         **options: of all pictures; see `Pictures`.
     """
 
     def __init__(
         self,
         root: str,
-        targets: str | None,
-        test_root: str | None,
-        test_targets: str | None,
-        source_channels: Literal[1, 3] | None,
+        targets: str | None = None,
+        test_root: str | None = None,
+        test_targets: str | None = None,
+        source_channels: Literal[1, 3] | None = None,
+        size: int = 256,
+        batch_size: int = 1,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(size=size, batch_size=batch_size, **options)
         self.train, self.test = (root, targets), None if test_root is None else (test_root, test_targets)
         self.images = replace(self.square, channels=source_channels or self.square.channels)
 
@@ -73,31 +77,15 @@ class Pairs(_Domains):
         root: the folder of the images, or of the pictures of both halves.
         targets: the folder of the targets; None for pictures side by side.
         source: of pictures side by side, the half that is the image: `left` or `right`; the other is the target.
-        test_root: a folder of its own for testing; None to keep a share of `root`.
-        test_targets: its targets, where `targets` is a folder.
-        source_channels: of the images; as many as `channels` where None, which are those of the targets.
-        size: the pixels of a side.
-        batch_size: pairs per process and batch.
-        **options: of all pictures; see `Pictures`.
+        **options: `test_root`, `test_targets`, `source_channels`, and those of all pictures; see `Pictures`.
     """
 
     def __init__(
-        self,
-        root: str,
-        targets: str | None = None,
-        source: Literal["left", "right"] = "left",
-        test_root: str | None = None,
-        test_targets: str | None = None,
-        source_channels: Literal[1, 3] | None = None,
-        size: int = 256,
-        batch_size: int = 1,
-        **options: Any,
+        self, root: str, targets: str | None = None, source: Literal["left", "right"] = "left", **options: Any
     ) -> None:
-        super().__init__(
-            root, targets, test_root, test_targets, source_channels, size=size, batch_size=batch_size, **options
-        )
-        if (test_targets is None) != (test_root is None or targets is None):
-            given = "test_root" if test_root is not None else "test_targets"
+        super().__init__(root, targets, **options)
+        if (options.get("test_targets") is None) != (self.test is None or targets is None):
+            given = "test_targets" if self.test is None else "test_root"
             raise BadArgument(f"{given} alone is no test split of pairs from two folders; give both or neither.")
         self.source = source
 
@@ -157,29 +145,12 @@ class Unpaired(_Domains):
     Args:
         root: the folder of the images.
         targets: the folder of the targets.
-        test_root: a folder of its own for testing; None to keep a share of `root`.
-        test_targets: the same of the targets.
-        source_channels: of the images; as many as `channels` where None, which are those of the targets.
-        size: the pixels of a side.
-        batch_size: images, and targets, per process and batch.
-        **options: of all pictures; see `Pictures`.
+        **options: `test_root`, `test_targets`, `source_channels`, and those of all pictures; see `Pictures`.
     """
 
-    def __init__(
-        self,
-        root: str,
-        targets: str,
-        test_root: str | None = None,
-        test_targets: str | None = None,
-        source_channels: Literal[1, 3] | None = None,
-        size: int = 256,
-        batch_size: int = 1,
-        **options: Any,
-    ) -> None:
-        super().__init__(
-            root, targets, test_root, test_targets, source_channels, size=size, batch_size=batch_size, **options
-        )
-        if (test_root is None) != (test_targets is None):
+    def __init__(self, root: str, targets: str, **options: Any) -> None:
+        super().__init__(root, targets, **options)
+        if (self.test is None) != (options.get("test_targets") is None):
             raise BadArgument("test_root and test_targets are a test split together; give both or neither.")
 
     def read(self, split: str) -> Images:

@@ -72,10 +72,26 @@ def choose(labels: npt.NDArray[np.int64], classes: int, known: int, seed: int) -
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def partly_labelled(data: Data, known: int, seed: int) -> DataLoader[Batch]:
-    """The training loader of a source, with all but a few labels hidden; the source's splits stay whole."""
-    whole = data.open("train")
-    assert whole.labels is not None and whole.classes is not None
-    told = choose(whole.labels, len(whole.classes), known, seed)
-    given = {each.name: getattr(whole, each.name) for each in fields(whole)}
-    return data.loader(PartlyLabelled(**given, told=told))
+class Labelled(Data):
+    """A source with labels, all but a few of which training can be left without; its splits stay whole.
+
+    Args:
+        known: training labels that are kept, as many of each class, for semi-supervised learning: half of a batch then
+            has labels and the other half's are -1. None keeps all.
+        known_seed: of the choice of these.
+        **options: of every source; see `Data`.
+    """
+
+    def __init__(self, known: int | None = None, known_seed: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        self.known, self.known_seed = known, known_seed
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """An endless loader; where some labels are hidden, of batches with labels in one half."""
+        if self.known is None:
+            return super().train_dataloader()
+        whole = self.open("train")
+        assert whole.labels is not None and whole.classes is not None
+        told = choose(whole.labels, len(whole.classes), self.known, self.known_seed)
+        given = {each.name: getattr(whole, each.name) for each in fields(whole)}
+        return self.loader(PartlyLabelled(**given, told=told))
