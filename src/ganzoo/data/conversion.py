@@ -248,7 +248,8 @@ def converted(
 
     def items() -> Iterator[Item]:
         with progress("converting", len(sums)) as advance:
-            for name, pixels in _decoded(root, sums, square):
+            decoded = in_threads(lambda name: _decode(root / name, sums[name], square), sums, square)
+            for name, pixels in zip(sums, decoded, strict=True):
                 advance()
                 if isinstance(pixels, str) and bad == "error":
                     raise _bad(root, name, pixels)
@@ -380,11 +381,6 @@ def attempt(make: Callable[[], R]) -> R | str:
 
 def _bad(root: Path, name: str, why: str) -> BadData:
     return BadData(f"{root / name}: cannot be read ({why}); repair or remove it, or set bad=skip.")
-
-
-def _decoded(root: Path, sums: dict[str, str], square: Square) -> Iterator[tuple[str, Pixels | str]]:
-    """Pixels, or why there are none, in the order of the names."""
-    yield from zip(sums, in_threads(lambda name: _decode(root / name, sums[name], square), sums, square), strict=True)
 
 
 def in_threads(work: Callable[[T], R], items: Iterable[T], square: Square) -> Iterator[R]:

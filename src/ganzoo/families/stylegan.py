@@ -281,20 +281,20 @@ class StyleGAN(Styled):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2."""
         images = growing.at_level(batch.images, self.level(self.images_seen))
-        game = losses.minimax_discriminator(self.judge(images, batch), self.judge(self.fake(batch), batch))
+        game = losses.minimax_discriminator(self.score(images, batch), self.score(self.fake(batch), batch))
         with input_gradients():
-            penalty = penalties.r1(lambda x: self.judge(x, batch), images)
+            penalty = penalties.r1(lambda x: self.score(x, batch), images)
         self.record(r1=penalty, level_of_detail=self.discriminator.lod)
         return game + self.gamma * penalty
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """E s(-D(G(z)))."""
-        return losses.nonsaturating_generator(self.judge(self.fake(batch), batch))
+        return losses.nonsaturating_generator(self.score(self.fake(batch), batch))
 
     def fake(self, batch: Batch) -> Tensor:
         """As many images as there are in the batch, with its labels."""
         return self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True)
 
-    def judge(self, images: Tensor, batch: Batch) -> Tensor:
+    def score(self, images: Tensor, batch: Batch) -> Tensor:
         """The discriminator's scores `(N, 1)` of images with the batch's labels."""
         return self.discriminator(images, labels=batch.labels)

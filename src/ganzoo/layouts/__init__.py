@@ -17,7 +17,7 @@ from typing import Any
 from ganzoo.layouts import foreign
 from ganzoo.layouts.containers import Contents, Module, Network, open_file
 from ganzoo.layouts.layout import Converted, Layout, Ledger, check_shapes
-from ganzoo.types import BadCheckpoint
+from ganzoo.types import BadCheckpoint, letters
 
 __all__ = [
     "Contents",
@@ -65,7 +65,7 @@ def recognise(contents: Contents, family: str | None = None) -> Layout:
             f"{contents.path}: holds {other}, which ganzoo does not read; `ganzoo convert --list` shows what is read"
         )
     fitting = [layout for layout in layouts() if layout.recognises(contents)]
-    wanted = [layout for layout in fitting if family is None or _same(layout.family, family)]
+    wanted = [layout for layout in fitting if family is None or letters(layout.family) == letters(family)]
     if wanted:
         return wanted[0]
     if fitting:
@@ -77,7 +77,3 @@ def recognise(contents: Contents, family: str | None = None) -> Layout:
     raise BadCheckpoint(
         f"{contents.path}: holds {contents.describe()}; {expected}. `ganzoo convert --list` shows what is read"
     )
-
-
-def _same(one: str, other: str) -> bool:
-    return one.replace("_", "-") == other.replace("_", "-")

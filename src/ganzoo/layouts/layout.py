@@ -81,6 +81,11 @@ def marked(*names: str) -> Callable[[Contents], bool]:
     return lambda contents: bool(contents.having(*names))
 
 
+def marked_variables(name: str) -> Callable[[Contents], bool]:
+    """Recognises a TensorFlow pickle by a variable that one of its networks has."""
+    return lambda contents: any(name in network.variables for network in contents.networks)
+
+
 class Ledger:
     r"""A table of tensors from which each is taken once, and in which none may be left.
 

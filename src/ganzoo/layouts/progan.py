@@ -18,7 +18,7 @@ from torch import Tensor
 from ganzoo.layouts import growing
 from ganzoo.layouts.containers import Contents, Network
 from ganzoo.layouts.growing import mirrored
-from ganzoo.layouts.layout import Converted, Layout, Ledger, open_ledger
+from ganzoo.layouts.layout import Converted, Layout, Ledger, marked, open_ledger
 from ganzoo.layouts.pickles import Call, quoted
 
 # Options of G_paper and D_paper with which the family agrees
@@ -116,10 +116,6 @@ def _check_outputs(ledger: Ledger, critic: growing.Critic, arguments: Mapping[st
 # genforce
 
 
-def _is_genforce(contents: Contents) -> bool:
-    return bool(contents.having("layer0.weight", "layer1.weight", "output0.weight", "lod"))
-
-
 def _from_genforce(contents: Contents) -> Converted:
     growing.check_rest(contents, growing.GENFORCE_RUN)
     critic, classes = None, 0
@@ -179,10 +175,6 @@ def _config(contents: Contents) -> dict[str, Any]:
     config = contents.beside.get("config")
     config = config.state if isinstance(config, Call) else config
     return config if isinstance(config, dict) else {}
-
-
-def _is_gan_zoo(contents: Contents) -> bool:
-    return bool(contents.having("formatLayer.module.weight", "toRGBLayers.0.module.weight"))
 
 
 def _from_gan_zoo(contents: Contents) -> Converted:
@@ -286,6 +278,6 @@ GAN_ZOO = "pytorch_GAN_zoo PGAN"
 
 LAYOUTS = (
     Layout(TENSORFLOW, "progan", _is_tensorflow, _from_tensorflow),
-    Layout(GENFORCE, "progan", _is_genforce, _from_genforce),
-    Layout(GAN_ZOO, "progan", _is_gan_zoo, _from_gan_zoo),
+    Layout(GENFORCE, "progan", marked("layer0.weight", "layer1.weight", "output0.weight", "lod"), _from_genforce),
+    Layout(GAN_ZOO, "progan", marked("formatLayer.module.weight", "toRGBLayers.0.module.weight"), _from_gan_zoo),
 )

@@ -13,7 +13,7 @@ from torch import Tensor
 from ganzoo.layouts import growing
 from ganzoo.layouts.containers import Contents, Network
 from ganzoo.layouts.growing import mirrored, square
-from ganzoo.layouts.layout import Converted, Layout, Ledger, open_ledger
+from ganzoo.layouts.layout import Converted, Layout, Ledger, marked, marked_variables, open_ledger
 from ganzoo.layouts.pickles import quoted
 
 _FUSED_FROM = 128  # pixels, where the layers of the authors' code are fused by `auto`
@@ -121,10 +121,6 @@ def _fit(ledger: Ledger, critic: growing.Critic, built: _Built, group: int) -> N
 # NVIDIA's TensorFlow
 
 
-def _is_tensorflow(contents: Contents) -> bool:
-    return any("synthesis/4x4/Conv/StyleMod/weight" in network.variables for network in contents.networks)
-
-
 def _from_tensorflow(contents: Contents) -> Converted:
     networks = growing.tensorflow_networks(contents)
     chosen = networks.get("Gs") or networks["G"]
@@ -198,10 +194,6 @@ def _tensorflow_generator(contents: Contents, network: Network) -> _Built:
 # genforce
 
 
-def _is_genforce(contents: Contents) -> bool:
-    return bool(contents.having("synthesis.layer0.const", "synthesis.layer0.style.weight", "synthesis.output0.weight"))
-
-
 def _from_genforce(contents: Contents) -> Converted:
     growing.check_rest(contents, growing.GENFORCE_RUN)
     made = {key: _genforce_generator(contents, key) for key in contents.generators("synthesis.output0.weight")}
@@ -251,6 +243,11 @@ TENSORFLOW = "NVIDIA StyleGAN (TensorFlow)"
 GENFORCE = "genforce StyleGAN"
 
 LAYOUTS = (
-    Layout(TENSORFLOW, "stylegan", _is_tensorflow, _from_tensorflow),
-    Layout(GENFORCE, "stylegan", _is_genforce, _from_genforce),
+    Layout(TENSORFLOW, "stylegan", marked_variables("synthesis/4x4/Conv/StyleMod/weight"), _from_tensorflow),
+    Layout(
+        GENFORCE,
+        "stylegan",
+        marked("synthesis.layer0.const", "synthesis.layer0.style.weight", "synthesis.output0.weight"),
+        _from_genforce,
+    ),
 )

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.layouts.containers import Contents, Module, Network
-from ganzoo.layouts.layout import Converted, Layout, Ledger, marked, open_ledger
+from ganzoo.layouts.layout import Converted, Layout, Ledger, marked, marked_variables, open_ledger
 from ganzoo.layouts.pickles import quoted
 from ganzoo.nn.resampling import TAPS
 from ganzoo.nn.style import Mapping as MappingNetwork
@@ -368,10 +368,6 @@ def _given(module: Module, name: str, default: Any = None) -> Any:
 _TENSORFLOW = "NVIDIA StyleGAN2 (TensorFlow)"
 
 
-def _is_tensorflow(contents: Contents) -> bool:
-    return any("synthesis/4x4/Conv/mod_weight" in network.variables for network in contents.networks)
-
-
 def _from_tensorflow(contents: Contents) -> Converted:
     critics = [n for n in contents.networks if n.name == "D" or "Output/weight" in n.variables]
     generators = [n for n in contents.networks if not any(n is critic for critic in critics)]
@@ -663,7 +659,7 @@ def _r_discriminator(contents: Contents, key: str = "D") -> Made:
 
 LAYOUTS = (
     Layout(_NVIDIA, _FAMILY, marked("synthesis.b4.const"), _from_nvidia, _join_nvidia),
-    Layout(_TENSORFLOW, _FAMILY, _is_tensorflow, _from_tensorflow),
+    Layout(_TENSORFLOW, _FAMILY, marked_variables("synthesis/4x4/Conv/mod_weight"), _from_tensorflow),
     Layout(_ROSINALITY, _FAMILY, marked("conv1.conv.modulation.weight"), _from_rosinality, _join_rosinality),
     Layout(_GENFORCE, _FAMILY, marked("synthesis.early_layer.const"), _from_genforce),
     Layout(_PSP, _FAMILY, marked("decoder.conv1.conv.modulation.weight"), _from_psp),

@@ -75,14 +75,18 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in known or name == "self":
             raise BadArgument(f"there is no key trainer.{name}{schema.near(name, [*known][1:])}")
-        if _is_plain(value) and name not in _CHECKED_BELOW:
+        if plain(value) == value and name not in _CHECKED_BELOW:
             schema.check(L.Trainer.__init__, name, value, f"trainer.{name}")
         if name in _REFUSED and value != DEFAULTS.get(name, known[name].default):
             raise BadArgument(f"trainer.{name} is {schema.short(value)}; {_REFUSED[name]}")
     options = {**DEFAULTS, **given}
     _check_accelerator(options.get("accelerator", "auto"))
-    _check_steps(options)
-    _check_strategy(options.get("strategy", "auto"))
+    steps, strategy = options["max_steps"], options.get("strategy", "auto")
+    if steps == 0 or steps < -1:
+        raise BadArgument(f"trainer.max_steps is {steps}; at least 1 is expected, or -1 to train until ctrl-C")
+    if isinstance(strategy, str) and strategy not in _STRATEGIES:
+        one = f"auto is expected, or {NAME}, which reduces one player's gradients at a time"
+        raise BadArgument(f"trainer.strategy is {strategy}; {one}")
     check_callbacks(_listed(options.get("callbacks")))
     if options["logger"] is True:
         raise BadArgument("trainer.logger is true; give run.logger wandb or tensorboard, or a logger")
@@ -142,23 +146,5 @@ def _check_accelerator(name: Any) -> None:
         raise BadArgument(f"trainer.accelerator is {name}, {why}; {there} is expected")
 
 
-def _check_steps(options: Mapping[str, Any]) -> None:
-    steps = options["max_steps"]
-    if steps == 0 or steps < -1:
-        raise BadArgument(f"trainer.max_steps is {steps}; at least 1 is expected, or -1 to train until ctrl-C")
-
-
-def _check_strategy(strategy: Any) -> None:
-    if isinstance(strategy, str) and strategy not in _STRATEGIES:
-        raise BadArgument(
-            f"trainer.strategy is {strategy}; auto is expected, or {NAME}, which reduces one player's gradients at a "
-            "time"
-        )
-
-
 def _listed(value: Any) -> list[Any]:
     return [] if value is None else [*value] if isinstance(value, (list, tuple)) else [value]
-
-
-def _is_plain(value: Any) -> bool:
-    return bool(plain(value) == value)

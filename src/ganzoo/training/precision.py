@@ -42,15 +42,12 @@ def computes_bf16(accelerator: Any) -> bool:
     """Whether the device has bfloat16 arithmetic: CUDA since Ampere, CPUs with AMX or AVX-512 BF16, Arm with BF16."""
     if _on_cuda(accelerator):
         return torch.cuda.get_device_capability() >= (8, 0)
-    return accelerator in ("auto", "cpu") and not _has_mps(accelerator) and bool(_CPU_FLAGS & _cpu_flags())
+    mps = accelerator == "auto" and torch.backends.mps.is_available()
+    return accelerator in ("auto", "cpu") and not mps and bool(_CPU_FLAGS & _cpu_flags())
 
 
 def _on_cuda(accelerator: Any) -> bool:
     return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-
-
-def _has_mps(accelerator: Any) -> bool:
-    return accelerator == "auto" and torch.backends.mps.is_available()
 
 
 def _cpu_flags() -> set[str]:

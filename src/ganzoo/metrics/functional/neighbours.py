@@ -64,7 +64,7 @@ def precision_recall(real: Tensor, generated: Tensor, k: Positive = 3) -> Precis
     generated = generated.to(real.device)
     _check(k, real, generated)
     with full_precision(real.device):
-        y_radii = _radii(_own(generated), k)  # about its own centre: it may be far from x's
+        y_radii = _radii(_Cloud(generated, mean_of(generated)), k)  # about its own centre: it may be far from x's
         x, y = _pair(real, generated)
         x_radii = _radii(x, k)
         found = _compare(x, y, x_radii, y_radii)
@@ -167,10 +167,6 @@ def _pair(real: Tensor, generated: Tensor) -> tuple[_Cloud, _Cloud]:
     """Distances do not change with the centre; their rounding errors do."""
     centre = mean_of(real)
     return _Cloud(real, centre), _Cloud(generated, centre)
-
-
-def _own(features: Tensor) -> _Cloud:
-    return _Cloud(features, mean_of(features))
 
 
 def _error(x: _Cloud, y: _Cloud) -> Tensor:
