@@ -1,7 +1,5 @@
 """Floor 0: files written whole or not at all, their hashes, and where ganzoo's own files lie."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

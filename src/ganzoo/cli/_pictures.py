@@ -1,7 +1,5 @@
 """What commands that make pictures of pictures share: which those are, where what they make goes, and what failed."""
 
-from __future__ import annotations
-
 import glob
 import sys
 from collections.abc import Callable, Iterator, Sequence

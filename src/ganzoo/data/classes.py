@@ -1,7 +1,5 @@
 """Classes by their names: `boot` is Fashion-MNIST's class 9, `Ankle boot`."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Pictures as arrays: how a file becomes a square of pixels, which files a folder holds, and which split each is in."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

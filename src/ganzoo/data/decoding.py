@@ -1,7 +1,5 @@
 """Any picture file as one of 8 bits, upright, in grey or colour; hostile and damaged ones are refused with a reason."""
 
-from __future__ import annotations
-
 import io
 import threading
 import warnings

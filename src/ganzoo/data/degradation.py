@@ -7,8 +7,6 @@ recipe for x4plus. They draw one set of numbers for a batch and mix batches in a
 numbers, from its own stream, and its JPEG is Pillow's, where theirs is an approximation on the GPU.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The 8x8 handwritten digits that scikit-learn carries, the data set that is always there, and their edge pictures."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 

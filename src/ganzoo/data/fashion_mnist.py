@@ -1,7 +1,5 @@
 """Fashion-MNIST, from the Debian package's files, a folder, or the net."""
 
-from __future__ import annotations
-
 import gzip
 import math
 import os

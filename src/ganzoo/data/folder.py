@@ -1,7 +1,5 @@
 """A folder of any pictures, converted once to a uint8 array on the disk that training gathers from without decoding."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Pictures that another library's data set gives one by one, converted once and mapped from the disk."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, replace

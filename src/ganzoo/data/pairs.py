@@ -3,8 +3,6 @@
 Pictures are read and kept as `Folder`'s are: converted once, mapped from the disk, any format and mode.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Data of which a few labels are known: what semi-supervised learning is given."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields
 from typing import Any
 

@@ -4,8 +4,6 @@ An array is a folder: `values.npy`, and `facts.json` with what is known of each 
 The sum is computed when the array is opened for the first time, and again when the file's size, inode or times changed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

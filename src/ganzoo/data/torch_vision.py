@@ -3,8 +3,6 @@
 Its pictures are converted once and mapped from the disk, as `Folder`'s are.
 """
 
-from __future__ import annotations
-
 import inspect
 import pickle
 from collections.abc import Sequence

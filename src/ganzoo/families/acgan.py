@@ -9,8 +9,6 @@ source S and the class C of an image, of a sample the class it was made for (eq.
 D maximises L_S + L_C, G maximises L_C - L_S. The label itself is no input of D.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import pairwise
 

@@ -7,8 +7,6 @@ the autoencoder's error L(v) = mean |v - D(v)| the distributions of errors are m
     M = L(x) + |gamma L(x) - L(G(z_G))|, the measure of convergence
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

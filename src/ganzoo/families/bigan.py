@@ -8,8 +8,6 @@ an image with its code, or a latent with its image. Where it cannot tell them ap
 G and E are one player and descend the same with the labels exchanged (section 3.4). The networks are the authors'.
 """
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from itertools import pairwise

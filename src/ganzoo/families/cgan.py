@@ -9,8 +9,6 @@ The paper draws z "within the unit hypercube"; the code of Goodfellow 2014, in t
 and variance 1. So it is here: with z from [0, 1] every class became a single image.
 """
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

@@ -8,8 +8,6 @@ term of the image alone (eq. 3). The generator takes labels by conditional batch
     L_D = E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y'))        L_G = -E D(G(z, y'), y')        y' uniform
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Literal
 

@@ -10,8 +10,6 @@ with x1 and x2 from two sets of pictures without pairs, and z ~ U[-1, 1]^100. Th
 for digits and their edges.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

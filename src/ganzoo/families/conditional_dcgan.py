@@ -8,8 +8,6 @@ as a one-hot vector, and beside the image as constant feature maps. With one-sid
     L_D = -(1 - s) E log D(x, y) - s E log(1 - D(x, y)) - E log(1 - D(G(z, y), y))        L_G = -E log D(G(z, y), y)
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Literal
 

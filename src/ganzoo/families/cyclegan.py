@@ -9,8 +9,6 @@ back must give the image it began with (eq. 2 and 3, least squares for the logar
           + lambda mu (E |G(y) - y| + E |F(x) - x|)
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -7,8 +7,6 @@ the generator and leaky ReLU in the discriminator, Adam with a low first moment:
     L_D = -E log D(x) - E log(1 - D(G(z)))        L_G = -E log D(G(z))        z ~ U[-1, 1]^100
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, ClassVar, Literal
 

@@ -7,8 +7,6 @@ the game stays the original one:
     L_D = -E log D(x) - E log(1 - D(G(z))) + lambda E (||grad D(x + delta)|| - k)^2        L_G = -E log D(G(z))
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import ClassVar
 

@@ -8,8 +8,6 @@ of the authors' configuration for MNIST: a generator of rectifiers, a maxout dis
 The halves are those of the authors' code, for which its learning rates were chosen.
 """
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from typing import Literal

@@ -7,8 +7,6 @@ does bounds the mutual information of c and G(z, c) from below (eq. 5), and is m
     min_{G,Q} max_D  V(D, G) - lambda L_I(G, Q),        L_I = E log Q(c | G(z, c)) + H(c)
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

@@ -10,8 +10,6 @@ The default is the 0-1 coding a = 0, b = c = 1 (eq. 9). With b - c = 1 and b - a
 twice the model (section 3.2.2).
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from torch import Tensor, nn

@@ -12,8 +12,6 @@ discriminator has no minibatch statistics, and a hinge:
 The penalties are taken every 4 and every 32 batches, the second after 5000.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

@@ -13,8 +13,6 @@ made as small as each of them, W the wavelet transform, phi a frozen feature net
 Of the data only the number of pictures, and their classes where there are some, are used.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

@@ -6,8 +6,6 @@ The generator is a U-Net whose only noise is dropout; the discriminator judges p
     L_D = 1/2 (-E log D(x, y) - E log(1 - D(x, G(x))))        L_G = -E log D(x, G(x)) + lambda E |y - G(x)|
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Literal

@@ -9,8 +9,6 @@ player and a term against drifting scores (appendix A.1):
     L_D = E D(G(z)) - E D(x) + lambda E (||grad D(x^)|| - 1)^2 + eps E D(x)^2        L_G = -E D(G(z))
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise

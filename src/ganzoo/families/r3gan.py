@@ -12,8 +12,6 @@ convolutions, without normalization: Fixup's first weights take its place (secti
 beta2, gamma, augmentation and the moving average change along half a cosine, the burn-in (appendix D).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

@@ -8,8 +8,6 @@ every pass keeps track of (Algorithm 1). The networks are residual (appendix B.4
     L_D = E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))        L_G = -E D(G(z))        z ~ N(0, 1)^128
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Literal
 

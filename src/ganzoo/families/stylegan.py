@@ -10,8 +10,6 @@ The networks grow as ProGAN's do. With softplus s and R1 on every batch (appendi
     L_D = E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2                L_G = E s(-D(G(z)))
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise

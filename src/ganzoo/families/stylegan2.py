@@ -10,8 +10,6 @@ whose second terms are taken every 16 and every 4 batches only (section 3.1). Sm
 Generative Adversarial Networks with Limited Data" (arXiv:2006.06676), lets the discriminator see augmented images only.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

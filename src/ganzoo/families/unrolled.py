@@ -7,8 +7,6 @@ It is then not worth while to put all samples on one mode, because the discrimin
     theta_D^{k+1} = theta_D^k + eta df(theta_G, theta_D^k)/dtheta_D        min_G f(theta_G, theta_D^K(theta_G, theta_D))
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Literal
 

@@ -6,8 +6,6 @@ clipping its weights, and trained close to its optimum before each update of the
     L_C = E C(G(z)) - E C(x),  weights in [-c, c]        L_G = -E C(G(z))        z ~ N(0, 1)
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from torch import Tensor

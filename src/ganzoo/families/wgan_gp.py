@@ -6,8 +6,6 @@ gradients of norm 1 almost everywhere between data and model, so a norm other th
     L_C = E C(G(z)) - E C(x) + lambda E (||grad C(x^)|| - 1)^2,   x^ between x and G(z)        L_G = -E C(G(z))
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Literal
 

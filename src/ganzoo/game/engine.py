@@ -1,7 +1,5 @@
 """How a run is driven, apart from what the paper says: the options of every recipe, and the moving average."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal

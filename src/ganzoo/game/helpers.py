@@ -3,8 +3,6 @@
 A helper is found or given from above, is no player, and is never written into a model folder; `config.json` names it.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import nn

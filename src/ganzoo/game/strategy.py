@@ -5,8 +5,6 @@ reduces all players' gradients. Here nothing is wrapped. The ranks start equal, 
 gradients of one player in one flat buffer, whatever number of backwards, slices or second derivatives made them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

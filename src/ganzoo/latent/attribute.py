@@ -4,8 +4,6 @@ Shen et al. 2020, "InterFaceGAN: Interpreting the Disentangled Face Representati
 section 3.1: a linear support vector machine between the samples that a classifier is surest of on either side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

@@ -4,8 +4,6 @@ Each method is a function of the model; `directions` calls it by its name. A str
 the latents along a direction, whatever found it.
 """
 
-from __future__ import annotations
-
 import copy
 import inspect
 import math

@@ -3,8 +3,6 @@
 A model that samples has z; one with styles has w too, one for each layer, which is also W+ where the layers' differ.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

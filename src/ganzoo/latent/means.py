@@ -4,8 +4,6 @@ Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolution
 arXiv:1511.06434, section 6.3.2 and figure 7: single samples are unstable, means of three are not.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Samples beside the training pictures that are nearest to them: what was learnt by heart shows."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -7,8 +7,6 @@ arXiv:1904.03189). z of any other model goes the same way, as numbers of the sta
 prior's range.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterator

@@ -7,8 +7,6 @@ it and the directions, unit columns of A, learn together:
     min_{A,R}  E  CE(k, k^) + lambda |eps - eps^|        k ~ U{1..K}, eps ~ U[-6, 6], at least 0.5 away from 0
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -5,8 +5,6 @@ from the middle and a straight line would leave it (White 2016, "Sampling Genera
 Other priors are walked through as normal ones (`Prior.to_normal`). w has no such shape; its line is straight.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal

@@ -7,8 +7,6 @@ one of the layouts of `layouts/<family>.py`, and converted by it:
     converted = recognise(contents).convert(contents)
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from functools import cache

@@ -5,8 +5,6 @@ distribution, and its discriminator ends in a sigmoid, which is ganzoo's loss's 
 ReLU, which a trained generator passes over, moves the numbers of the layers behind it by one; so there may be none.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from typing import Any

@@ -5,8 +5,6 @@ The names of the first ESRGAN's layers are numbers in nested sequences; then the
 by layer, against the one that the network's sizes ask for, and its weights are taken in that order.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

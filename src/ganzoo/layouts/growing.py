@@ -3,8 +3,6 @@
 TensorFlow keeps kernels as (height, width, in, out) and matrices as (in, out); everything comes out as (out, in, ...).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

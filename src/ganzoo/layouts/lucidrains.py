@@ -5,8 +5,6 @@ draws anew at every start, or the noise: both are drawn from a fixed seed. Featu
 discriminator alone, which is then left out.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from typing import Any

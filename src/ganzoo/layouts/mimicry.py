@@ -7,8 +7,6 @@ that step is taken once. A generator of mimicry's other unconditional models (SS
 same network as SNGAN's, and is read as such; their discriminators are not.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import pairwise

@@ -8,8 +8,6 @@ mapping network as products with constants without names. Its factors, slopes an
 are others than the author's, a graph is refused.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import replace

@@ -5,8 +5,6 @@ file is understood only where every layer is known, and where the last weight en
 of 16 bits (tags and padding as in ncnn's `ModelBinFromDataReader`); tables of 8 bits are refused.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from itertools import pairwise

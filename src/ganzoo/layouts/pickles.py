@@ -14,8 +14,6 @@ odd addresses, which vectorised code may not be given, and a mapped file that is
 file costs about its own size in memory, and what is returned does not depend on the file any more.
 """
 
-from __future__ import annotations
-
 import struct
 import zipfile
 import zlib

@@ -6,8 +6,6 @@ pytorch_GAN_zoo multiplies He's constant after the bias, and uses that of a leak
 folded into the tensors. Its alpha, a share of the lower resolution, is the level of detail.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from itertools import pairwise

@@ -6,8 +6,6 @@ stages of many pixels in bfloat16, on a CPU too; here a converted model runs in 
 theirs by that rounding.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -5,8 +5,6 @@ stands. A discriminator without spectral normalization has batch normalization, 
 WGAN-GP's, or with classes ACGAN's. BigGAN's are in biggan.py.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from itertools import pairwise

@@ -3,8 +3,6 @@
 From 128 pixels on, the authors double the resolution by a transposed convolution, whose kernel is mirrored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

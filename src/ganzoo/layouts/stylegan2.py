@@ -9,8 +9,6 @@ In TensorFlow's files a convolution is (height, width, in, out) and a dense laye
 only served that (the images of the lower resolutions) is left out once they have.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

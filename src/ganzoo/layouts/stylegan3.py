@@ -6,8 +6,6 @@ The plan that follows from all of it must be the file's in every size and shape.
 phases, the user's transform and the filters are the file's own. The discriminator is StyleGAN2's.
 """
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 from typing import Any

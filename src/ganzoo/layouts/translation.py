@@ -8,8 +8,6 @@ Where there are gains without statistics, it is instance normalization with lear
 same layers have it; where there are not even biases, there is none (`--norm none`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import replace

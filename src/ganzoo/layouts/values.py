@@ -1,7 +1,5 @@
 """From what a pickle describes to data: tensors, arrays and dictionaries, built here from checked numbers."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable

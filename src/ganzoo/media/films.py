@@ -1,7 +1,5 @@
 """Films: pictures one after another, as an animation (`.gif`, `.webp`), a video (`.mp4`), or a strip (`.png`, ...)."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Images: `(C, H, W)` in grey or colour, floats in [-1, 1] inside and 256 levels in files; laid out in grids."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any, Final

@@ -4,8 +4,6 @@ One runner for every metric. Images are drawn once and shown once to each networ
 there. With several ranks each draws and sees its own chunks (`ranks.py`), and all get the scores that one process does.
 """
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence

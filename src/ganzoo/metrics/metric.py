@@ -9,8 +9,6 @@ requires is not computed. `seed` is the protocol's. Every other parameter is a s
 in its keys after an underscore: type, range and default are the parameter's.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import pkgutil

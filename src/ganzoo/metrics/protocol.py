@@ -20,8 +20,6 @@ A key is `<metric><n>_<network>` and then, each after an underscore, whatever de
 | `seed1` | seed of the first image, and of the choice of real ones | 0 |
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields

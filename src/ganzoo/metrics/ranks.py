@@ -5,8 +5,6 @@ padded, no sample is done twice, and a chunk holds the same samples however many
 compute bit for bit what one does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Features of real images, kept between runs, in files named by a hash of all that they depend on."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

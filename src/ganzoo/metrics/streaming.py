@@ -4,8 +4,6 @@ torchmetrics' own KID and Inception Score are wrong when ranks update unequally 
 own random numbers, so that ranks disagree. Here every rank ends with the same samples in the same order.
 """
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What is measured, and the real images that it is measured against."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol

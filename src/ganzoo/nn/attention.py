@@ -4,8 +4,6 @@ As in the authors' code and in BigGAN: keys and values are pooled to half the si
 input, and the convolutions of 1 x 1 have no bias.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """The course of a value over a run, to be drawn: however long the run, a curve of bounded length."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor, nn

@@ -7,8 +7,6 @@ StudioGAN's networks of that kind, which it calls deep_conv, stand beside them: 
 more convolutions in the discriminator.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from itertools import pairwise

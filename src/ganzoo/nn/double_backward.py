@@ -6,8 +6,6 @@ and the gradient of its weights, are each other's derivatives, so that every ord
 quarter less time for R1 and the path length on a CPU. Elsewhere torch's own convolutions are the faster ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -9,8 +9,6 @@ Changing the resolution by nearest neighbours or by averaging 2 x 2 pixels, next
 as one convolution of 4 x 4 with a stride of 2 and four ninths of the work: it gives the same up to rounding.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Sequence

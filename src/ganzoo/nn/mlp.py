@@ -1,7 +1,5 @@
 """Multilayer perceptrons, as the first GANs had them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Convolutions with a change of resolution, and a filter against aliasing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal

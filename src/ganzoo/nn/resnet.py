@@ -9,8 +9,6 @@ two resolutions, because it commutes with resampling. A convolution of 3 x 3 and
 are one strided convolution of 4 x 4, and doubling pixels before it makes a transposed one: less than half the work.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise

@@ -8,8 +8,6 @@ it, so that zeros at the border do not tell where the image ends.
 It stands here because both the family and the converter of published checkpoints need it.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

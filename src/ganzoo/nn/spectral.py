@@ -9,8 +9,6 @@ alone (eq. 12). In evaluation mode nothing moves, and the stored vectors serve.
 argument. After a network has set its weights anew it calls `follow_weights`: until then u and v belong to other ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple

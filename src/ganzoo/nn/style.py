@@ -11,8 +11,6 @@ gain sqrt(2), which goes into weights and bias before it, because it is positive
 differentiated twice and runs on any device; no extension is compiled.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import pairwise

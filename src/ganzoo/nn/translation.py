@@ -5,8 +5,6 @@ and a discriminator that judges patches. All are fully convolutional. Where the 
 of their authors' PyTorch code, so that its checkpoints fit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal

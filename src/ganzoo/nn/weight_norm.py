@@ -1,7 +1,5 @@
 """Affine layers whose weights' norms are parameters of their own (Salimans and Kingma 2016, arXiv:1602.07868)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -7,8 +7,6 @@ Logits in float16 or bfloat16 are widened to float32 first, and nothing takes th
 logsigmoid(logit) and log(1 - D) = logsigmoid(-logit) stay finite where D rounds to 0 or 1.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -10,8 +10,6 @@ gradient, as those of a generator that learns. Gradients are taken in float32 or
 even where the critic is compiled.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Callable, Iterable

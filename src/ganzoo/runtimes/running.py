@@ -4,8 +4,6 @@ The file's metadata hold, under `ganzoo`, what draws its inputs: the prior, the 
 A stranger's file is data: ONNX Runtime computes it and looks at no other file, and the metadata are held against it.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ What is written is `Game.program`, a function of tensors, with its images clampe
 before it is put in place, and one that draws other pictures than the model is refused.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import json

@@ -4,8 +4,6 @@ A checkpoint is a zip archive that torch wrote. The hash of everything before it
 that `torch.load` and any zip program read the file as they would without.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Mapping

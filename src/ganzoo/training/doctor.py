@@ -1,7 +1,5 @@
 """What a run's log says of its health: each finding with its figure and the next thing to try."""
 
-from __future__ import annotations
-
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The options of Lightning's Trainer: which a run may set, which are ganzoo's own, and why others are refused."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """In which precision a run computes: `auto` is bfloat16 where the hardware computes in it, and float32 elsewhere."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """Previews: the same latents, or the same held-out inputs, every so many steps, beside real samples."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

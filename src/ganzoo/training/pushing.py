@@ -1,7 +1,5 @@
 """Pushing the best model of a run when training ends."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -4,8 +4,6 @@ A recipe is a table of sections: `model` and `data` (a class and its arguments),
 and `seed_everything`. Keys are written with dots: `model.init_args.lr`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import datetime
 import json

@@ -1,7 +1,5 @@
 """A run explained on one page: an HTML file that holds its pictures and asks no network for anything."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

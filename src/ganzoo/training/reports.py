@@ -1,7 +1,5 @@
 """Reports: every logged number as a line of JSON, and a progress bar for people."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -7,8 +7,6 @@
 - `log.jsonl`: losses and the like. `scores.png`, `reals.png` and `previews` show the run.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Scores while training: a named protocol every so many images, its curve, and the best model by it."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable

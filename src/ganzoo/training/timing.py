@@ -4,8 +4,6 @@ An algorithm's batches differ: the generator's turn comes every so many, a lazy 
 there are shows when `Game.turn` is asked; a few batches of each are enough to know the mean.
 """
 
-from __future__ import annotations
-
 import math
 import signal
 import threading

@@ -5,8 +5,6 @@ on its machine: rank 0 those that it started, these rank 0, and all of them each
 machines the launcher watches.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 import socket

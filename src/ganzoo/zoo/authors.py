@@ -3,8 +3,6 @@
 Nothing of a package is imported: its record says where the file lies.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.metadata

@@ -3,8 +3,6 @@
 A fetched folder's hashes are kept beside it, and a file is hashed again only when its size or time changed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ A server, or whoever stands between, may send without end, nothing at all, or a 
 takes one of its headers for the name of a file to write. What is fetched here is named by whoever asks for it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

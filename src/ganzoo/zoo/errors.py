@@ -1,7 +1,5 @@
 """What the Hub's client and the disk raise, in one line that says what to do."""
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ Facts of families and recipes are known when their code is imported, which impor
 facts that they need stand in `families.json`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

@@ -12,8 +12,6 @@ stands a z whose large values are drawn again (section 3.1, eq. 3):
 BigGAN-deep (appendix B, figure 16) has bottleneck blocks, and gives all of z to each.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

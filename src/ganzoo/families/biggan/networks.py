@@ -4,8 +4,6 @@ Figures and tables are those of the paper. Of two linear maps that can change pl
 a resampling, whichever is cheaper comes first; authors' codes differ in that.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

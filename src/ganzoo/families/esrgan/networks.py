@@ -1,7 +1,5 @@
 """ESRGAN's generator (Wang 2018), and what Real-ESRGAN (Wang 2021) has in its and its discriminator's place."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

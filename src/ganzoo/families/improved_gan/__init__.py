@@ -10,8 +10,6 @@ historical averaging (3.3), one-sided label smoothing (3.4) and virtual batch no
 The networks, with weight normalization and noise, are those of the authors' code for MNIST.
 """
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Adam as the authors' code of improved GAN computes it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

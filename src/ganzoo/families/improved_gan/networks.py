@@ -1,7 +1,5 @@
 """Improved GAN's networks, and what in them remembers or compares: sections 3.2, 3.3 and 3.5 of arXiv:1606.03498."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import pairwise

@@ -11,8 +11,6 @@ The penalty is taken every 16 batches only; neither path lengths nor mixed style
 (Karras et al. 2020, arXiv:2006.06676) or DiffAugment (Zhao et al. 2020, arXiv:2006.10738) between the images and D.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, ClassVar, Literal
 

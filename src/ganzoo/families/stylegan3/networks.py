@@ -9,8 +9,6 @@ samples of a feature map cannot carry, so it acts on an upsampled signal, which 
 `nn/signals.py` says how finely each layer is sampled, and where its filters cut off.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

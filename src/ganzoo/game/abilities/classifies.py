@@ -1,7 +1,5 @@
 """Telling images' classes: `classify`."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 
 from torch import Tensor

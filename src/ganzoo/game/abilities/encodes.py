@@ -1,7 +1,5 @@
 """Mapping images to latents: `encode`."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from ganzoo.game.game import Game

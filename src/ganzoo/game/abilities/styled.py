@@ -4,8 +4,6 @@ Karras et al. 2019, "A Style-Based Generator Architecture for Generative Adversa
 generator consists of a mapping network from z to w, and a synthesis network from a w for each layer to images.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal

@@ -6,8 +6,6 @@ for the accuracy of conditional samples. `benchmarks/train_classifiers.py` train
 weights stands a card with its accuracy on the test split.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -7,8 +7,6 @@ names the published PyTorch weights load; `tests/metrics/features/test_inception
 torch-fidelity's on random weights.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

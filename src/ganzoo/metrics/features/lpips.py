@@ -6,8 +6,6 @@ The published weights multiply the squares and are not negative, so their roots,
 features.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import io

@@ -4,8 +4,6 @@ Johnson et al. 2016, "Perceptual Losses for Real-Time Style Transfer and Super-R
 3.2. A distance in them is named by the network that they are of.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -4,8 +4,6 @@ Parmar et al., "On Aliased Resizing and Surprising Subtleties in GAN Evaluation"
 much. All work on a device and keep floats: nothing is rounded between resizing and the network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final, Literal
 

@@ -1,7 +1,5 @@
 """What every metric asks of the features it is given, and float32 that means float32."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple

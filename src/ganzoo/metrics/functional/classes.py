@@ -1,7 +1,5 @@
 """Metrics of class probabilities: the Inception Score, the accuracy of conditional samples, a classifier's error."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -10,8 +10,6 @@ with AᵀA = Σ₁, so no unsymmetric eigenproblem and no matrix root has to be 
 where that has full rank, and the centred features themselves where there are fewer of them than dimensions.
 """
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from functools import cached_property

@@ -5,8 +5,6 @@ k(x, y) = (x·y / d + 1)³. Unlike the Fréchet distance it has no bias at any n
 negative.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import numpy as np

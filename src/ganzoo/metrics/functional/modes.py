@@ -1,7 +1,5 @@
 """Mode coverage for mixtures of Gaussians in the plane, where modes can be counted."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

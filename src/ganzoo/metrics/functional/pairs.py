@@ -3,8 +3,6 @@
 Generated rows `(n, d)` are of the first n of the real ones `(m, d)`: row i is to be held against row i.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

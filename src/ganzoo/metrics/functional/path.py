@@ -1,7 +1,5 @@
 """The perceptual path length: how evenly images change along a path through the latents."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal

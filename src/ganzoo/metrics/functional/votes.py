@@ -1,7 +1,5 @@
 """Metrics of classes by nearest neighbours: on a model's encodings, and of a latent's pictures in two domains."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -4,8 +4,6 @@ Karras et al. 2020 (arXiv:2006.06676), appendix B, algorithm 1. The geometric tr
 those of colour one 4x4 matrix; only the products touch pixels (`pixels.py`).
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping

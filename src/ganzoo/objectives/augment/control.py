@@ -1,7 +1,5 @@
 """The control of ADA: how far the discriminator overfits, and the p that holds it at its target."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 
 import torch

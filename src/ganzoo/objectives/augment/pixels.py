@@ -3,8 +3,6 @@
 Appendix B of Karras et al. 2020 (arXiv:2006.06676).
 """
 
-from __future__ import annotations
-
 import math
 from functools import cache
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Homogeneous matrices by their entries, and constants that lie on a device already."""
 
-from __future__ import annotations
-
 import math
 from functools import cache
 
