@@ -1,6 +1,6 @@
-"""MobileStyleGAN in PyTorch against OpenVINO on the same graph: one thread, turn by turn, in seconds of the processor.
+"""MobileStyleGAN in PyTorch, ONNX Runtime (`ganzoo export`) and OpenVINO: one thread, turn by turn, processor seconds.
 
-Needs `pip install openvino` and `pip install --no-deps random-face==2021.7.21.1`.
+Needs the extra `export`, `pip install openvino` and `pip install --no-deps random-face==2021.7.21.1`.
 
     python benchmarks/mobilestylegan.py --rounds 5
     python benchmarks/mobilestylegan.py --profile      # which operations cost
@@ -12,6 +12,7 @@ import argparse
 import importlib.metadata
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 
 import ganzoo
+from ganzoo.runtimes.running import ExportedModel
 
 
 def data_folder() -> Path:
@@ -37,6 +39,14 @@ def openvino_runner() -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
     options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     compiled = core.compile_model(str(data_folder() / "SynthesisNetwork.xml"), "CPU", options)
     return lambda w: compiled([w])[0]
+
+
+def onnx_runner(game: Any) -> Callable[[], np.ndarray[Any, Any]]:
+    """What `ganzoo export --noise const` writes, in ONNX Runtime on one thread; from z, where theirs is from w."""
+    with tempfile.TemporaryDirectory() as folder:
+        ganzoo.export(game, Path(folder) / "faces.onnx", noise="const")
+        model = ExportedModel(Path(folder) / "faces.onnx", threads=1)
+    return lambda: model.sample([0], truncation=0.5)
 
 
 def cpu_seconds(run: Callable[[], Any]) -> float:
@@ -58,21 +68,23 @@ def main() -> None:
             game.synthesize(ws)
         print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=40))
         return
-    run = openvino_runner()
+    run, exported = openvino_runner(), onnx_runner(game)
     w = ws[:, 0].numpy()
-    theirs, ours = run(w), game.synthesize(ws).numpy()  # and both are warm
-    times: dict[str, list[float]] = {"torch": [], "openvino": []}
-    for _ in range(arguments.rounds):
-        times["torch"].append(cpu_seconds(lambda: game.synthesize(ws)))
-        times["openvino"].append(cpu_seconds(lambda: run(w)))
-    ratios = [one / other for one, other in zip(times["torch"], times["openvino"], strict=True)]
+    runs: dict[str, Callable[[], Any]] = {
+        "torch": lambda: game.synthesize(ws).numpy(),
+        "onnxruntime": exported,
+        "openvino": lambda: run(w),
+    }
+    made = {name: each() for name, each in runs.items()}  # and all are warm
+    rounds = [{name: cpu_seconds(each) for name, each in runs.items()} for _ in range(arguments.rounds)]
+    made = {name: np.clip(each, -1, 1) for name, each in made.items()}  # as exported pictures are
+    theirs = made["openvino"]
     result = {
-        "cpu_seconds": {name: round(statistics.median(values), 3) for name, values in times.items()},
-        "ratio": round(statistics.median(ratios), 2),
-        "ratios": [round(ratio, 2) for ratio in ratios],
-        "largest_difference_over_std": float(np.abs(ours - theirs).max() / theirs.std()),
+        "cpu_seconds": {name: round(statistics.median(each[name] for each in rounds), 3) for name in runs},
+        "ratios": {n: [round(each[n] / each["openvino"], 2) for each in rounds] for n in runs if n != "openvino"},
+        "largest_difference_over_std": {n: float(np.abs(m - theirs).max() / theirs.std()) for n, m in made.items()},
         "torch": torch.__version__,
-        "openvino": importlib.metadata.version("openvino"),
+        **{name: importlib.metadata.version(name) for name in ("onnxruntime", "openvino")},
     }
     print(json.dumps(result, indent=1))
 
