@@ -1,0 +1,157 @@
+"""The page of `ganzoo explore`, in gradio: tabs of what a model can do, and nothing that asks another machine.
+
+Analytics and web fonts are off, and a policy sent with every answer (CSP) lets the browser ask this server alone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ganzoo.types import BadArgument, GanzooError
+
+EXTRA = "pip install 'lightning-ganzoo[app]'"
+_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'"
+_UPLOAD = "16mb"
+
+
+def page(models: Sequence[str] | None = None, seconds: float | None = None) -> Any:
+    """The page, not yet served; a Hugging Face Space launches the same.
+
+    Args:
+        models: names or folders beside all that ship; the first is shown first.
+        seconds: after which a request ends.
+
+    Raises:
+        BadArgument: without gradio.
+    """
+    gr = _gradio()
+    from ganzoo.app.studio import SECONDS, Studio
+
+    studio = Studio(models, SECONDS if seconds is None else seconds)
+
+    def answer(ask: Callable[..., Any]) -> Callable[..., Any]:
+        """A request whose mistakes are one line on the page."""
+
+        def asked(*given: Any) -> Any:
+            try:
+                return ask(*given)
+            except GanzooError as error:
+                raise gr.Error(str(error), duration=None, print_exception=False) from None
+
+        return asked
+
+    with gr.Blocks(title="ganzoo", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+        gr.Markdown("# ganzoo\nWhat these pictures show does not exist. The code below a picture makes it again.")
+        name = gr.Dropdown(studio.models, value=studio.models[0], label="model", elem_id="model")
+        with gr.Row():
+            label = gr.Textbox("", label="class, by name or number (empty: the seed's own)")
+            truncation = gr.Slider(0.05, 1.0, 1.0, step=0.05, label="truncation, where the model has one (1: none)")
+
+        def shown(tab: str, button: Any, ask: Callable[..., Any], inputs: list[Any], more: Sequence[Any] = ()) -> None:
+            """A picture and its code below a tab's inputs."""
+            picture = gr.Image(
+                type="filepath", format="png", label="picture", interactive=False, elem_id=f"{tab}-picture"
+            )
+            code = gr.Code(language="python", label="makes it again", interactive=False)
+            button.click(answer(ask), inputs, [picture, code, *more], api_name=tab, concurrency_limit=1)
+
+        with gr.Tab("Samples"):
+            with gr.Row():
+                seed = gr.Number(0, label="seed", precision=0, minimum=0)
+                count = gr.Slider(1, 64, 16, step=1, label="pictures")
+            shown("sample", gr.Button("Draw", elem_id="draw"), studio.sample, [name, seed, count, label, truncation])
+        with gr.Tab("Another one"):
+            gr.Markdown("A picture that nobody has seen before.")
+            button, found = gr.Button("Another one", elem_id="next"), gr.Number(label="its seed", interactive=False)
+            shown("another", button, studio.another, [name, label, truncation], [found])
+        with gr.Tab("Directions"):
+            at = gr.Number(0, label="seed", precision=0, minimum=0)
+            with gr.Row():
+                sliders = [gr.Slider(-6, 6, 0, step=0.5, label=f"direction {i + 1}") for i in range(4)]
+            shown("move", gr.Button("Move", elem_id="move"), studio.move, [name, at, label, *sliders])
+        with gr.Tab("Mixing"):
+            with gr.Row():
+                rows, columns = gr.Textbox("0, 1, 2", label="rows"), gr.Textbox("10, 11, 12", label="columns")
+            shown("mix", gr.Button("Mix", elem_id="mix"), studio.mix, [name, rows, columns, truncation])
+        with gr.Tab("Walk"):
+            with gr.Row():
+                stations = gr.Textbox("3, 7, 12", label="seeds")
+                steps = gr.Slider(2, 30, 12, step=1, label="steps from one to the next")
+            shown("walk", gr.Button("Walk", elem_id="walk"), studio.walk, [name, stations, steps, truncation])
+        with gr.Tab("Translate"):
+            with gr.Row():
+                file = gr.File(type="filepath", label="your picture", file_types=["image"], elem_id="file")
+                to = gr.Textbox("", label="to (empty: the model's first domain)")
+            shown("translate", gr.Button("Translate", elem_id="translate"), studio.translate, [name, file, to])
+    return blocks
+
+
+def launch(blocks: Any, port: int = 7860, **options: Any) -> Any:
+    """Serves the page on 127.0.0.1 until it is interrupted.
+
+    Args:
+        blocks: the page.
+        port: of the server.
+        **options: of gradio's `launch`.
+
+    Raises:
+        BadArgument: if the port is taken.
+    """
+    from starlette.middleware import Middleware
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise BadArgument(f"port {port} cannot be had ({error}); choose another with --port") from None
+    return blocks.launch(
+        server_name="127.0.0.1",
+        server_port=port,
+        share=False,
+        ssr_mode=False,
+        max_file_size=_UPLOAD,
+        footer_links=[],
+        enable_monitoring=False,
+        app_kwargs={"middleware": [Middleware(_Policy)]},
+        theme=theme(),
+        **options,
+    )
+
+
+def theme() -> Any:
+    """gradio's plainest, in the fonts that the machine has."""
+    return _gradio().themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+
+
+class _Policy:
+    """Sends the policy with every answer.
+
+    Args:
+        app: what answers.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers."""
+
+        async def sending(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"content-security-policy", _POLICY.encode())]
+            await send(message)
+
+        await self.app(scope, receive, sending)
+
+
+def _gradio() -> Any:
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
+    try:
+        import gradio
+    except ImportError:
+        raise BadArgument(f"the page needs gradio, which is not installed; {EXTRA}") from None
+    return gradio

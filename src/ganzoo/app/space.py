@@ -1,0 +1,55 @@
+"""A Hugging Face Space of the page: three small files, to be pushed as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganzoo import files, folder
+from ganzoo.types import VERSION, BadArgument
+
+_APP = '''"""The page of `ganzoo explore`; written by `ganzoo explore --space`."""
+
+from ganzoo.app.page import page, theme
+
+page({models!r}).launch(theme=theme(), ssr_mode=False, max_file_size="16mb")
+'''
+
+_README = """---
+title: ganzoo
+sdk: gradio
+app_file: app.py
+pinned: false
+license: apache-2.0
+---
+
+Generative adversarial networks to look at, mix, walk through and translate with. Written by `ganzoo explore --space`.
+"""
+
+
+def write_space(target: str | Path, models: list[str]) -> Path:
+    """Writes the Space.
+
+    Args:
+        target: a new or empty folder.
+        models: shown first, beside all that ship.
+
+    Raises:
+        BadArgument: for a folder that holds something, or a model that is only on this machine.
+    """
+    path = Path(target)
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise BadArgument(f"{path}: something is there already; name a new folder")
+    for model in models:
+        if not model.startswith("hf://") and (here := folder.find(model)) not in (
+            None,
+            *folder.shipped_folders().values(),
+        ):
+            raise BadArgument(f"{here}: a Space cannot reach this folder; `ganzoo push` it and name hf://org/repo")
+    for name, text in {
+        "app.py": _APP.format(models=models),
+        "requirements.txt": f"lightning-ganzoo[app]=={VERSION}\n",
+        "README.md": _README,
+    }.items():
+        with files.atomic(path / name) as part:
+            part.write_text(text, encoding="utf-8")
+    return path

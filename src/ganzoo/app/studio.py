@@ -1,0 +1,232 @@
+"""What a page asks of models: checked, bounded in pixels and time, and answered with a picture and its code.
+
+Nothing of a visitor's is kept between requests, and a model is shared by all of them: two visitors cannot meet.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from ganzoo import latent
+from ganzoo.data.decoding import Unreadable, decode
+from ganzoo.media.films import write_film
+from ganzoo.media.images import to_pil
+from ganzoo.media.levels import to_float
+from ganzoo.media.medium import medium_of
+from ganzoo.types import BadArgument
+from ganzoo.zoo import catalogue
+from ganzoo.zoo.loading import load
+
+PIXELS = 2**24  # of all pictures of a request: sixteen of 1024 x 1024
+PICTURES = 256
+SECONDS = 120.0
+_LOADED = 4  # models held at a time
+_SLIDERS = 4
+
+Answer = tuple[str, str]  # the picture's file, and the code that makes it again
+
+
+class Studio:
+    """Models by name, and what can be asked of them.
+
+    Args:
+        models: the names, or folders, that may be asked for; all that ship where None.
+        seconds: after which a request ends.
+    """
+
+    def __init__(self, models: Sequence[str] | None = None, seconds: float = SECONDS) -> None:
+        shipped = [entry.name for entry in catalogue.entries() if entry.status == "shipped"]
+        self.models = list(dict.fromkeys([*(models or ()), *shipped]))
+        self.seconds = seconds
+        self._held: OrderedDict[str, Any] = OrderedDict()
+        self._found: dict[str, latent.Directions] = {}
+        self._lock = RLock()
+        self._folder = tempfile.TemporaryDirectory(prefix="ganzoo-explore-")
+
+    def model(self, name: str) -> Any:
+        """A model of the list, loaded once.
+
+        Raises:
+            BadArgument: for one that is not in the list, whatever else there may be under its name.
+        """
+        if name not in self.models:
+            raise BadArgument(f"{name[:80]!r} is not on this page's list")
+        with self._lock:
+            if name not in self._held:
+                self._held[name] = load(name)
+                while len(self._held) > _LOADED:
+                    self._held.popitem(last=False)
+            self._held.move_to_end(name)
+            return self._held[name]
+
+    # ---------------------------------------------------------------- requests
+
+    def sample(self, name: str, seed: float, count: float, label: str = "", truncation: float = 1.0) -> Answer:
+        """Pictures of consecutive seeds, of one class or of the seeds' own, truncated where psi is below 1."""
+        model, n = self.model(name), int(count)
+        first, options = _seed(seed), self._options(model, label, truncation)
+        self._bound(model, n)
+        self._able(model, "samples", "draws no pictures; give it one under Translate")
+        made = self._each(range(first, first + n), lambda s: model.sample(1, seed=s, **options))
+        draw = f"images = model.sample({n}, seed={first}{_written(options)})"
+        return self._answer(name, made, f"seed-{first}", draw)
+
+    def another(self, name: str, label: str = "", truncation: float = 1.0) -> tuple[str, str, int]:
+        """One picture of a seed that nobody chose, and the seed."""
+        seed = secrets.randbelow(2**31)
+        return (*self.sample(name, seed, 1, label, truncation), seed)
+
+    def move(self, name: str, seed: float, label: str, *strengths: float) -> Answer:
+        """A seed's picture, moved along the first directions that SeFa finds."""
+        model, first = self.model(name), _seed(seed)
+        self._able(model, "samples", "has no latents to move")
+        with self._lock:
+            found = self._found.setdefault(name, latent.directions(model, "sefa", count=_SLIDERS))
+        labels = label.strip() or None
+        at = latent.draw(model, [first], found.space, labels=labels)
+        lines = [
+            'found = ganzoo.latent.directions(model, "sefa", count=4)',
+            f"at = ganzoo.latent.draw(model, [{first}], found.space, labels={labels!r})",
+        ]
+        for i, strength in enumerate(strengths):
+            if strength and i < len(found):
+                at = latent.edit(model, at, found, i, float(strength))
+                lines.append(f"at = ganzoo.latent.edit(model, at, found, {i}, {float(strength)})")
+        lines.append("images = ganzoo.latent.images(model, at)")
+        return self._answer(name, latent.images(model, at), f"seed-{first}-moved", "\n".join(lines))
+
+    def mix(self, name: str, rows: str, columns: str, truncation: float = 1.0) -> Answer:
+        """Each row's picture with the coarse styles of each column's."""
+        model, down, across = self.model(name), _seeds(rows), _seeds(columns)
+        self._able(model, "styled", "has no styles to mix")
+        self._bound(model, len(down) * len(across))
+        options = self._options(model, "", truncation)
+        made = self._each(down, lambda s: model.mix([s], across, **options).flatten(0, 1))
+        draw = f"images = model.mix({down}, {across}{_written(options)}).flatten(0, 1)"
+        return self._answer(name, made, "mixed", draw, len(across))
+
+    def walk(self, name: str, seeds: str, steps: float, truncation: float = 1.0) -> Answer:
+        """A way from seed to seed and back to the first, as an animated picture."""
+        model, chosen, n = self.model(name), _seeds(seeds), int(steps)
+        self._able(model, "samples", "has no latents to walk through")
+        self._bound(model, n * len(chosen))
+        options = self._options(model, "", truncation)
+        stations = latent.draw(model, chosen, "w" if "styled" in model.abilities else "z", **options)
+        way = latent.path(model, stations, n, loop=True)
+        made = self._each(range(len(way)), lambda i: latent.images(model, way.part(i, i + 1)))
+        file = self._file(f"{Path(name).name}-walk.webp")
+        medium = medium_of(model.shape)
+        write_film((medium.draw(each[None]) for each in made), file, 12)
+        space = ', space="w"' if "styled" in model.abilities else ""
+        code = (
+            f'ganzoo.latent.walk(model, {chosen}, "walk.webp", steps={n}, rate=12, loop=True{space}{_written(options)})'
+        )
+        return str(file), _code(name, code)
+
+    def translate(self, name: str, file: str | None, to: str = "") -> Answer:
+        """A picture of a visitor's, translated or made larger."""
+        model = self.model(name)
+        if file is None:
+            raise BadArgument("there is no picture; choose one first")
+        larger = "upscales" in model.abilities
+        if not larger:
+            self._able(model, "translates", "translates no pictures")
+        start = model.shape if larger else model.shapes_of(to or None)[0]
+        try:
+            picture = decode(Path(file).read_bytes()).convert("L" if start[0] == 1 else "RGB")
+        except (OSError, Unreadable) as error:
+            raise BadArgument(f"the picture cannot be read: {error}") from None
+        if larger:
+            picture.thumbnail((512, 512), Image.Resampling.LANCZOS)
+        else:
+            picture = picture.resize((start[2], start[1]), Image.Resampling.LANCZOS)
+        given = self._file("given.png")
+        picture.save(given)
+        values = torch.tensor([*picture.tobytes()], dtype=torch.uint8).reshape(1, picture.height, picture.width, -1)
+        images = to_float(values.permute(0, 3, 1, 2))
+        made = model.upscale(images) if larger else model.translate(images, to=to or None)
+        command = "upscale" if larger else "translate"
+        return self._answer(name, made, command, f"# ganzoo {command} {name} PICTURE", raw=True)
+
+    # ---------------------------------------------------------------- bounds and answers
+
+    def _able(self, model: Any, ability: str, otherwise: str) -> None:
+        if ability not in model.abilities:
+            raise BadArgument(f"{type(model).__name__} {otherwise}")
+
+    def _options(self, model: Any, label: str, truncation: float) -> dict[str, Any]:
+        """What is asked for beside the seeds; a class only where one was named, a truncation where it is one."""
+        options: dict[str, Any] = {"labels": label.strip()[:80]} if label.strip() else {}
+        return options | ({} if truncation == 1 else {"truncation": float(truncation)})
+
+    def _bound(self, model: Any, n: int) -> None:
+        """Holds the number of pictures against what a request may cost."""
+        pixels = n * model.shape[-1] * (model.shape[-2] if len(model.shape) == 3 else 1)
+        if not 1 <= n <= PICTURES or pixels > PIXELS:
+            most = min(PICTURES, PIXELS * n // max(pixels, 1)) if n > 0 else PICTURES
+            raise BadArgument(f"{n} pictures were asked for; from 1 to {most} of this model's can be drawn at a time")
+
+    def _each(self, asked: Sequence[int], draw: Callable[[int], Tensor]) -> Tensor:
+        """Pictures one by one, as long as there is time."""
+        ends = time.monotonic() + self.seconds
+        made: list[Tensor] = []
+        for one in asked:
+            if time.monotonic() > ends:
+                raise BadArgument(f"{len(made)} of {len(asked)} pictures took {self.seconds:.0f} s; ask for fewer")
+            made.append(draw(one))
+        return torch.cat(made)
+
+    def _file(self, name: str) -> Path:
+        """A new file of this request alone."""
+        return Path(tempfile.mkdtemp(dir=self._folder.name)) / name
+
+    def _answer(
+        self, name: str, images: Tensor, what: str, draw: str, columns: int | None = None, raw: bool = False
+    ) -> Answer:
+        """A picture file, whose text chunk holds the code that makes it again."""
+        saved = (
+            ""
+            if raw
+            else f'\nganzoo.save_grid(images, "picture.png"{"" if columns is None else f", columns={columns}"})'
+        )
+        code = draw if raw else _code(name, draw + saved)
+        picture = to_pil(images)[0] if raw else medium_of(images.shape[1:]).draw(images, columns)
+        notes = PngInfo()
+        notes.add_text("Software", "ganzoo")
+        notes.add_text("Description", f"Generated by {Path(name).name}. {code}")
+        file = self._file(f"{Path(name).name}-{what}.png")
+        picture.save(file, pnginfo=notes)
+        return str(file), code
+
+
+def _seed(value: float | None) -> int:
+    if value is None or not 0 <= value < 2**32 or value != int(value):
+        raise BadArgument(f"seed is {value}; a whole number from 0 to {2**32 - 1} is expected")
+    return int(value)
+
+
+def _seeds(text: str) -> list[int]:
+    pieces = [piece.strip() for piece in text.split(",")]
+    if not all(piece.isdecimal() for piece in pieces) or len(pieces) > 32:
+        raise BadArgument(f"seeds are {text[:80]!r}; up to 32 numbers are expected, such as 3, 7, 12")
+    return [_seed(int(piece)) for piece in pieces]
+
+
+def _written(options: dict[str, Any]) -> str:
+    return "".join(f", {name}={value!r}" for name, value in options.items())
+
+
+def _code(name: str, lines: str) -> str:
+    return f"import ganzoo\n\nmodel = ganzoo.load({name!r})\n{lines}"

@@ -1,0 +1,50 @@
+"""`ganzoo explore`: a page to play with models on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.cli import new_parser
+from ganzoo.types import BadArgument
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+HELP = "a page to play with models on"
+
+
+def parser() -> ArgumentParser:
+    """The command's options."""
+    made = new_parser(
+        prog="ganzoo explore",
+        description="Serves a page on this machine alone: samples, directions, mixing, walks, translation.",
+        epilog=(
+            "examples:\n"
+            "  ganzoo explore\n"
+            "  ganzoo explore stylegan2-fashion-mnist --port 8000\n"
+            "  ganzoo explore hf://someone/my-gan --space my-space/    # a Hugging Face Space of the same page"
+        ),
+    )
+    made.add_argument("model", type=str, nargs="*", help="shown first, beside all that ship")
+    made.add_argument("--port", type=int, default=7860, help="of the page (default: 7860)")
+    made.add_argument("--space", type=str, default=None, help="write a Hugging Face Space there, and serve nothing")
+    return made
+
+
+def run(arguments: Any) -> int:
+    """Serves until it is interrupted, or writes a Space."""
+    if arguments.space is not None:
+        from ganzoo.app.space import write_space
+
+        print(f"a Space in {write_space(arguments.space, arguments.model)}; push it with git or `hf upload`")
+        return 0
+    if not 0 < arguments.port < 2**16:
+        raise BadArgument(f"--port is {arguments.port}; 1 to {2**16 - 1} are expected")
+    from ganzoo.app.page import launch, page
+    from ganzoo.zoo.loading import locate
+
+    for model in arguments.model:
+        locate(model, None, None, players=False)  # what cannot be had is said before a page is there
+    print(f"http://127.0.0.1:{arguments.port} (ctrl-C ends it)", flush=True)
+    launch(page(arguments.model), arguments.port, quiet=True)
+    return 0
