@@ -74,11 +74,6 @@ def tensorflow_networks(contents: Contents) -> dict[str, Network]:
     return networks
 
 
-def kernel(weight: Tensor) -> Tensor:
-    """TensorFlow's `(height, width, in, out)` to `(out, in, height, width)`."""
-    return weight.permute(3, 2, 0, 1)
-
-
 def mirrored(weight: Tensor) -> Tensor:
     """The kernel of a transposed convolution as that of a convolution."""
     return weight.flip(2, 3)
@@ -132,17 +127,17 @@ def check_options(ledger: Ledger, given: Mapping[str, Any], known: Mapping[str, 
             raise ledger.error(f"was made with {name} = {quoted(given[name])}; expected {values[0]}")
 
 
-def whole(ledger: Ledger, given: Mapping[str, Any], name: str, default: int, least: int = 0) -> int:
+def whole(ledger: Ledger, given: Mapping[str, Any], name: str, default: int) -> int:
     """An option that is a whole number."""
     value = given.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**24:
-        raise ledger.error(f"was made with {name} = {quoted(value)}; expected a number from {least} on")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**24:
+        raise ledger.error(f"was made with {name} = {quoted(value)}; expected a number from 0 on")
     return value
 
 
-def square(ledger: Ledger, name: str, inputs: int, outputs: int = -1, side: int = 3) -> Tensor:
-    """Takes a kernel in TensorFlow's order: `(outputs, inputs, side, side)`."""
-    return kernel(ledger.take(name, (side, side, inputs, outputs)))
+def square(ledger: Ledger, name: str, inputs: int, outputs: int) -> Tensor:
+    """Takes a kernel of 3 x 3 in TensorFlow's order: `(outputs, inputs, 3, 3)`."""
+    return ledger.take(name, (3, 3, inputs, outputs)).permute(3, 2, 0, 1)
 
 
 def tensorflow_critic(ledger: Ledger) -> Critic:
