@@ -388,7 +388,9 @@ def assert_same_run(folder: Path, whole: str, name: str, steps: int) -> None:
     for run in (whole, name):
         lines = [json.loads(line) for line in (folder / run / "log.jsonl").read_text().splitlines()]
         logs.append([{**line, "images_per_second": 0} for line in lines])
-    written = [line["step"] for line in logs[1] if "batches_seen" in line]  # a preview's diversity has a line of its own
+    written = [
+        line["step"] for line in logs[1] if "batches_seen" in line
+    ]  # a preview's diversity has a line of its own
     assert written == list(range(1, steps + 1)), "steps are missing or doubled"
     assert logs[0] == logs[1]
 
