@@ -116,6 +116,14 @@ def test_what_the_family_lacks(plain: str, capsys: pytest.CaptureFixture[str]) -
         (["--truncation", "0.7"], "DCGAN has no truncation"),
         (["--noise", "const"], "DCGAN has no noise"),
         (["--seeds", "4294967296"], "seed 4294967296 is out of range"),
+        (
+            ["--seeds", "3,2,2,0", "--out", "pictures"],
+            "--seeds has 2 twice, and a folder one file for it; name a picture",
+        ),
+        (
+            ["--seeds", "0", "--out", "grid.xyz"],
+            "--out is grid.xyz; no picture is written as .xyz: try .png, or name a f",
+        ),
         (["--batch_size", "0"], "batch size is 0"),
         (["--device", "tpu9"], "tpu9"),
     ):

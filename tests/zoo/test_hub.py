@@ -861,7 +861,7 @@ def client_refused_pushes(folder: str) -> None:
     plan = client.push(licensed, "alice/gan", dry_run=True)
     assert plan["license"] == "nvidia-source-code-nc", "a license that is known is not asked for"
     assert client.push(model, "alice/gan", license="other", dry_run=True)["license"] == "other"
-    assert "under nvidia-source-code-nc, not mit" in said(licensed, license="mit")
+    assert "under nvidia-source-code-nc, not 'mit'; leave the license out" in said(licensed, license="mit")
     assert "must not be passed on" in said(foreign, license="none")
     assert said(damaged, license="mit").startswith("BadModelFolder")
     assert "expected org/name" in said(model, "gan", license="mit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,14 +97,20 @@ def run(arguments: Any) -> int:
     if arguments.columns is not None and arguments.columns < 1:
         raise BadArgument(f"--columns is {arguments.columns}; at least 1 is expected")
 
+    from ganzoo.media.medium import is_picture, medium_of, save_grid
+
+    if not is_picture(out):
+        if out.suffix and not out.is_dir():
+            raise BadArgument(f"--out is {out}; no picture is written as {out.suffix}: try .png, or name a folder")
+        seed, times = Counter(seeds).most_common(1)[0]
+        if times > 1:
+            raise BadArgument(f"--seeds has {seed} twice, and a folder one file for it; name a picture, such as x.png")
     exported, rank = arguments.model.endswith(".onnx"), arguments.rank_by is not None
     if exported and rank:
         raise BadArgument(f"{arguments.model} has no critic to --rank-by; name the model that it was exported from")
     model = _exported(arguments) if exported else loaded(arguments, players=rank)
     options = {**options_of(arguments), "batch_size": arguments.batch_size}
     import numpy as np
-
-    from ganzoo.media.medium import is_picture, medium_of, save_grid
 
     pictures = []
     parts = _runs(seeds, 64 if model.shape[-1] <= 128 else 4)

@@ -61,8 +61,8 @@ def unless_full(path: Path, advice: str) -> Iterator[list[bool]]:
 def _refusal(error: Exception) -> str:
     """Why the system refused to write, in a few words; an error of another kind is raised again."""
     cause = error.__cause__ if isinstance(error, BadArgument) else error  # as pictures tell it
-    if not isinstance(cause, (OSError, SafetensorError)):
-        raise error
+    if not isinstance(cause, (OSError, SafetensorError)) or isinstance(cause, (FileNotFoundError, PermissionError)):
+        raise error  # what making room would not change
     text = " ".join(str(getattr(cause, "strerror", None) or cause).split())[:160]
     return re.sub(r".*I/O error: (.*) \(os error.*", r"\1", text)  # as safetensors wraps it
 

@@ -347,8 +347,8 @@ def _checked_license(config: dict[str, Any], license: str | None) -> str:
         raise BadArgument("the authors of these weights state no license, so they must not be passed on")
     if known and license not in (known, None):
         raise BadArgument(
-            f"the model's {CONFIG} says that its weights are under {known}, not {license}; push it with "
-            f"license={known!r}, or change {CONFIG} if they are yours to license"
+            f"the model's {CONFIG} says that its weights are under {known}, not {quoted(license)}; leave the license "
+            f"out, or change {CONFIG} if they are yours to license"
         )
     chosen = known or license
     if not isinstance(chosen, str) or not chosen:

@@ -92,7 +92,8 @@ def _moved(game: Game, device: Device, dtype: torch.dtype | None) -> Game:
     import torch
 
     try:
-        return game.to(device=torch.device(device), dtype=dtype)
+        number = str(device).isdecimal()  # of an accelerator, on a command line too
+        return game.to(device=torch.device(int(str(device)) if number else device), dtype=dtype)
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:  # for a device that is none or not there
         reason = str(error).split("\n")[0]
         raise BadArgument(f"device is {device}; cpu, cuda or mps is expected, where there is one ({reason})") from None
