@@ -58,8 +58,10 @@ def test_a_move_changes_the_parameters_of_its_player_alone(name: str) -> None:
     for (player, changed), counted in zip(watch.changed, watch.counted, strict=True):
         mine = names_of(game, player)
         moved = {entry for entry in changed if entry in parameters}
-        # A penalty on gradients may not depend on every bias
-        assert moved == mine if counted else moved <= mine and moved, (
+        # A penalty on gradients may not depend on every bias, and within a hinge's margin both halves of the batch pull
+        # a score by as much
+        still = {entry for entry in mine - moved if not (counted and entry.endswith("bias"))}
+        assert moved <= mine and moved and not (counted and still), (
             f"{player} moved {sorted(moved ^ mine)} too many or too few"
         )
         states = {entry for entry in changed if entry.startswith("optimizer")}

@@ -51,6 +51,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--trainer.strategy", "fsdp"], "trainer.strategy is fsdp; auto is expected, or ddp_game"),
     (["--trainer.logger", "true"], "trainer.logger is true; give run.logger wandb or tensorboard"),
     (["--trainer.devices", "[a]"], "trainer: `devices` selected with `CPUAccelerator` should be an int > 0"),
+    (["--trainer.devices", "4096"], "trainer.devices is 4096, each of them a process; at most "),
     (["--trainer.logger", "[3]"], "trainer.logger has 3, which is no logger"),
     (["--trainer.callbacks", "[{class_path: EarlyStopping, init_args: {monitor: x}}]"],
      "trainer.callbacks has EarlyStopping: a game's losses do not say when it is done; run.score keeps the best model"),

@@ -1,5 +1,6 @@
 """The options of Lightning's Trainer: which a run may set, which are ganzoo's own, and why others are refused."""
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -79,6 +80,9 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
             raise BadArgument(f"trainer.{name} is {schema.short(value)}; {_REFUSED[name]}")
     options = {**DEFAULTS, **given}
     _check_accelerator(options.get("accelerator", "auto"))
+    devices, cores = str(options.get("devices", "auto")), max(os.cpu_count() or 1, 2)
+    if devices.isdecimal() and int(devices) > cores and not torch.cuda.is_available():  # each would be a process
+        raise BadArgument(f"trainer.devices is {devices}, each of them a process; at most {cores} make sense here")
     steps, strategy = options["max_steps"], options.get("strategy", "auto")
     if steps == 0 or steps < -1:
         raise BadArgument(f"trainer.max_steps is {steps}; at least 1 is expected, or -1 to train until ctrl-C")
