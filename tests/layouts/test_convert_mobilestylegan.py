@@ -329,7 +329,7 @@ def test_checkpoints_that_lie(tmp_path: Path) -> None:
         ("student.conv1.noise.weight", torch.zeros(2), r"'conv1.noise.weight' is \[2\]; expected \[\]"),
         ("mapping_net.layers.3.weight", torch.zeros(32, 31), r"is \[32, 31\]; expected \[32, 32\]"),
         ("mapping_net.layers.2.weight", torch.zeros(9, 32), r"is \[32\]; expected \[9\]"),
-        ("student.conv1.conv.modulation.weight", torch.zeros(64), r"of shape \[64\]; expected 2 sides"),
+        ("student.conv1.conv.modulation.weight", torch.zeros(64), r"of shape \[64\]; 2 sides are expected"),
     ):
         contents = unwrapped(tmp_path, {"state_dict": checkpoint() | {name: value}})
         with pytest.raises(BadCheckpoint, match=said):

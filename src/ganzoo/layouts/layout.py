@@ -122,6 +122,13 @@ class Ledger:
             raise self.error(f"lacks {quoted(name)}{self._near(name)}")
         return tuple(self.left[name].shape)
 
+    def sides(self, name: str, count: int) -> tuple[int, ...]:
+        """The shape of a tensor that must have so many sides, none of them 0."""
+        shape = self.shape(name)
+        if len(shape) != count or not all(shape):
+            raise self.error(f"has {quoted(name)} of shape {list(shape)}; {count} sides are expected")
+        return shape
+
     def take(self, name: str, shape: Sequence[int] | None = None) -> Tensor:
         """Takes a tensor out.
 

@@ -21,6 +21,7 @@ from ganzoo.layouts.containers import Contents
 from ganzoo.layouts.layout import Converted, Layout, Ledger, marked, open_ledger
 from ganzoo.layouts.openvino import Layer
 from ganzoo.layouts.pickles import quoted
+from ganzoo.layouts.stylegan2 import mapping_width
 from ganzoo.nn.style import Mapping
 from ganzoo.types import BadCheckpoint
 
@@ -36,10 +37,10 @@ _MEAN_OF = 4096  # w's, as in the author's package
 def _student(ledger: Ledger) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The arguments and tensors of a synthesis network whose tensors have the student's names."""
     blocks = len(ledger.names(r"layers\.\d+\.conv1\.conv\.weight_dw"))
-    _, first, start, _ = _sides(ledger, "input.input", 4)
-    style = _sides(ledger, "conv1.conv.modulation.weight", 2)[1]
-    widths = [first, *(_sides(ledger, f"layers.{i}.conv1.conv.weight_permute", 4)[0] for i in range(blocks))]
-    channels = _sides(ledger, f"layers.{blocks - 1}.to_img.conv.weight" if blocks else "to_img1.conv.weight", 4)[0] // 4
+    _, first, start, _ = ledger.sides("input.input", 4)
+    style = ledger.sides("conv1.conv.modulation.weight", 2)[1]
+    widths = [first, *(ledger.sides(f"layers.{i}.conv1.conv.weight_permute", 4)[0] for i in range(blocks))]
+    channels = ledger.sides(f"layers.{blocks - 1}.to_img.conv.weight" if blocks else "to_img1.conv.weight", 4)[0] // 4
     if start << blocks > _LARGEST or any(width % 4 for width in widths[:-1]):
         raise ledger.error(f"makes feature maps of {start << blocks} pixels from {widths}: impossible")
     multiscale = "to_img1.conv.weight" in ledger
@@ -96,13 +97,6 @@ def _student(ledger: Ledger) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return arguments, {f"generator.synthesis.{name}": value for name, value in made.items()}
 
 
-def _sides(ledger: Ledger, name: str, count: int) -> tuple[int, ...]:
-    shape = ledger.shape(name)
-    if len(shape) != count:
-        raise ledger.error(f"has {quoted(name)} of shape {list(shape)}; expected {count} sides")
-    return shape
-
-
 def _taken(ledger: Ledger, name: str, *sides: int) -> Tensor:
     """A tensor in the shape that it has here; sides of 1 come and go between the author's files."""
     if [n for n in ledger.shape(name) if n != 1] != [n for n in sides if n != 1]:
@@ -121,9 +115,9 @@ def _from_checkpoint(contents: Contents) -> Converted:
     ledger.ignore(r"(synthesis_net|loss|inception|kid)\..*", r".*\.idwt\..*", r"(.*\.)?device_info")
     tensors: dict[str, Tensor] = {}
     layers = len(ledger.names(r"mapping_net\.layers\.\d+\.weight"))
-    inputs = latent = _sides(ledger, "mapping_net.layers.1.weight", 2)[1]
+    inputs = latent = ledger.sides("mapping_net.layers.1.weight", 2)[1]
     for i in range(layers):
-        outputs = _sides(ledger, f"mapping_net.layers.{i + 1}.weight", 2)[0]
+        outputs = ledger.sides(f"mapping_net.layers.{i + 1}.weight", 2)[0]
         tensors[f"layers.{i}.weight"] = _taken(ledger, f"mapping_net.layers.{i + 1}.weight", outputs, inputs)
         tensors[f"layers.{i}.bias"] = _taken(ledger, f"mapping_net.layers.{i + 1}.bias", outputs)
         inputs = outputs
@@ -138,17 +132,8 @@ def _from_checkpoint(contents: Contents) -> Converted:
         raise ledger.error(f"maps z to {inputs} numbers, and its student takes {arguments['style']}")
     made |= {f"generator.mapping.{name}": value for name, value in tensors.items()}
     arguments |= {"latent": latent, "mapping_layers": layers, "mapping_rate": _RATE}
-    arguments["mapping_width"] = _width(ledger, [len(tensors[f"layers.{i}.bias"]) for i in range(layers)])
+    arguments["mapping_width"] = mapping_width(ledger, [len(tensors[f"layers.{i}.bias"]) for i in range(layers)])
     return Converted(_FAMILY, arguments, made, None, {"noise": "drawn from seed 0; the file has none"})
-
-
-def _width(ledger: Ledger, widths: list[int]) -> int | None:
-    """The width of the mapping network's layers between, where it is not that of w."""
-    between = {*widths[:-1]}
-    if len(between) > 1:
-        raise ledger.error(f"has mapping layers of {len(between)} widths, {sorted(between)}; one is expected")
-    width = next(iter(between), widths[-1])
-    return None if width == widths[-1] else width
 
 
 # ---------------------------------------------------------------- the graphs
@@ -168,7 +153,7 @@ def _from_graph(contents: Contents) -> Converted:
         name = next((name[2:] for name in layer.outputs if name.startswith("m.")), "")
         if name.endswith(".conv.modulation.bias"):
             weight = name.replace("modulation.bias", "weight")
-            kernel = 3 if f"{weight}_dw" in ledger else _sides(ledger, weight, 4)[2]
+            kernel = 3 if f"{weight}_dw" in ledger else ledger.sides(weight, 4)[2]
             factor = _constant(ledger, _after(ledger, layer, "Add", "Reshape", "Multiply"))
             factors[id(factor)] = 1 / math.sqrt(math.prod(ledger.shape(name)) * kernel**2)
     for layer in constants:
@@ -244,7 +229,7 @@ def _add_mapping(contents: Contents, made: Converted) -> Converted:
         slope, gain = _constant(ledger, activated), _constant(ledger, _after(ledger, activated, "Multiply"))
         if product.data.get("transpose_b") != "true" or not (_near(slope, 0.2) and _near(gain, math.sqrt(2))):
             raise ledger.error(f"goes on after {quoted(product.name)} otherwise than the author's mapping network")
-        outputs, inputs = _sides(ledger, f"{i}.weight", 2)
+        outputs, inputs = ledger.sides(f"{i}.weight", 2)
         widths = widths or [inputs]
         # The constants of the equalized learning rate are in them
         weight = _taken(ledger, f"{i}.weight", outputs, widths[-1]).double() * (math.sqrt(inputs) / _RATE)
@@ -255,7 +240,7 @@ def _add_mapping(contents: Contents, made: Converted) -> Converted:
     latent, style, layers = widths[0], widths[-1], len(widths) - 1
     if style != made.arguments["style"]:
         raise ledger.error(f"maps z to {style} numbers, and the synthesis network takes {made.arguments['style']}")
-    width = _width(ledger, widths[1:])
+    width = mapping_width(ledger, widths[1:])
     tensors["mean"] = torch.zeros(style)
     mapping = Mapping(latent, style, layers, width=width, rate=_RATE)
     mapping.load_state_dict(tensors)

@@ -58,8 +58,8 @@ def _generator(contents: Contents, key: str) -> Made:
     with open_ledger(contents, key) as ledger:
         arguments = _stages(ledger)
         arguments["size"] = 4 << len(arguments["widths"]) - 1
-        arguments["channels"] = _sides(ledger, "Model.AggregationLayer.Layer.weight", 4)[0]
-        latent = _sides(ledger, f"{_STAGES}.0.Layers.0.LinearLayer.weight", 2)[1]
+        arguments["channels"] = ledger.sides("Model.AggregationLayer.Layer.weight", 4)[0]
+        latent = ledger.sides(f"{_STAGES}.0.Layers.0.LinearLayer.weight", 2)[1]
         made, embedded = _tensors(ledger)
         arguments |= {"classes": embedded[0], "latent": latent - embedded[1]}
         if arguments["classes"]:
@@ -72,7 +72,7 @@ def _generator(contents: Contents, key: str) -> Made:
 def _discriminator(contents: Contents) -> Made:
     with open_ledger(contents, "D") as ledger:
         arguments = {k: v if k == "expansion" else v[::-1] for k, v in _stages(ledger).items()}
-        arguments["channels"] = _sides(ledger, "Model.ExtractionLayer.Layer.weight", 4)[1]
+        arguments["channels"] = ledger.sides("Model.ExtractionLayer.Layer.weight", 4)[1]
         made, (arguments["classes"], embedding) = _tensors(ledger)
         if embedding:
             arguments["discriminator_embedding"] = embedding
@@ -90,13 +90,13 @@ def _stages(ledger: Ledger) -> dict[str, Any]:
     found: dict[int, dict[int, tuple[int, ...]]] = {}
     for name in ledger.names(rf"{_LAYER}LinearLayer2\.Layer\.weight"):
         stage, layer = (int(number) for number in re.findall(r"\d+", name)[:2])
-        found.setdefault(stage, {})[layer] = _sides(ledger, name, 4)
+        found.setdefault(stage, {})[layer] = ledger.sides(name, 4)
     if not found or sorted(found) != [*range(len(found))]:
         raise ledger.error(f"has blocks in the stages {sorted(found)}; 0, 1, 2, ... without a gap are expected")
     widths, groups, expansions = [], [], set()
     for stage in range(len(found)):
         layer, (inside, grouped, _, _) = next(iter(found[stage].items()))
-        width = _sides(ledger, f"{_STAGES}.{stage}.Layers.{layer}.LinearLayer1.Layer.weight", 4)[1]
+        width = ledger.sides(f"{_STAGES}.{stage}.Layers.{layer}.LinearLayer1.Layer.weight", 4)[1]
         if inside % grouped or inside % width:
             raise ledger.error(f"has a block of {width}, {inside} and {grouped} feature maps in stage {stage}")
         widths.append(width)
@@ -118,17 +118,9 @@ def _tensors(ledger: Ledger) -> tuple[dict[str, Tensor], tuple[int, int]]:
     made = ledger.rename({**_RULES, basis: r"stages.\1.\2.basis.weight"})
     if "Model.EmbeddingLayer.weight" not in ledger:
         return made, (0, 0)
-    length, classes = _sides(ledger, "Model.EmbeddingLayer.weight", 2)
+    length, classes = ledger.sides("Model.EmbeddingLayer.weight", 2)
     made["embedding.weight"] = ledger.take("Model.EmbeddingLayer.weight").T.contiguous()
     return made, (classes, length)
-
-
-def _sides(ledger: Ledger, name: str, count: int) -> tuple[int, ...]:
-    """The shape of a tensor that must have so many sides, none of them 0."""
-    shape = ledger.shape(name)
-    if len(shape) != count or not all(shape):
-        raise ledger.error(f"has {name!r} of shape {list(shape)}; {count} sides are expected")
-    return shape
 
 
 LAYOUTS = (Layout(_NAME, _FAMILY, marked(_BASIS), convert),)

@@ -60,9 +60,9 @@ def generator(ledger: Ledger, traits: Traits) -> Made:
     """
     check_filters(ledger)
     sizes = _sizes(ledger, r"synthesis\.b(\d{1,6})\.conv1\.weight")
-    style = _sides(ledger, "synthesis.b4.conv1.affine.weight", 2)[1]
-    widths = [_sides(ledger, f"synthesis.b{size}.conv1.weight", 4)[0] for size in sizes]
-    channels = _sides(ledger, f"synthesis.b{sizes[-1]}.torgb.weight", 4)[0]
+    style = ledger.sides("synthesis.b4.conv1.affine.weight", 2)[1]
+    widths = [ledger.sides(f"synthesis.b{size}.conv1.weight", 4)[0] for size in sizes]
+    channels = ledger.sides(f"synthesis.b{sizes[-1]}.torgb.weight", 4)[0]
     shows = {size for size in sizes if f"synthesis.b{size}.torgb.weight" in ledger}
     residual = any(f"synthesis.b{size}.skip.weight" in ledger for size in sizes)
     architecture = "skip" if shows == {*sizes} else "resnet" if residual else "orig"
@@ -128,29 +128,34 @@ def mapping(ledger: Ledger, prefix: str, *, latent: bool = True) -> Made:
     layers = len(ledger.names(rf"{name}fc\d+\.weight"))
     embedding = classes = 0
     if f"{prefix}embed.weight" in ledger:
-        embedding, classes = _sides(ledger, f"{prefix}embed.weight", 2)
+        embedding, classes = ledger.sides(f"{prefix}embed.weight", 2)
         made |= ledger.layer(f"{prefix}embed", "mapping.embed", (embedding, classes))
     if latent and not layers:
         raise ledger.error("has a mapping network without layers")
-    first = _sides(ledger, f"{prefix}fc0.weight", 2)[1] if layers else embedding
+    first = ledger.sides(f"{prefix}fc0.weight", 2)[1] if layers else embedding
     inputs, widths = first, []
     for i in range(layers):
         made |= ledger.layer(f"{prefix}fc{i}", f"mapping.layers.{i}", (-1, inputs))
         inputs = len(made[f"mapping.layers.{i}.weight"])
         widths.append(inputs)
     style = inputs
-    between = {*widths[:-1]}
-    if len(between) > 1:
-        raise ledger.error(f"has mapping layers of {len(between)} widths, {sorted(between)}; one is expected")
-    width = next(iter(between), style)
     arguments = {
         "latent": first - embedding,
         "classes": classes,
         "mapping_layers": layers,
-        "mapping_width": None if width == style else width,
+        "mapping_width": mapping_width(ledger, widths or [style]),
         "mapping_embedding": None if embedding in (0, style) else embedding,
     }
     return arguments, made
+
+
+def mapping_width(ledger: Ledger, widths: list[int]) -> int | None:
+    """The width of a mapping network's layers between, where it is not that of w, the last."""
+    between = {*widths[:-1]}
+    if len(between) > 1:
+        raise ledger.error(f"has mapping layers of {len(between)} widths, {sorted(between)}; one is expected")
+    width = next(iter(between), widths[-1])
+    return None if width == widths[-1] else width
 
 
 def discriminator(ledger: Ledger, traits: Traits, rate: float = 0.01) -> Made:
@@ -164,9 +169,9 @@ def discriminator(ledger: Ledger, traits: Traits, rate: float = 0.01) -> Made:
     check_filters(ledger)
     made: dict[str, Tensor] = {}
     sizes = [4, *_sizes(ledger, r"b(\d{1,6})\.conv0\.weight", 8)]
-    widths = [_sides(ledger, "b4.conv.weight", 4)[0]]
-    widths += [_sides(ledger, f"b{size}.conv0.weight", 4)[0] for size in sizes[1:]]
-    channels = _sides(ledger, f"b{sizes[-1]}.fromrgb.weight", 4)[1]
+    widths = [ledger.sides("b4.conv.weight", 4)[0]]
+    widths += [ledger.sides(f"b{size}.conv0.weight", 4)[0] for size in sizes[1:]]
+    channels = ledger.sides(f"b{sizes[-1]}.fromrgb.weight", 4)[1]
     residual = any(f"b{size}.skip.weight" in ledger for size in sizes)
     architecture = "skip" if "b4.fromrgb.weight" in ledger else "resnet" if residual else "orig"
     for i in reversed(range(1, len(sizes))):
@@ -181,12 +186,12 @@ def discriminator(ledger: Ledger, traits: Traits, rate: float = 0.01) -> Made:
     width = widths[0]
     if architecture == "skip":
         made |= ledger.layer("b4.fromrgb", "head.from_rgb", (width, channels, 1, 1))
-    statistics = _sides(ledger, "b4.conv.weight", 4)[1] - width
+    statistics = ledger.sides("b4.conv.weight", 4)[1] - width
     if statistics < 0:
         raise ledger.error(f"reads {width + statistics} feature maps at 4 pixels, where there are {width}")
     made |= ledger.layer("b4.conv", "head.conv", (width, width + statistics, 3, 3))
     made |= ledger.layer("b4.fc", "head.dense", (width, width * 16))
-    outputs = _sides(ledger, "b4.out.weight", 2)[0]
+    outputs = ledger.sides("b4.out.weight", 2)[0]
     made |= ledger.layer("b4.out", "head.out", (outputs, width))
     label, mapped = mapping(ledger, "mapping.", latent=False)
     if label["classes"]:
@@ -244,14 +249,9 @@ def _sizes(ledger: Ledger, pattern: str, smallest: int = 4) -> list[int]:
     return found
 
 
-def _sides(ledger: Ledger, name: str, count: int) -> tuple[int, ...]:
-    shape = ledger.shape(name)
-    if len(shape) != count:
-        raise ledger.error(f"has {quoted(name)} of shape {list(shape)}; expected {count} sides")
-    return shape
-
-
-def joined(name: str, averaged: Made, live: Made | None, critic: Made | None, ledger: Ledger) -> Converted:
+def joined(
+    name: str, averaged: Made, live: Made | None, critic: Made | None, ledger: Ledger, family: str = _FAMILY
+) -> Converted:
     """Puts the networks of one file together."""
     arguments = dict(averaged[0])
     if live is not None and live[0] != arguments:
@@ -259,14 +259,14 @@ def joined(name: str, averaged: Made, live: Made | None, critic: Made | None, le
     if critic is not None:
         check_pair(ledger, critic[0], arguments)
         arguments |= critic[0]
-        if arguments["discriminator_widths"] == arguments["widths"]:
+        if arguments["discriminator_widths"] == arguments.get("widths"):
             arguments["discriminator_widths"] = None
     inference = {f"generator.{key}": value for key, value in averaged[1].items()}
     players = None
     if critic is not None:
         players = {f"generator.{key}": value for key, value in (live or averaged)[1].items()}
         players |= {f"discriminator.{key}": value for key, value in critic[1].items()}
-    return Converted(_FAMILY, arguments, inference, players, {"converted_from": name})
+    return Converted(family, arguments, inference, players, {"converted_from": name})
 
 
 def check_pair(ledger: Ledger, critic: Mapping[str, Any], generator: Mapping[str, Any]) -> None:

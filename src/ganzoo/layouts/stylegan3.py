@@ -15,7 +15,7 @@ from torch import Tensor
 from ganzoo.layouts.containers import Contents, Module
 from ganzoo.layouts.layout import Converted, Layout, Ledger, marked, open_ledger
 from ganzoo.layouts.pickles import quoted
-from ganzoo.layouts.stylegan2 import check_pair, mapping, nvidia_discriminator
+from ganzoo.layouts.stylegan2 import joined, mapping, nvidia_discriminator
 from ganzoo.nn.signals import Signal, factors, schedule
 from ganzoo.types import BadArgument
 
@@ -30,21 +30,10 @@ def _from_nvidia(contents: Contents) -> Converted:
     generators = contents.generators("synthesis.input.freqs")
     critics = ["D"] if "D" in contents.modules else contents.having("b4.out.weight")
     key = generators[0]
-    arguments, averaged = _generator(contents, key)
-    live = averaged
-    if "G" in generators and key != "G":
-        other, live = _generator(contents, "G")
-        if other != arguments:
-            raise Ledger(contents, "G", {}).error(f"is of another architecture than {key}")
-    players = None
-    if critics:
-        theirs, critic = _critic(contents, critics[0])
-        check_pair(Ledger(contents, critics[0], {}), theirs, arguments)
-        arguments |= theirs
-        players = {f"generator.{name}": value for name, value in live.items()}
-        players |= {f"discriminator.{name}": value for name, value in critic.items()}
-    inference = {f"generator.{name}": value for name, value in averaged.items()}
-    return Converted(_FAMILY, arguments, inference, players, {"converted_from": _NVIDIA})
+    averaged = _generator(contents, key)
+    live = _generator(contents, "G") if "G" in generators and key != "G" else None
+    critic = _critic(contents, critics[0]) if critics else None
+    return joined(_NVIDIA, averaged, live, critic, Ledger(contents, "the file", {}), _FAMILY)
 
 
 def _critic(contents: Contents, key: str) -> Made:
