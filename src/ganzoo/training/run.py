@@ -107,6 +107,23 @@ class Interrupted(KeyboardInterrupt):
         self.folder, self.step, self.main = folder, step, main
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Lightning's notices and the warnings of other libraries, which are for programmers, to itself."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(max(level, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(lightning|torch)\b")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@quiet()
 def train(
     game: Game,
     data: Data,
@@ -137,21 +154,7 @@ def train(
         TrainingStopped: if training cannot go on; the last save stays.
         Interrupted: on ctrl-C and the system's signals, after saving.
     """
-    with quiet():
-        return _train(game, data, folder, run, recipe, changes, origin, resume, checked(trainer))
-
-
-def _train(
-    game: Game,
-    data: Data,
-    folder: Path,
-    run: Run,
-    recipe: dict[str, Any],
-    changes: Mapping[str, Any] | None,
-    origin: str | None,
-    resume: bool,
-    options: dict[str, Any],
-) -> Trained:
+    options = checked(trainer)
     recipe["trainer"]["precision"] = options["precision"]
     images = data.open("train")
     game.check_data(images)
@@ -226,22 +229,6 @@ def _facts(
             "max_steps": recipe["trainer"]["max_steps"],
         },
     }
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps Lightning's notices and the warnings of other libraries, which are for programmers, to itself."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(max(level, logging.WARNING))
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"(lightning|torch)\b")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def _main() -> bool:
