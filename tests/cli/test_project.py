@@ -31,6 +31,12 @@ def test_pictures_are_projected(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "is of another projection: its space is w+, not None" in capsys.readouterr().err
 
 
+def test_points_are_no_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_model(tiny("gan", shape=[2]), tmp_path / "m", {})
+    assert cli.main(["project", str(tmp_path / "m"), "x.png"]) == 2
+    assert "the model makes samples of shape (2,), and no pictures to be projected" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

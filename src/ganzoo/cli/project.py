@@ -96,6 +96,7 @@ def read_pictures(names: list[str], model: Any) -> Tensor:
     """Pictures `(n, C, H, W)` in [-1, 1] of the model's shape, cropped to a square and resized where they are not.
 
     Raises:
+        BadArgument: for a model that makes no pictures.
         BadData: for a file that is no picture.
     """
     import numpy as np
@@ -105,6 +106,8 @@ def read_pictures(names: list[str], model: Any) -> Tensor:
     from ganzoo.data.decoding import Unreadable, decode
     from ganzoo.media.levels import to_float
 
+    if len(model.shape) != 3:
+        raise BadArgument(f"the model makes samples of shape {tuple(model.shape)}, and no pictures to be projected")
     channels, side = model.shape[0], model.shape[-1]
     square = Square(side, channels, "crop", 255, 89_478_485)
     found = []
