@@ -18,7 +18,7 @@ def parser() -> ArgumentParser:
     made = new_parser(
         prog="ganzoo doctor",
         description="Looks through a run's log and previews for collapse, explosion, a critic that has won, and more.",
-        epilog="example:\n  ganzoo doctor runs/my-run",
+        epilog="examples:\n  ganzoo doctor runs/my-run",
     )
     made.add_argument("run", help="a run's folder")
     return made
