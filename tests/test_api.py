@@ -53,6 +53,7 @@ def test_what_is_asked_for_of_a_loaded_model_is_done_or_refused(tmp_path: Path) 
         ({"players": True}, "DCGAN was loaded without its players; load it by name with players=True"),
         ({"revision": "v1"}, "revision is 'v1' of a model that is loaded already"),
         ({"device": "tpu9"}, "device is tpu9; "),
+        ({"dtype": "float16"}, "dtype is float16; a type of floating-point numbers"),
         ({"dtype": torch.int8}, "dtype is torch.int8; a type of floating-point numbers is expected"),
     ):
         with pytest.raises(BadArgument, match=said):
@@ -113,6 +114,14 @@ def test_a_file_says_what_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ganzoo.GanzooError, match=r"`ganzoo train run --resume` goes on with its run"):
         ganzoo.train("run/last.ckpt", resume=True)
     assert type(ganzoo.load("run")).load_from_checkpoint("epoch=1.ckpt").images_seen == game.images_seen
+
+
+def test_what_is_no_name_at_all_is_one_line() -> None:
+    for wrong in (None, 3, 1.5):
+        with pytest.raises(BadArgument, match="a name, a folder or hf://org/repo is expected"):
+            ganzoo.load(wrong)
+        with pytest.raises(GanzooError, match="there is no family"):
+            ganzoo.create(wrong)
 
 
 def test_a_runs_folder_holds_its_models(tmp_path: Path) -> None:

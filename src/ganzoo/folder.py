@@ -74,6 +74,8 @@ def find(model: str | Path) -> Path | None:
     Raises:
         BadModelFolder: for a path that names no model; the text says what to load, or what makes a model of it.
     """
+    if not isinstance(model, (str, Path)):
+        raise BadArgument(f"model is a {type(model).__name__}; a name, a folder or hf://org/repo is expected")
     path, text = Path(model), str(model)
     if text in (shipped := shipped_folders()):
         return shipped[text]

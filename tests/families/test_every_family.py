@@ -164,6 +164,9 @@ def test_wrong_requests_for_samples(name: str) -> None:
         ({"n": 3, "seeds": [1, 2]}, "are of 3 and 2 samples"),
         ({"z": torch.zeros(2, game.latent + 1)}, r"z has shape \(2, "),
         ({"n": 2, "seed": -1}, "seed -1 is out of range"),
+        ({"n": 2, "seed": 1.5}, "seed 1.5 is out of range"),
+        ({"n": 2, "batch_size": 1.5}, "batch size is 1.5; at least 1"),
+        ({"z": np.zeros((2, game.latent))}, "z is a ndarray; a tensor"),
         ({"n": 2, "seed": 2**32 - 1}, "seed 4294967296 is out of range"),
         ({"n": 2, "batch_size": 0}, "batch size is 0"),
     ]

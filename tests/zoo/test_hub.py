@@ -864,7 +864,8 @@ def client_refused_pushes(folder: str) -> None:
     assert "under nvidia-source-code-nc, not 'mit'; leave the license out" in said(licensed, license="mit")
     assert "must not be passed on" in said(foreign, license="none")
     assert said(damaged, license="mit").startswith("BadModelFolder")
-    assert "expected org/name" in said(model, "gan", license="mit")
+    assert "expected org/name" in said(model, "gan", license="mit") and "org/name" in said(model, "../x", license="mit")
+    assert "tag is 'a b'; a name without spaces" in said(model, license="mit", tag="a b")
 
     def refuse(staged: Path) -> None:
         raise HubError(f"{staged.name} does not load")

@@ -39,6 +39,9 @@ def seeds_for(n: int | None, seed: int, seeds: Sequence[int] | None, z: Tensor |
     """
     if n is not None and (not isinstance(n, int) or isinstance(n, bool)):
         raise BadArgument(f"{n!r} samples were asked for; a whole number is expected")
+    if z is not None and not isinstance(z, Tensor):
+        raise BadArgument(f"z is a {type(z).__name__}; a tensor (n, latent) is expected, such as torch.from_numpy(z)")
+    check_seeds([seed])
     counts = [
         count
         for count in (n, None if seeds is None else len(seeds), None if z is None else len(z))
@@ -135,7 +138,7 @@ def _vectors(tensor: Tensor, n: int, classes: int) -> Tensor:
 
 def at_a_time(batch_size: int | None, sides: Sequence[int]) -> int:
     """How many images are made at a time: a million pixels' worth, and at most 64, where nobody says."""
-    if batch_size is not None and batch_size < 1:
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise BadArgument(f"batch size is {batch_size}; at least 1 is expected")
     return batch_size or max(1, min(64, 2**20 // max(math.prod(sides), 1)))
 

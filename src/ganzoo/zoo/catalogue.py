@@ -279,6 +279,7 @@ def family_name(text: str) -> str:
 
     What is no family's name is given back as it is, for the registry to refuse.
     """
+    text = str(text)
     titles = {name: facts["title"] for name, facts in tables()["families"].items()} | registry.titles()
     known = {letters(each): name for name in registry.list_families() for each in (name, titles.get(name, name))}
     return known.get(letters(text), text)

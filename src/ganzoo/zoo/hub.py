@@ -318,8 +318,10 @@ def push(
 
     `check` is called with the folder as it will be uploaded, and raises when it does not load as it should.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(repo_id)):
         raise BadArgument(f"{repo_id!r} is no repository; expected org/name, such as me/my-gan")
+    if tag is not None and not re.fullmatch(r"\w[\w./-]*", tag):
+        raise BadArgument(f"tag is {quoted(tag)}; a name without spaces is expected, such as v1")
     model = ModelFolder(folder)
     license = _checked_license(model.config, license)
     with tempfile.TemporaryDirectory(prefix="ganzoo-push-") as temporary:

@@ -67,7 +67,7 @@ def load(
 
     from ganzoo.game.game import Game
 
-    if dtype is not None and not dtype.is_floating_point:
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise BadArgument(f"dtype is {dtype}; a type of floating-point numbers is expected, such as torch.float16")
     if isinstance(model, Game):
         return _adapted(model, device, dtype, players, revision)
