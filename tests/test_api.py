@@ -117,7 +117,8 @@ def test_a_file_says_what_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_no_name_at_all_is_one_line() -> None:
-    for wrong in (None, 3, 1.5):
+    wrongs: list[Any] = [None, 3, 1.5]
+    for wrong in wrongs:
         with pytest.raises(BadArgument, match="a name, a folder or hf://org/repo is expected"):
             ganzoo.load(wrong)
         with pytest.raises(GanzooError, match="there is no family"):

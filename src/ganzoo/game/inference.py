@@ -39,8 +39,6 @@ def seeds_for(n: int | None, seed: int, seeds: Sequence[int] | None, z: Tensor |
     """
     if n is not None and (not isinstance(n, int) or isinstance(n, bool)):
         raise BadArgument(f"{n!r} samples were asked for; a whole number is expected")
-    if z is not None and not isinstance(z, Tensor):
-        raise BadArgument(f"z is a {type(z).__name__}; a tensor (n, latent) is expected, such as torch.from_numpy(z)")
     check_seeds([seed])
     counts = [
         count

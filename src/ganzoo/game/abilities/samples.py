@@ -133,6 +133,8 @@ class Samples(Game):
         Raises:
             BadArgument: for a number, seed, latent or label out of range, or an option that the family does not have.
         """
+        if z is not None and not isinstance(z, Tensor):
+            raise BadArgument(f"z is a {type(z).__name__}; a tensor is expected, such as torch.from_numpy(z)")
         chosen = inference.seeds_for(n, seed, seeds, z)
         if z is not None and tuple(z.shape) != (len(chosen), self.latent):
             raise BadArgument(f"z has shape {tuple(z.shape)}; ({len(chosen)}, {self.latent}) is expected")
