@@ -53,7 +53,12 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
         def shown(tab: str, button: Any, ask: Callable[..., Any], inputs: list[Any], more: Sequence[Any] = ()) -> None:
             """A picture and its code below a tab's inputs."""
             picture = gr.Image(
-                type="filepath", format="png", label="picture", interactive=False, elem_id=f"{tab}-picture"
+                type="filepath",
+                format="png",
+                label="picture",
+                buttons=["download", "fullscreen"],
+                interactive=False,
+                elem_id=f"{tab}-picture",
             )
             code = gr.Code(language="python", label="makes it again", interactive=False)
             button.click(answer(ask), inputs, [picture, code, *more], api_name=tab, concurrency_limit=1)

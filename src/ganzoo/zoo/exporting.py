@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,3 +33,10 @@ def export(model: Model, file: str | Path, format: str | None = None, **options:
     from ganzoo.runtimes.writing import write
 
     return write(load(model), file, format, **options)
+
+
+def export_page(model: Model, folder: str | Path, say: Callable[[str], None], **options: Any) -> dict[str, Any]:
+    """Writes a static page that runs a model in the browser; see `runtimes.web.write_page`."""
+    from ganzoo.runtimes.web import write_page
+
+    return write_page(load(model), folder, say, **options)

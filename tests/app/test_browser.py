@@ -1,0 +1,121 @@
+"""The page in Debian's Chromium: every tab answers, and no request leaves the machine (its log is read).
+
+GANZOO_SCREENSHOTS names a folder for a picture of each tab.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsers import chromium, outside, requested, wait
+from PIL import Image
+
+import ganzoo
+
+pytestmark = [pytest.mark.nightly]
+
+TABS = {
+    "Samples": "draw",
+    "Another one": "next",
+    "Directions": "move",
+    "Mixing": "mix",
+    "Walk": "walk",
+    "Translate": "translate",
+}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "ganzoo", "explore", "stylegan2-fashion-mnist", "--port", str(port)]
+    env = {**os.environ, "PYTHONPATH": str(Path(ganzoo.__file__).parents[1])}
+    log = (tmp_path_factory.mktemp("server") / "log").open("w+")
+    server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        for _ in range(240):
+            assert server.poll() is None, Path(log.name).read_text()
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.terminate()
+        server.wait(30)
+        log.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as driver:
+        yield driver
+
+
+def test_every_tab_answers_and_no_request_leaves_the_machine(address: str, browser: Any, tmp_path: Path) -> None:
+    shots = Path(os.environ.get("GANZOO_SCREENSHOTS", tmp_path))
+    urls: list[str] = []
+    browser.get(address)
+    wait(lambda: browser.find_elements("id", "draw"), "the page")
+    Image.effect_noise((64, 64), 90).save(tmp_path / "photo.png")
+    for tab, button in TABS.items():
+        wait(
+            lambda tab=tab: [
+                each.click() or True
+                for each in browser.find_elements("css selector", "button[role=tab]")
+                if each.text == tab and each.is_displayed()
+            ],
+            tab,
+        )
+        if tab == "Translate":
+            choose(browser, "cyclegan-emoji")
+            browser.find_element("css selector", "#file input[type=file]").send_keys(str(tmp_path / "photo.png"))
+            wait(lambda: "photo" in browser.find_element("id", "file").text, "the upload")
+        wait(lambda button=button: browser.find_element("id", button).is_displayed(), button)
+        browser.find_element("id", button).click()
+        css = f"#{dict(draw='sample', next='another').get(button, button)}-picture img"
+        wait(
+            lambda css=css: [
+                e for e in browser.find_elements("css selector", css) if int(e.get_property("naturalWidth") or 0) > 8
+            ],
+            f"the picture of {tab}",
+        )
+        time.sleep(1)
+        browser.save_screenshot(str(shots / f"{tab.lower().replace(' ', '-')}.png"))
+        urls += requested(browser)
+    assert len(urls) > 20 and not outside(urls), outside(urls)
+
+
+def choose(browser: Any, model: str) -> None:
+    """Chooses a model from the list."""
+    from selenium.webdriver.common.keys import Keys
+
+    box = browser.find_element("css selector", "#model input")
+    box.click()
+    box.send_keys(Keys.CONTROL, "a")
+    box.send_keys(model)
+    box.send_keys(Keys.ENTER)
+    wait(lambda: box.get_property("value") == model, model)
+
+
+def test_what_is_wrong_is_said_on_the_page(address: str, browser: Any) -> None:
+    browser.get(address)
+    wait(lambda: browser.find_elements("id", "draw"), "the page")
+    choose(browser, "dcgan-digits")
+    for each in browser.find_elements("css selector", "button[role=tab]"):
+        if each.text == "Mixing":
+            each.click()
+    wait(lambda: browser.find_element("id", "mix").is_displayed(), "the tab")
+    browser.find_element("id", "mix").click()
+    wait(lambda: "DCGAN has no styles to mix" in browser.find_element("tag name", "body").text, "the error")
