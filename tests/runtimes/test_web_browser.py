@@ -37,7 +37,8 @@ def test_a_seeds_picture_in_the_browser_is_the_models(name: str, options: dict[s
                 box = browser.find_element("id", "seed")
                 box.clear()
                 box.send_keys(str(seed))
-                wait(lambda: "ms" in browser.find_element("id", "state").text, "the network")
+                wait(lambda: browser.find_element("id", "state").text not in ("loading", "drawing"), "the network")
+                assert "ms" in (said := browser.find_element("id", "state").text), said
                 browser.find_element("id", "draw").click()
                 wait(lambda seed=seed: f"seed {seed}, " in browser.find_element("id", "state").text, f"seed {seed}")
                 data = browser.execute_script("return document.getElementById('picture').toDataURL('image/png')")

@@ -106,7 +106,7 @@ const attempt = (work) => work().catch((error) => say(`this did not work: ${erro
 attempt(async () => {
   facts = await (await fetch("model.json")).json();
   ort.env.wasm.numThreads = 1;  // several need headers that static hosts do not send
-  ort.env.wasm.wasmPaths = "runtime/";
+  ort.env.wasm.wasmPaths = new URL("runtime/", document.baseURI).href;
   session = await ort.InferenceSession.create("model.onnx", { executionProviders: ["wasm"] });
   at("class-label").hidden = !facts.classes;
   for (let i = 0; i < (facts.classes || 0); i++) at("class").add(new Option(facts.class_names ? facts.class_names[i] : i, i));
