@@ -168,17 +168,8 @@ class Entry:
 
     def summary(self) -> dict[str, Any]:
         """What a list shows of the model, as plain JSON values."""
-        return {
-            "name": self.name,
-            "family": self.family,
-            "status": self.status,
-            "task": self.task,
-            "data": self.data,
-            "resolution": self.resolution,
-            "license": self.license,
-            "size": self.size,
-            "where": self.where(),
-        }
+        shown = ("name", "family", "status", "task", "data", "resolution", "license", "size")
+        return {**{key: getattr(self, key) for key in shown}, "where": self.where()}
 
     def facts(self) -> dict[str, Any]:
         """Everything, as plain JSON values."""
