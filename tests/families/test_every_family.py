@@ -24,6 +24,7 @@ from toys import TRANSLATION, installed
 
 import ganzoo
 from ganzoo import folder as checkpoint
+from ganzoo import schema
 from ganzoo.cli import main
 from ganzoo.data import mnist
 from ganzoo.folder import write_model
@@ -374,12 +375,10 @@ def test_wrong_arguments_are_named(name: str) -> None:
 
 @every_family
 def test_every_size_of_a_network_is_at_least_one(name: str) -> None:
-    parameters = inspect.signature(registry.family(name).cls).parameters
+    parameters = schema.parameters(registry.family(name).cls)
     for key, value in tiny(name).arguments.items():
-        if (
-            type(value) is int and value > 0 and parameters[key].annotation not in ("Count", "Depth")
-        ):  # of which there may be none
-            with pytest.raises(BadArgument, match=f"{key} is 0; at least 1 is expected"):
+        if type(value) is int and value > 0 and parameters[key].annotation not in (schema.Count, schema.Depth):
+            with pytest.raises(BadArgument, match=f"{key} is 0; at least 1( or null)? is expected"):
                 ganzoo.create(name, **{key: 0})
 
 
