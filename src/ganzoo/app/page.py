@@ -50,8 +50,10 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
             label = gr.Textbox("", label="class, by name or number (empty: the seed's own)")
             truncation = gr.Slider(0.05, 1.0, 1.0, step=0.05, label="truncation, where the model has one (1: none)")
 
-        def shown(tab: str, button: Any, ask: Callable[..., Any], inputs: list[Any], more: Sequence[Any] = ()) -> None:
-            """A picture and its code below a tab's inputs."""
+        def shown(
+            tab: str, button: Any, ask: Callable[..., Any], inputs: list[Any], more: Sequence[Any] = (), on: Any = ()
+        ) -> None:
+            """A picture and its code below a tab's inputs, asked for by its button and on further events."""
             picture = gr.Image(
                 type="filepath",
                 format="png",
@@ -61,7 +63,8 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
                 elem_id=f"{tab}-picture",
             )
             code = gr.Code(language="python", label="makes it again", interactive=False)
-            button.click(answer(ask), inputs, [picture, code, *more], api_name=tab, concurrency_limit=1)
+            outputs = [picture, code, *more]
+            gr.on([button.click, *on], answer(ask), inputs, outputs, api_name=tab, concurrency_limit=1)
 
         with gr.Tab("Samples"):
             with gr.Row():
@@ -76,7 +79,8 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
             at = gr.Number(0, label="seed", precision=0, minimum=0)
             with gr.Row():
                 sliders = [gr.Slider(-6, 6, 0, step=0.5, label=f"direction {i + 1}") for i in range(4)]
-            shown("move", gr.Button("Move", elem_id="move"), studio.move, [name, at, label, *sliders])
+            button, moved = gr.Button("Move", elem_id="move"), [each.release for each in sliders]
+            shown("move", button, studio.move, [name, at, label, *sliders], on=moved)
         with gr.Tab("Mixing"):
             with gr.Row():
                 rows, columns = gr.Textbox("0, 1, 2", label="rows"), gr.Textbox("10, 11, 12", label="columns")
