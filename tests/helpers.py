@@ -53,7 +53,10 @@ SMALL: dict[str, Any] = {
     **{"units": [6, 4, 8], "image_maxout": [6, 2], "label_maxout": [3, 2], "joint_maxout": [5, 2]},  # cgan
 }
 
-OWN: dict[str, dict[str, Any]] = {"mobilestylegan": {"size": 16}}  # two resolutions, which are half of it at most
+OWN: dict[str, dict[str, Any]] = {
+    "mobilestylegan": {"size": 16},  # two resolutions, which are half of it at most
+    "cut": {"nce_layers": [0, 4, 8, 12], "patches": 8, "projection": 4},
+}
 
 
 def tiny(name: str, **arguments: Any) -> Game:

@@ -28,6 +28,7 @@ Sizes = Annotated[tuple[Positive, ...], MaxLen(32)]  # of layers, resolutions or
 NonNegative = Annotated[float, Ge(0)]  # a learning rate, the weight of a term
 Counts = Annotated[tuple[Count, ...], MaxLen(32)]  # of images seen, at which something changes
 NonNegatives = Annotated[tuple[NonNegative, ...], MaxLen(32)]  # weights of several terms
+Words = Annotated[tuple[str, ...], MaxLen(1024)]  # names
 Probability = Annotated[float, Ge(0), Lt(1)]  # or a rate of decay, below 1
 PositiveFloat = Annotated[float, Gt(0)]  # such as a divisor
 Finite = Annotated[float, Gt(0), Lt(float("inf"))]  # the same of a length in the plane

@@ -27,8 +27,10 @@ class Exported(nn.Module):
     def __init__(self, game: Any) -> None:
         super().__init__()
         self.network = game.averaged
-        if game.abilities & {"translates", "upscales"}:
-            self.way: Any = self.network.forward
+        if "translates" in game.abilities:
+            self.way: Any = lambda images: game.transform(images, game.domains[0])
+        elif "upscales" in game.abilities:
+            self.way = self.network.forward
         elif "styled" in game.abilities:  # noise would be drawn anew at each call
             self.way = lambda z, *labels: self.network.synthesis(self.network.mapping(z, *labels), "const")
         else:

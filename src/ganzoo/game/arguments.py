@@ -11,3 +11,4 @@ from ganzoo.schema import PositiveFloat as PositiveFloat
 from ganzoo.schema import Probability as Probability
 from ganzoo.schema import Sizes as Sizes
 from ganzoo.schema import Taps as Taps
+from ganzoo.schema import Words as Words

@@ -14,12 +14,8 @@ from ganzoo.layouts.containers import Contents
 _KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("SRGAN's generator (BasicSR's MSRResNet)", (r"conv_first\.weight", r"body\.0\.conv1\.weight", r"upconv1\.weight")),
     ("a discriminator of BasicSR (VGG)", (r"conv0_0\.weight", r"bn0_1\.weight", r"linear1\.weight")),
-    ("StarGAN", (r"main\.0\.weight", r"main\.\d+\.main\.0\.weight", r"main\.\d+\.main\.4\.weight")),
-    ("StarGAN's discriminator", (r"main\.0\.weight", r"main\.2\.bias", r"conv1\.weight", r"conv2\.weight")),
     ("StarGAN v2", (r"encode\.0\.conv1\.weight", r"decode\.0\.norm1\.fc\.weight")),
     ("StarGAN v2's mapping network or style encoder", (r"shared\.0\.weight", r"unshared\.0\.(0\.)?weight")),
-    ("CUT or FastCUT", (r"model\.\d+\.weight", r"model\.\d+\.filt")),
-    ("CUT's feature network", (r"mlp_0\.0\.weight", r"mlp_0\.2\.weight")),
     ("pix2pixHD", (r"model\.1\.weight", r"model\.16\.conv_block\.1\.weight", r"model\.1[03]\.weight")),
     ("SPADE", (r"head_0\.norm_0\.mlp_shared\.0\.weight",)),
     ("MUNIT or its kin", (r"enc_content\.model\.0\.conv\.weight",)),
