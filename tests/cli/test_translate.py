@@ -100,6 +100,19 @@ def test_a_translation_does_not_depend_on_what_else_is_translated(model: Path, b
         assert close(f"out/{i}.png", expected(model, Image.open(f"in/{i}.png")))
 
 
+def test_several_domains_have_folders(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put("in/x/a.png")
+    Path("in/bad.png").write_text("no picture")
+    assert main(["translate", str(model), "in", "--to", "a", "--to", "b", "--out", "out", "--device", "cpu"]) == 1
+    said = capsys.readouterr()
+    assert files("out") == ["a/x/a.png", "b/x/a.png"]
+    assert said.out == f"2 pictures translated by {model} (to a and b) in out\n"
+    assert said.err.splitlines()[0] == "ganzoo: 1 was not translated:", "a bad file is listed once"
+    put("out/a/y.png")
+    run("--to", "a", "--to", "b", "--out", "out", model, "out/a/y.png", status=2)
+    assert "out/a/y.png is an input and a result; give another --out" in capsys.readouterr().err
+
+
 def test_the_way_back(model: Path) -> None:
     put("in/a.png")
     run(model, "in/a.png", "--to", "a", "--out", "back")

@@ -212,7 +212,7 @@ def test_wrong_requests_for_translations(name: str) -> None:
         return
     good, stride = pictures(2, game.source_shape), game.stride
     wrongs: list[tuple[torch.Tensor, dict[str, Any], str]] = [
-        (good, {"to": "up"}, "does not translate to 'up'; b"),
+        (good, {"to": "up"}, f"does not translate to 'up'; {game.domains[0]}"),
         (good, {"batch_size": 0}, "batch size is 0"),
         (good, {"seed": -1}, "seed -1 is out of range"),
         (good, {"colour": 1}, "has no colour"),

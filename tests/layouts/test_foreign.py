@@ -52,8 +52,6 @@ def test_a_foreign_network_is_not_taken_for_what_it_resembles() -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("sr.msrresnet_x4.pth", "SRGAN"),
-        ("basicsr_d.vgg128.pth", "discriminator of BasicSR"),
         ("stargan_v2.afhq_like.ckpt", "StarGAN v2"),
         ("stargan_v2.afhq_like.ckpt.nets.pth", "StarGAN v2"),
         ("hifigan.v1_small.pth", "HiFi-GAN"),

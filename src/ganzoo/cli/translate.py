@@ -37,6 +37,7 @@ def parser() -> ArgumentParser:
             "examples:\n"
             "  ganzoo translate cyclegan-emoji smiley.png --out translated/\n"
             "  ganzoo translate cyclegan-emoji smileys/ --to a --out back/\n"
+            "  ganzoo translate runs/faces portrait.jpg --to smile --to young --out both/\n"
             "  ganzoo translate runs/maps 'photos/**/*.jpg' --size 256 --out maps/"
         ),
     )
@@ -45,7 +46,8 @@ def parser() -> ArgumentParser:
         "inputs", type=str, nargs="+", help="pictures, folders of them, or patterns in quotes", metavar="INPUT"
     )
     made.add_argument("--out", type=str, default="translated", help="a folder (default: translated)")
-    made.add_argument("--to", type=str, default=None, help="one of the model's domains (default: its first)")
+    to = "one of the model's domains (default: its first); of several, each has a folder of its name in --out"
+    made.add_argument("--to", type=str, action="append", default=[], help=to)
     made.add_argument("--size", type=int, default=None, help="resize the shorter side to so many pixels first")
     made.add_argument("--batch-size", type=int, default=None, help="pictures of one size translated at a time")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
@@ -76,18 +78,26 @@ def run(arguments: Any) -> int:
     finally:
         gc.enable()
     try:
-        model.shapes_of(arguments.to)
+        for to in arguments.to or [None]:
+            model.shapes_of(to)
     except BadArgument as error:
         raise BadArgument(f"{arguments.model}: {error}") from None
-    to = arguments.to or model.domains[0]
-    with progress(len(jobs.pairs), "translating") as advance:
-        work = _Work(model, to, arguments.size, arguments.batch_size, jobs.failed, advance)
-        for source, target in jobs.pairs:
-            work.take(source, target)
-        work.finish()
-    many = f"{work.done} picture{'' if work.done == 1 else 's'}"
-    print(f"{many} translated by {arguments.model} (to {to}) in {out}")
-    return report(jobs.failed, "translated")
+    domains, done = list(dict.fromkeys(arguments.to)) or [model.domains[0]], 0
+    places = {to: out if len(domains) == 1 else out / to for to in domains}
+    inputs = {source.resolve() for source, _ in jobs.pairs}
+    for folder in places.values():
+        if there := [t for _, t in jobs.pairs if (folder / t.relative_to(out)).resolve() in inputs]:
+            raise BadArgument(f"{folder / there[0].relative_to(out)} is an input and a result; give another --out")
+    with progress(len(domains) * len(jobs.pairs), "translating") as advance:
+        for to, folder in places.items():
+            work = _Work(model, to, arguments.size, arguments.batch_size, jobs.failed, advance)
+            for source, target in jobs.pairs:
+                work.take(source, folder / target.relative_to(out))
+            work.finish()
+            done += work.done
+    many = f"{done} picture{'' if done == 1 else 's'}"
+    print(f"{many} translated by {arguments.model} (to {' and '.join(domains)}) in {out}")
+    return report(list(dict.fromkeys(jobs.failed)), "translated")
 
 
 class _Work:

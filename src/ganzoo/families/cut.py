@@ -1,15 +1,16 @@
 """CUT: a patch of the translation is to be more like the patch in its place than like the image's other patches.
 
-Park, Efros, Zhang and Zhu 2020, "Contrastive Learning for Unpaired Image-to-Image Translation", arXiv:2007.15651. G maps
-domain X to Y. Features of its own encoder at several layers, each mapped by a small network H_l to the unit sphere, are
-compared at random places s: v of the translation with v+ of the image at that place and with v- at the others (eq. 3):
+Park, Efros, Zhang and Zhu 2020, "Contrastive Learning for Unpaired Image-to-Image Translation", arXiv:2007.15651. G
+maps domain X to Y. Features of its own encoder at several layers, each mapped by a small network H_l to the unit
+sphere, are compared at random places s: v of the translation with v+ of the image at that place and with v- at the
+others (eq. 3):
 
     L_D = 1/2 E (D(y) - 1)^2 + 1/2 E D(G(x))^2
     L_G = E (D(G(x)) - 1)^2 + lambda_X L_NCE(G, H, x) + lambda_Y L_NCE(G, H, y)
     L_NCE(x) = E_l E_s -log (exp(v.v+ / tau) / (exp(v.v+ / tau) + sum exp(v.v- / tau)))
 
-CUT has lambda_X = lambda_Y = 1; FastCUT, `fast`, has lambda_X = 10 and no identity term, lambda_Y = 0 (section 4.1). As in
-the authors' code, the squares of L_G have no half and those of L_D have one, and CUT halves the sum of the two NCE terms.
+CUT has lambda_X = lambda_Y = 1; FastCUT, `fast`, has lambda_X = 10 and no identity term, lambda_Y = 0 (section 4.1). As
+in the authors' code, L_G's squares have no half and L_D's have one, and CUT halves the sum of the two NCE terms.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """StarGAN: one generator translates between all domains, told which one is wanted.
 
 Choi, Choi, Kim, Ha, Kim and Choo 2018, "StarGAN: Unified Generative Adversarial Networks for Multi-Domain
-Image-to-Image Translation", arXiv:1711.09020. The wanted domain c stands beside the image x as constant feature maps; the
-discriminator says how real an image is and of which domain; and a translation back to the image's own domain c' must
-give the image (eq. 1 to 6, with the Wasserstein distance and its gradient penalty for L_adv, eq. 8):
+Image-to-Image Translation", arXiv:1711.09020. The wanted domain c stands beside the image x as constant feature maps;
+the discriminator says how real an image is and of which domain; and a translation back to the image's own domain c'
+must give the image (eq. 1 to 6, with the Wasserstein distance and its gradient penalty for L_adv, eq. 8):
 
     L_D = E D(G(x, c)) - E D(x) + lambda_gp E (||grad D(x^)|| - 1)^2 - lambda_cls E log D_cls(c' | x)
     L_G = -E D(G(x, c)) - lambda_cls E log D_cls(c | G(x, c)) + lambda_rec E |x - G(G(x, c), c')|

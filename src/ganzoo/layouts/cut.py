@@ -30,7 +30,9 @@ def _convert(contents: Contents) -> Converted:
         ledger.ignore(r"model\.\d+\.filt")
         blocks = len(ledger.names(r"model\.\d+\.conv_block\.1\.weight"))
         width, channels, *_ = ledger.shape("model.1.weight")
-        made = ledger.rename({_BLOCK: r"generator.main.\1.conv\2.\3", r"model\.(\d+)\.(weight|bias)": r"generator.main.\1.\2"})
+        made = ledger.rename(
+            {_BLOCK: r"generator.main.\1.conv\2.\3", r"model\.(\d+)\.(weight|bias)": r"generator.main.\1.\2"}
+        )
     made = {re.sub(r"\.conv5\.", ".conv2.", name): value for name, value in made.items()}
     arguments: dict[str, Any] = {"channels": channels, "width": width, "blocks": blocks}
     return Converted("cut", arguments, made, None, {"converted_from": NAME})

@@ -66,24 +66,24 @@ def small_weights(network: nn.Module, factor: float = 0.1) -> nn.Module:
 
 
 class Discriminator(nn.Module):
-    """Pairs of convolutions, the second of which halves the side, down to 4 pixels, and two layers on all of them.
+    """Pairs of convolutions, the second of which halves the side, and two layers on all that is left.
 
-    As BasicSR has it; in SRGAN's paper (Ledig 2017, section 2.1.1) kernels are of 3 pixels throughout, and the first of
-    the two layers has 1024 units.
+    As BasicSR has it; in SRGAN's paper (Ledig 2017, section 2.1.1) kernels are of 3 pixels throughout.
 
     Args:
         channels: channels of an image.
-        size: side of an image: 4 times a power of two, at least 8.
+        size: side of an image: a power of two times what is left.
         width: feature maps of the first pair; twice, four and eight times as many in the next ones.
         units: of the layer before the last.
+        left: side after the last pair.
     """
 
-    def __init__(self, channels: int, size: int, width: int = 64, units: int = 100) -> None:
+    def __init__(self, channels: int, size: int, width: int = 64, units: int = 100, left: int = 4) -> None:
         super().__init__()
-        halvings = (size // 4).bit_length() - 1
-        if size != 4 << halvings or not halvings:
-            raise BadArgument(f"a side of {size} pixels; the discriminator takes 8, 16, 32, ...")
-        self.size = size
+        halvings = (size // left).bit_length() - 1
+        if size != left << halvings or halvings < 1:
+            sides = ", ".join(str(left << i) for i in (1, 2, 3))
+            raise BadArgument(f"a side of {size} pixels; the discriminator takes {sides}, ...")
         layers: list[nn.Module] = []
         before = channels
         for i in range(halvings):
@@ -94,7 +94,7 @@ class Discriminator(nn.Module):
             layers += [nn.BatchNorm2d(outputs), nn.LeakyReLU(SLOPE)]
             before = outputs
         self.main = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(16 * before, units), nn.LeakyReLU(SLOPE), nn.Linear(units, 1))
+        self.head = nn.Sequential(nn.Linear(left**2 * before, units), nn.LeakyReLU(SLOPE), nn.Linear(units, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores `(N, 1)` of images `(N, channels, size, size)` in [-1, 1]."""
