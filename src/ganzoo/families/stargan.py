@@ -138,7 +138,7 @@ class StarGAN(Translates):
         layers: halvings of the discriminator.
         n_critic: updates of the discriminator for each of the generator.
         penalty: lambda_gp.
-        classify: lambda_cls, the weight of the domain's classification.
+        classification: lambda_cls, the weight of the domain's classification.
         cycle: lambda_rec, the weight of the reconstruction.
         lr: learning rate of both players; the authors' falls linearly to 0 in the second half (`engine.decay`).
         betas: Adam's decay rates.
@@ -159,7 +159,7 @@ class StarGAN(Translates):
         layers: Layers = 6,
         n_critic: Positive = 5,
         penalty: NonNegative = 10.0,
-        classify: NonNegative = 1.0,
+        classification: NonNegative = 1.0,
         cycle: NonNegative = 10.0,
         lr: NonNegative = 1e-4,
         betas: tuple[Probability, Probability] = (0.5, 0.999),
@@ -177,7 +177,7 @@ class StarGAN(Translates):
         self.domains = names or tuple(f"class-{i}" for i in range(known))
         self.generator = Generator(channels, classes, width, blocks)
         self.discriminator = Discriminator(channels, size, discriminator_width, layers, known)
-        self.n_critic, self.penalty, self.classify, self.cycle = n_critic, penalty, classify, cycle
+        self.n_critic, self.penalty, self.cycle, self.classification = n_critic, penalty, cycle, classification
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
@@ -230,7 +230,7 @@ class StarGAN(Translates):
         known = self.misclassified(logits, batch, self.own(batch))
         self.record(wasserstein_estimate=-distance, classification=known)
         penalty = penalties.gradient_penalty(lambda x: self.discriminator(x)[0], batch.images, fake)
-        return distance + self.penalty * penalty + self.classify * known
+        return distance + self.penalty * penalty + self.classification * known
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(x, c)), the classification of the translation, and the way back (eq. 3, 4 and 6)."""
@@ -240,7 +240,7 @@ class StarGAN(Translates):
         known = self.misclassified(logits, batch, wanted)
         cycle = F.l1_loss(self.generator(fake, self.own(batch)), batch.images)
         self.record(translated=known, cycle=cycle)
-        return losses.wasserstein_generator(scores) + self.classify * known + self.cycle * cycle
+        return losses.wasserstein_generator(scores) + self.classification * known + self.cycle * cycle
 
     def misclassified(self, logits: Tensor, batch: Batch, domain: Tensor) -> Tensor:
         """The cross-entropy of classes; of attributes the sum of their binary ones, those that the mask knows."""
