@@ -98,4 +98,4 @@ def test_sizes_that_cannot_be() -> None:
         with pytest.raises(BadArgument, match=said):
             tiny("cut", **given)
     with pytest.raises(BadArgument, match="sides of 4 pixels; at least 8"):
-        tiny("cut").translate(torch.zeros(1, 1, 4, 4))  # type: ignore[attr-defined]
+        tiny("cut").translate(torch.zeros(1, 1, 4, 4))

@@ -48,7 +48,7 @@ def test_the_losses_are_those_of_the_paper() -> None:
     found = game.generator_loss(data)
     torch.manual_seed(0)
     wanted = torch.randint(5, (6,))
-    c, own = (F.one_hot(labels, 5).float() for labels in (wanted, data.labels))
+    c, own = (F.one_hot(each, 5).float() for each in (wanted, game.labels_of(data)))
     fake = game.generator(data.images, c)
     score, logits = game.discriminator(fake)
     cycle = (game.generator(fake, own) - data.images).abs().mean()
