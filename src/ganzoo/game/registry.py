@@ -100,8 +100,7 @@ def family(name: str) -> Family:
     """Looks a family up by its name, importing its file when that has not happened yet."""
     if name not in _registered:
         if name not in list_families():
-            hint = nearest(name, list_families(), f"there are {', '.join(list_families())}")
-            raise UnknownName(f"there is no family {quoted(name)}{hint}")
+            raise UnknownName(f"there is no family {quoted(name)}{nearest(name, list_families())}")
         importlib.import_module(f"{_PACKAGE}.{name}")
     return _registered[name]
 
