@@ -163,7 +163,7 @@ def test_names_that_are_not_there() -> None:
         ganzoo.load("dcgan-fashion-mnits")
     with pytest.raises(UnknownName, match=r"no family 'wgan_pg'; did you mean wgan_gp or wgan"):
         ganzoo.create("wgan_pg")
-    with pytest.raises(UnknownName, match=r"no family 'quux'; there are \w+, \w+, "):
+    with pytest.raises(UnknownName, match="no family 'quux'; `ganzoo list` shows what there is"):
         ganzoo.create("quux")
     with pytest.raises(UnknownName):
         ganzoo.info("quux")
