@@ -32,7 +32,7 @@ figure{margin:0;display:inline-block;width:49%;vertical-align:top}input[type=ran
 # The slider; it is the page's only script
 _SCRIPT: Final = """
 const shown=document.querySelectorAll('#previews figure'),bar=document.getElementById('step');
-const show=()=>shown.forEach((f,k)=>f.style.display=k==bar.value?'block':'none');
+const show=()=>shown.forEach((f,k)=>f.style.display=k==bar.value?'inline-block':'none');
 if(bar){bar.oninput=show;show()}
 """
 
