@@ -57,6 +57,8 @@ OWN: dict[str, dict[str, Any]] = {
     "mobilestylegan": {"size": 16},  # two resolutions, which are half of it at most
     "srgan": {"halvings": 2, "units": 5},
     "cut": {"nce_layers": [0, 4, 8, 12], "patches": 8, "projection": 4},
+    "fastgan": {"size": 32},  # its critic ends at 8
+    "projected_gan": {"maps": [3, 3], "seen": 32},  # those of the stand-in
 }
 
 
@@ -315,7 +317,7 @@ class NoiseBySample(TorchFunctionMode):
 def noise_by_sample(game: Game, first: int) -> Iterator[None]:
     """Lets a game's losses draw by sample."""
     mode = NoiseBySample(first)
-    move = game.move
+    move, ahead = game.move, game.ahead
 
     def counted(player: str, loss: Callable[..., Tensor], *args: Any, counts: bool = True) -> None:
         mode.move, mode.start, mode.n = mode.move + 1, 0, 0
@@ -328,11 +330,17 @@ def noise_by_sample(game: Game, first: int) -> Iterator[None]:
         wrapped.__name__ = loss.__name__
         move(player, wrapped, *args, counts=counts)
 
-    game.move = counted  # type: ignore[method-assign]
+    def shared(make: Callable[..., Tensor], *args: Any) -> Tensor:
+        mode.move, mode.start = mode.move + 1, 0
+        mode.begin(len(args[0]))
+        with mode:
+            return ahead(make, *args)
+
+    game.move, game.ahead = counted, shared  # type: ignore[method-assign]
     try:
         yield
     finally:
-        del game.move
+        del game.move, game.ahead
 
 
 class Gradients(Callback):

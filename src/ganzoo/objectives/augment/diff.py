@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import torch
@@ -14,16 +15,17 @@ from ganzoo.types import BadArgument
 POLICIES: Final = ("color", "translation", "cutout")
 
 
-def diff_augment(images: Tensor, policies: Iterable[str] = POLICIES) -> Tensor:
+def diff_augment(images: Tensor, policies: Iterable[str] = POLICIES, hole: float = 0.5) -> Tensor:
     """DiffAugment (Zhao et al. 2020, arXiv:2006.10738, section 3.2): the transforms named, in this order.
 
     color: brightness + U(-1/2, 1/2), then saturation · U(0, 2) about each pixel's mean, then contrast · U(1/2, 3/2)
     about the image's mean; translation: by up to an eighth of the image, filled with 0; cutout: a square of half the
-    image, set to 0.
+    image's side, set to 0.
 
     Args:
         images: `(N, C, H, W)`.
         policies: of `POLICIES`.
+        hole: the cutout's share of the image's side.
 
     Returns:
         Images of that shape.
@@ -35,7 +37,7 @@ def diff_augment(images: Tensor, policies: Iterable[str] = POLICIES) -> Tensor:
     for name in policies:
         if name not in POLICIES:
             raise BadArgument(f"DiffAugment has no policy {name!r}; there are {', '.join(POLICIES)}")
-    for name, apply in (("color", _color), ("translation", _translation), ("cutout", _cutout)):
+    for name, apply in (("color", _color), ("translation", _translation), ("cutout", partial(_cutout, hole=hole))):
         if name in policies:
             images = apply(images)
     return images
@@ -64,11 +66,11 @@ def _translation(images: Tensor) -> Tensor:
     return images
 
 
-def _cutout(images: Tensor) -> Tensor:
+def _cutout(images: Tensor, hole: float) -> Tensor:
     inside = torch.ones((), dtype=torch.bool, device=images.device)
     for dim in (2, 3):
         size = images.shape[dim]
-        side = round(size / 2)
+        side = round(size * hole)
         # the centre lies on any pixel, or between any two, of the image
         first = torch.randint(0, size + 1 - side % 2, (len(images), 1), device=images.device) - side // 2
         pixels = torch.arange(size, device=images.device)
