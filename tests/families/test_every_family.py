@@ -87,7 +87,10 @@ def test_every_argument_has_a_default_and_a_line_in_the_docstring(name: str) -> 
 def lively(name: str) -> Game:
     """A tiny game whose images fill their range: fresh ones are nearly 0, and anything would agree with them."""
     game = tiny(name)
-    fit(game, 2)  # statistics that are not the initial ones
+    for module in game.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = None  # statistics of what was seen, not mostly the initial ones
+    fit(game, 2)
     *_, last = (p for p in game.average_module(game.inference[0]).parameters() if p.dim() > 1)
     with torch.no_grad():
         last.mul_(0.5 / make(game, 16).std())

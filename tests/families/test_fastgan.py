@@ -29,8 +29,9 @@ def test_the_losses_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     quarter = torch.tensor([0, 3, 1, 2])
     monkeypatch.setattr(torch, "randint", lambda *_, **__: quarter)
     real = batch.images
-    scores, restored = game.discriminator(real, real[:, :, ::2, ::2], quarter)
-    generated = game.discriminator(image, small)
+    scores, seen = game.discriminator(real, real[:, :, ::2, ::2])
+    restored = game.decoders(seen, quarter)
+    generated, _ = game.discriminator(image, small)
     loss = F.relu(0.9 - scores).mean() + F.relu(0.9 + generated).mean()
     halves = {0: (0, 0), 1: (0, 16), 2: (16, 0), 3: (16, 16)}
     cut = [real[i : i + 1, :, y : y + 16, x : x + 16] for i, (y, x) in enumerate(halves[int(q)] for q in quarter)]
@@ -62,9 +63,10 @@ def test_the_authors_networks(size: int, scores: int, shown: int) -> None:
     """Two maps of 5 x 5 scores at any size, images restored at 128 pixels, and excitations of their sides."""
     game: Any = tiny("fastgan", size=size, channels=3, width=4)
     assert all(isinstance(m, Normalized) for m in game.modules() if isinstance(m, torch.nn.Conv2d))
-    image, small = game.generator(torch.empty(2, 6), both=True)
+    image, small = game.generator(torch.randn(2, 6))
     assert image.shape == (2, 3, size, size) and small.shape == (2, 3, min(128, size // 2), min(128, size // 2))
-    found, restored = game.discriminator(image, small, torch.tensor([0, 3]))
+    found, seen = game.discriminator(image, small)
+    restored = game.decoders(seen, torch.tensor([0, 3]))
     assert found.shape == (2, scores) and {x.shape for x in restored} == {(2, 3, shown, shown)}
     assert [*game.generator.excitations] == [s for s in ("64", "128", "256", "512") if int(s) <= size]
     assert [*game.discriminator.excitations] == [s for s in ("32", "16", "8") if 8 * int(s) <= min(size, 256)]
@@ -77,7 +79,7 @@ def test_the_authors_widths() -> None:
     assert widths == [512, 256, 128, 128, 64, 32] and [up.large for up in game.generator.ups] == [True, False] * 3
     assert game.generator.first.weight.shape == (2048, 256, 4, 4)
     assert [down.main[0].weight.shape[0] for down in game.discriminator.downs] == [32, 64, 128, 256, 512]
-    assert [d.main[0].conv1.weight.shape[1] for d in game.discriminator.decoders.values()] == [512, 256, 256]
+    assert [d.main[0].conv1.weight.shape[1] for d in game.decoders.decoders] == [512, 256, 256]
 
 
 def test_excitation_gates_each_feature_map() -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -83,8 +82,34 @@ class Decoder(nn.Module):
         return self.main(x)
 
 
+class Decoders(nn.Module):
+    """Restores images from what the discriminator saw of them: the whole, the smaller copy and a quarter.
+
+    Args:
+        inputs: feature maps that each is restored from.
+        channels: channels of an image.
+        size: side of the restored images.
+    """
+
+    def __init__(self, inputs: Sequence[int], channels: int, size: int) -> None:
+        super().__init__()
+        self.decoders = nn.ModuleList(Decoder(each, channels, size) for each in inputs)
+        self.size = size
+
+    def forward(self, seen: Sequence[Tensor], quarter: Tensor) -> list[Tensor]:
+        """Maps feature maps of 8, 8 and 16 pixels, the last but for a quarter `(N,)`, to images `(N, channels, ...)`.
+
+        Args:
+            seen: what the discriminator gives beside its scores.
+            quarter: which is kept of each sample's last feature maps, 0 to 3 in the order of reading.
+        """
+        image, small, wide = seen
+        given = (image, small, quarter_of(wide, quarter))
+        return [decoder(x) for decoder, x in zip(self.decoders, given, strict=True)]
+
+
 class Discriminator(nn.Module):
-    """Scores patches of an image and of its smaller copy, and restores what it saw.
+    """Scores patches of an image and of its smaller copy.
 
     Args:
         channels: channels of an image.
@@ -127,19 +152,15 @@ class Discriminator(nn.Module):
                 layers.append(nn.LeakyReLU(0.2, inplace=True))
         self.first_small = nn.Sequential(*layers)
         self.score_small = spectral.Conv2d(narrow[_END], 1, 4, bias=False)
-        shown = min(size, 128)
-        inputs = {"image": last, "small": narrow[_END], "quarter": maps[2 * _END]}
-        self.decoders = nn.ModuleDict({name: Decoder(n, channels, shown) for name, n in inputs.items()})
-        self.start, self.shown, self.small = start, shown, small
+        self.start, self.small = start, small
+        self.widths = (last, narrow[_END], maps[2 * _END])  # of what it gives to be decoded
 
-    def forward(self, image: Tensor, small: Tensor, quarter: Tensor | None = None) -> Any:
-        """Maps images `(N, channels, size, size)` and smaller ones to scores `(N, K)`, a score a patch.
+    def forward(self, image: Tensor, small: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Maps images and smaller ones to scores `(N, K)`, one a patch, and to feature maps that say what it saw.
 
         Args:
-            image: the images.
+            image: `(N, channels, size, size)`.
             small: `(N, channels, small, small)`.
-            quarter: numbers of quarters `(N,)`, 0 to 3 in the order of reading; with them, images restored from what
-                the network saw come too: of the whole, of the smaller copy and of that quarter.
         """
         x = self.first(image)
         seen = {self.start: x}
@@ -151,10 +172,7 @@ class Discriminator(nn.Module):
             seen[side] = x
         below = self.first_small(small)
         scores = torch.cat([self.score(x).flatten(1), self.score_small(below).flatten(1)], 1)
-        if quarter is None:
-            return scores
-        given = {"image": x, "small": below, "quarter": quarter_of(seen[2 * _END], quarter)}
-        return scores, [decoder(given[name]) for name, decoder in self.decoders.items()]
+        return scores, [x, below, seen[2 * _END]]
 
 
 def quarter_of(x: Tensor, quarter: Tensor) -> Tensor:
@@ -187,8 +205,8 @@ class FastGAN(Samples):
         channels: channels of an image.
         latent: length of z, normal.
         width: the generator's feature maps at 128 pixels.
-        discriminator_width: the discriminator's at 64 pixels; None for as many.
-        reconstruction: lambda, the weight of the restored images; 0 for none.
+        discriminator_width: the discriminator's at 64 pixels.
+        reconstruction: lambda, the weight of the restored images.
         perceptual: the network in whose feature maps they are compared; the weights of `vgg16_lpips` are the nearest to
             the paper.
         lr: learning rate of both players.
@@ -203,7 +221,7 @@ class FastGAN(Samples):
         channels: Positive = 3,
         latent: Positive = 256,
         width: Positive = 64,
-        discriminator_width: Positive | None = None,
+        discriminator_width: Positive = 64,
         reconstruction: NonNegative = 8.0,
         perceptual: str = "mobilenet_v2",
         lr: NonNegative = 2e-4,
@@ -215,24 +233,28 @@ class FastGAN(Samples):
         self.shape, self.prior = (channels, size, size), Normal(latent)
         small = min(size // 2, 128)
         self.generator = fastgan.Generator(latent, channels, size, width, "alternating", small)
-        self.discriminator = Discriminator(channels, size, small, discriminator_width or width)
-        for network in (self.generator, self.discriminator):
+        self.discriminator = Discriminator(channels, size, small, discriminator_width)
+        self.decoders = Decoders(self.discriminator.widths, channels, min(size, 128))
+        for network in (self.generator, self.discriminator, self.decoders):
             network.apply(dcgan.initialize)
             spectral.follow_weights(network)
         self.reconstruction, self.features = reconstruction, Helper(perceptual)
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
-        """The discriminator and the generator, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
+        """The discriminator, with the decoders, and the generator, with the same Adam."""
+        return {
+            "discriminator": Player((self.discriminator, self.decoders), self.adam),
+            "generator": Player(self.generator, self.adam),
+        }
 
     def generate(self, z: Tensor, condition: Condition) -> Tensor:
         """Maps `z` `(n, latent)` through the averaged generator, without noise."""
-        return self.averaged(z, "none")
+        return self.averaged(z, "none", both=False)
 
     def render(self, z: Tensor, condition: Condition, rngs: Sequence[np.random.RandomState]) -> Tensor:
         """The same with noise from each image's stream."""
-        return self.averaged(z, self.averaged.drawn(rngs, z))
+        return self.averaged(z, self.averaged.drawn(rngs, z), both=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player, against the same samples."""
@@ -242,7 +264,7 @@ class FastGAN(Samples):
 
     def fake(self, batch: Batch) -> Tensor:
         """G(z) and its smaller copy, both augmented, of each sample in one row."""
-        made = self.generator(self.noise(batch), both=True)
+        made = self.generator(self.noise(batch))
         return torch.cat([diff_augment(images, _POLICIES).flatten(1) for images in made], 1)
 
     def apart(self, fake: Tensor) -> list[Tensor]:
@@ -258,21 +280,18 @@ class FastGAN(Samples):
         Real and generated images go through the discriminator one after the other, each with the statistics of its own.
         """
         real = diff_augment(batch.images, _POLICIES)
+        scores, seen = self.discriminator(real, F.interpolate(real, self.discriminator.small))
+        fake_scores, _ = self.discriminator(*self.apart(fake))
         quarter = torch.randint(4, (len(real),), device=real.device)
-        scores, restored = self.discriminator(real, F.interpolate(real, self.discriminator.small), quarter)
-        loss = hinge(scores, 1) + hinge(self.discriminator(*self.apart(fake)), -1)
-        if not self.reconstruction:
-            return loss
-        wanted = [real, real, quarter_of(real, quarter)]
-        shown = self.discriminator.shown
-        terms = [self.distance(one, F.interpolate(x, shown)) for one, x in zip(restored, wanted, strict=True)]
-        restoring = torch.stack(terms).sum()
+        wanted = (F.interpolate(x, self.decoders.size) for x in (real, real, quarter_of(real, quarter)))
+        pairs = zip(self.decoders(seen, quarter), wanted, strict=True)
+        restoring = torch.stack([self.distance(*pair) for pair in pairs]).sum()
         self.record(restoring=restoring)
-        return loss + self.reconstruction * restoring
+        return hinge(scores, 1) + hinge(fake_scores, -1) + self.reconstruction * restoring
 
     def generator_loss(self, batch: Batch, fake: Tensor) -> Tensor:
         """-E D(G(z))."""
-        return losses.hinge_generator(self.discriminator(*self.apart(fake)))
+        return losses.hinge_generator(self.discriminator(*self.apart(fake))[0])
 
     def distance(self, made: Tensor, wanted: Tensor) -> Tensor:
         """LPIPS with equal weights: squared distances of feature maps of unit length, a mean over places, summed."""

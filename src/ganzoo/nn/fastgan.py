@@ -31,7 +31,8 @@ class FromLatent(spectral.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, in_channels)` to `(N, out_channels, 4, 4)`."""
-        return torch.einsum("ni,oihw->nohw", x, self.normalized_weight())
+        rows = self.normalized_weight().permute(0, 2, 3, 1).flatten(0, 2)
+        return F.linear(x, rows).unflatten(1, (-1, *self.kernel_size))
 
 
 class Gated(nn.Module):
@@ -136,14 +137,14 @@ class Generator(nn.Module):
         self.sizes = [side for side, large in zip(sides, kinds, strict=True) if large for _ in range(2)]  # of noise
 
     def forward(
-        self, z: Tensor, noise: Literal["random", "none"] | Sequence[Tensor] = "random", both: bool = False
+        self, z: Tensor, noise: Literal["random", "none"] | Sequence[Tensor] = "random", both: bool = True
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Maps z `(N, latent)` to images `(N, channels, size, size)`.
 
         Args:
             z: latents.
             noise: `random` for fresh noise, `none`, or a tensor `(N, 1, side, side)` for each of `sizes`.
-            both: whether to give the smaller images `(N, channels, small, small)` too.
+            both: whether to give the smaller images `(N, channels, small, small)` too, where there are some.
         """
         if isinstance(noise, str):
             given: list[Tensor | None] = [None] * len(self.sizes)
