@@ -19,7 +19,7 @@ _KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("MUNIT or its kin", (r"enc_content\.model\.0\.conv\.weight",)),
     ("AnimeGANv2", (r"block_a\.0\.1\.weight", r"out_layer\.0\.weight")),
     ("StyleGAN-XL", (r"synthesis\.input\.freqs", r"mapping\.embed_proj\.weight")),
-    ("StyleGAN-XL", (r"feature_networks\..*",)),
+    ("StyleGAN-XL's discriminator", (r"feature_networks\..*",)),
     ("FastGAN (lightweight GAN)", (r"init\.init\.0\.weight_orig", r"se_64\.main\.1\.weight_orig")),
     ("HiFi-GAN, which makes sound", (r"conv_pre\.weight_v", r"ups\.0\.weight_v", r"conv_post\.weight_v")),
     ("HiFi-GAN's discriminators, which judge sound", (r"discriminators\.0\.convs\.0\.weight_(v|orig)",)),
