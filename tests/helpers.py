@@ -58,7 +58,11 @@ OWN: dict[str, dict[str, Any]] = {
     "srgan": {"halvings": 2, "units": 5},
     "cut": {"nce_layers": [0, 4, 8, 12], "patches": 8, "projection": 4},
     "fastgan": {"size": 32},  # its critic ends at 8
-    "projected_gan": {"maps": [3, 3], "seen": 32, "lr": 1e-5},  # of the stand-in; Adam without momentum enlarges rounding
+    "projected_gan": {
+        "maps": [3, 3],
+        "seen": 32,
+        "lr": 1e-5,
+    },  # of the stand-in; Adam without momentum enlarges rounding
 }
 
 
