@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,47 @@ from ganzoo.zoo.evaluating import score
 from ganzoo.zoo.transfer import start_from
 
 SHIPPED = checkpoint.shipped_folders()
+
+
+# -------------------------------------------------------------------------------------------------- what is given
+
+
+def calls(tmp_path: Path) -> dict[str, Callable[[], object]]:
+    """Every public function with something of a wrong type, or without what it needs."""
+    door: Any = ganzoo
+    game, name = tiny("gan"), "dcgan-digits"
+    return {
+        "model is a str: 'x'; a model is expected": lambda: door.save("x", tmp_path / "m"),
+        "folder is a int: 3; text or a path is expected": lambda: door.save(game, 3),
+        "path is a int: 3; text or a path": lambda: door.save_grid(torch.zeros(1, 1, 8, 8), 3),
+        "columns is a str: '3'; a whole number": lambda: door.save_grid(torch.zeros(1, 1, 8, 8), "a.png", "3"),
+        "protocol is a int: 3; text or a list": lambda: door.evaluate(protocol=3),
+        "3 is no protocol; write <metric>": lambda: door.evaluate(name, protocol=[3]),
+        "evaluate: missing a required argument: 'model'": lambda: door.evaluate(),
+        "model is a float: 0.5; text or a path or a model": lambda: door.info(0.5),
+        "pattern is a int: 3; text is": lambda: door.list_models(3),
+        "task is a bool: True; text is": lambda: door.list_models(task=True),
+        "file is a int: 3; text or a path": lambda: door.convert(3),
+        "more is a int: 3; a list": lambda: door.convert("x.pt", to="y", more=3),
+        "data is a int: 3; a data source or text or a path": lambda: door.train(game, 3),
+        "game_or_run is a NoneType: None; a model or text": lambda: door.train(None),
+        "resume is a str: 'no'; True or False": lambda: door.train(game, "Digits", resume="no"),
+        "model is a int: 3; text is": lambda: door.pull(3),
+        "players is a str: 'yes'; True or False": lambda: door.load(name, players="yes"),
+        "model is a list: [3]; text or a path or a model": lambda: door.load([3]),
+        "load: got an unexpected keyword argument 'player'": lambda: door.load(name, player=True),
+        "repo_id is a int: 3; text": lambda: door.push(name, 3),
+        "model is a int: 4; text or a path": lambda: door.verify(4),
+        "file is a int: 5; text or a path": lambda: door.export(name, 5),
+    }
+
+
+def test_what_is_of_a_wrong_type_is_one_line(tmp_path: Path) -> None:
+    for said, call in calls(tmp_path).items():
+        with pytest.raises(BadArgument, match=re.escape(said)) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir()) and not Path("runs").is_dir()
 
 
 # --------------------------------------------------------------------------------------------------------------- load
@@ -75,10 +117,14 @@ def test_a_number_is_an_accelerator(tmp_path: Path) -> None:
         ganzoo.load(tmp_path / "m", device=99)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="moving there does not fail")
-def test_a_move_that_fails_leaves_the_model_as_it_was() -> None:
+def test_a_move_that_fails_leaves_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     game: Any = tiny("dcgan")
     images = game.sample(2)
+
+    def fails(*_: Any) -> None:  # on a machine that has the device, too
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.nn.Module, "_apply", fails)
     for asked in (("cuda",), ("cuda", torch.float16), (torch.device("cuda", 3),)):
         with pytest.raises((RuntimeError, AssertionError)):
             game.to(*asked)

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import files
 from ganzoo.game import registry
+from ganzoo.schema import checked
 from ganzoo.types import BadArgument, BadModelFolder, Card, GanzooError, UnknownName, check_strict, quoted, reason
 
 if TYPE_CHECKING:
@@ -420,6 +421,7 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@checked
 def save(model: Game, folder: str | Path) -> Path:
     """Saves a model as a folder that `load` reads, as training does; all of its players where they are there.
 

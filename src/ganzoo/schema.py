@@ -9,9 +9,12 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from numbers import Integral
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
@@ -33,6 +36,21 @@ Probability = Annotated[float, Ge(0), Lt(1)]  # or a rate of decay, below 1
 PositiveFloat = Annotated[float, Gt(0)]  # such as a divisor
 Finite = Annotated[float, Gt(0), Lt(float("inf"))]  # the same of a length in the plane
 
+_F = typing.TypeVar("_F", bound=Callable[..., Any])
+_PLAIN = {  # what signatures of the public functions write, the classes that it stands for, and how errors call them
+    "str": (str, "text"),
+    "Path": (Path, "a path"),
+    "bool": (bool, "True or False"),
+    "int": (Integral, "a whole number"),
+    "dict": (dict, "a dict"),
+    "Mapping": (Mapping, "a dict"),
+    "Sequence": (Iterable, "a list"),
+    "None": (type(None), "None"),
+    # floors above this one: held against the names of a value's classes
+    "Game": (None, "a model"),
+    "Data": (None, "a data source"),
+    "Engine": (None, "an Engine"),
+}
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _PYTHONS = ("is_instance_of", "is-instance", "callable_type", "iterable_type", "dataclass_type", "arguments_type")
 _KINDS = {  # what pydantic's errors expect; of the objects of Python nothing is said
@@ -132,6 +150,37 @@ def check_ranges(of: Callable[..., Any], given: Mapping[str, Any], section: str 
         kinds = parts(parameters(of)[name].annotation) if name in parameters(of) else []
         if any(typing.get_origin(kind) is Literal or hasattr(kind, "__metadata__") for kind in kinds):
             check(of, name, value, f"{section}{name}")
+
+
+def checked(of: _F) -> _F:
+    """A public function that holds what it is given against its annotations, where those are of plain types.
+
+    Raises:
+        BadArgument: naming the argument, its value and what is expected; or an argument that is missing or unknown.
+    """
+    signature = inspect.signature(of)
+
+    @functools.wraps(of)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            for name, value in signature.bind_partial(*args, **options).arguments.items():
+                _hold(name, value, str(signature.parameters[name].annotation))
+            signature.bind(*args, **options)
+        except TypeError as error:
+            raise BadArgument(f"{of.__name__}: {error}") from None
+        return of(*args, **options)
+
+    return typing.cast(_F, call)
+
+
+def _hold(name: str, value: Any, annotation: str) -> None:
+    kinds = re.sub(r"\[[^]]*]", "", annotation.replace("Model", "str | Path | Game")).split(" | ")
+    if any(kind not in _PLAIN for kind in kinds):
+        return  # its own code says more
+    above = {cls.__name__ for cls in type(value).__mro__}
+    if not any(isinstance(value, cls) if (cls := _PLAIN[kind][0]) else kind in above for kind in kinds):
+        wanted = " or ".join(_PLAIN[kind][1] for kind in kinds if kind != "None")
+        raise BadArgument(f"{name} is a {type(value).__name__}: {short(repr(value))}; {wanted} is expected")
 
 
 def parts(kind: Any) -> list[Any]:

@@ -81,6 +81,7 @@ ROWS = [{"step": 50 * k, "discriminator_loss": 1.3, "generator_loss": 0.8, "imag
         (lambda k: {"discriminator_loss": -20.0 * k, "generator_loss": 20.0 * k}, None),  # Wasserstein's have any size
         (lambda k: {"discriminator_loss": 0.3 * 0.95**k}, None),
         (lambda k: {"discriminator_loss": 1.3 * 0.8**k}, "the critic has won"),
+        (lambda k: {"discriminator_loss": 0.0, "generator_loss": 23_124.0}, "the critic has won"),
         (lambda k: {"generator_loss": 2.0**k if k > 20 else 1.0}, "loss explosion"),
         (lambda k: {"generator_loss": None} if k == 30 else {}, "loss explosion"),
         (lambda k: {"generator_skipped": 2.0 * k}, "skipped moves"),

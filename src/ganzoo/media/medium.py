@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ganzoo.files import atomic
+from ganzoo.schema import checked
 from ganzoo.types import BadArgument
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def _import_own() -> None:
         importlib.import_module(module.name)
 
 
+@checked
 def save_grid(samples: Numbers, path: str | Path, columns: int | None = None) -> None:
     """Draws samples for people and writes the picture to a file, whole or not at all.
 

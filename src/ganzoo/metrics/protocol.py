@@ -176,7 +176,7 @@ def protocol(key: str | Protocol, networks: Collection[str] = ()) -> Protocol:
     """
     if isinstance(key, Protocol):
         return key
-    head = re.match(r"([a-z]+)(\d+)(k?)_", key)
+    head = re.match(r"([a-z]+)(\d+)(k?)_", str(key))
     if head is None:
         raise BadArgument(f"{key!r} is no protocol; write <metric><n>_<network>, such as fd10k_mobilenet_v2.")
     of, rest = _metric_of(key, head[1]), key[head.end() :]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.game import registry
+from ganzoo.schema import checked
 from ganzoo.types import BadArgument, UnknownName, letters, nearest
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ def entries(pattern: str = "*") -> list[Entry]:
     ]
 
 
+@checked
 def list_models(
     pattern: str = "*", *, family: str | None = None, task: str | None = None, status: str | None = None
 ) -> list[dict[str, Any]]:
@@ -220,6 +222,7 @@ def list_models(
     return [row for row in rows if all(value is None or row[key] == value for key, value in wanted.items())]
 
 
+@checked
 def info(model: Model) -> dict[str, Any]:
     """All that is known of one model, as plain JSON values.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.game import registry
+from ganzoo.schema import checked
 from ganzoo.types import BadArgument, reason
 from ganzoo.zoo import catalogue
 
@@ -25,6 +26,7 @@ _PIXELS: Final = 2**22  # with this many pixels, at most,
 _SECONDS: Final = 10.0  # in this time, at most
 
 
+@checked
 def convert(
     file: str | Path,
     family: str | None = None,

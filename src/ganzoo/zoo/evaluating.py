@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import files
 from ganzoo import folder as folders
+from ganzoo.schema import checked
 from ganzoo.types import BadArgument
 from ganzoo.zoo.loading import load
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ganzoo.zoo.loading import Model
 
 
+@checked
 def evaluate(
     model: Model,
     data: str | Path | Data | None = None,

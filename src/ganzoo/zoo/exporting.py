@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.schema import checked
 from ganzoo.zoo.loading import load
 
 if TYPE_CHECKING:
     from ganzoo.zoo.loading import Model
 
 
+@checked
 def export(model: Model, file: str | Path, format: str | None = None, **options: Any) -> dict[str, Any]:
     """Writes a model as one file of another runtime, and checks that the file draws the model's pictures.
 

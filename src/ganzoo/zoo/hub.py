@@ -28,6 +28,7 @@ from urllib.parse import quote
 from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.folder import CARD, CONFIG, LISTED, MANIFEST, MODEL, PLAYERS, ModelFolder, belongs
+from ganzoo.schema import checked
 from ganzoo.types import BadArgument, BadModelFolder, HubError, nearest, quoted
 from ganzoo.zoo import cards, catalogue, download
 from ganzoo.zoo.authors import from_authors
@@ -87,6 +88,7 @@ def locate(
     raise BadArgument(_without_weights(entry))
 
 
+@checked
 def pull(model: str, *, revision: str | None = None, players: bool = False) -> Path:
     """Fetches a model into the cache, hashes every file of it anew, and gives its folder.
 

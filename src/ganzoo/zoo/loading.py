@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo import folder as folders
 from ganzoo.folder import build, card_of, whole
 from ganzoo.game import registry
+from ganzoo.schema import checked
 from ganzoo.types import BadArgument, BadModelFolder, UnknownName
 from ganzoo.zoo import catalogue
 
@@ -36,6 +37,7 @@ def create(family: str, **arguments: Any) -> Game:
     return entry.cls(**registry.check_arguments(entry, plain))
 
 
+@checked
 def load(
     model: Model,
     *,

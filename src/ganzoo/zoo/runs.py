@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ganzoo.training.run import Run, Trained
 
 
+@schema.checked
 def train(
     game_or_run: Game | str | Path,
     data: Data | str | Path | None = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import folder as folders
 from ganzoo.folder import build
+from ganzoo.schema import checked
 from ganzoo.types import BadModelFolder
 from ganzoo.zoo.loading import locate
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ganzoo.zoo.loading import Model
 
 
+@checked
 def verify(model: str | Path) -> dict[str, Any]:
     """Checks a model folder whole: hashes, configuration, names and shapes of all tensors, and the golden picture.
 
@@ -37,6 +39,7 @@ def verify(model: str | Path) -> dict[str, Any]:
     return {"files": folder.hashes(), "tensors": len(game.state_dict()), "golden": levels}
 
 
+@checked
 def push(
     model: Model,
     repo_id: str,
