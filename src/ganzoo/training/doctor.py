@@ -148,7 +148,7 @@ def _won(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
         if ends is None or not key.startswith(("discriminator", "critic")):
             continue
         before, now = map(statistics.median, ends)
-        if before > 0 and 0 <= now < min(0.02, before / 20):
+        if 0 <= now < min(0.02, before / 20) or before == now == 0:
             text = f"{key} stands at {now:.3f}, and began at {before:.3g}"
             advice = "lower discriminator_lr, add a gradient penalty, or more or augmented data"
             return Finding("the critic has won", text, advice)
