@@ -37,9 +37,10 @@ PositiveFloat = Annotated[float, Gt(0)]  # such as a divisor
 Finite = Annotated[float, Gt(0), Lt(float("inf"))]  # the same of a length in the plane
 
 _F = typing.TypeVar("_F", bound=Callable[..., Any])
-_PLAIN = {  # what signatures of the public functions write, the classes that it stands for, and how errors call them
+_PLAIN: dict[str, tuple[Any, str]] = {  # what public functions write, its classes, and how errors call them
     "str": (str, "text"),
     "Path": (Path, "a path"),
+    "Model": ((str, Path), "a name, a folder or hf://org/repo"),
     "bool": (bool, "True or False"),
     "int": (Integral, "a whole number"),
     "dict": (dict, "a dict"),
@@ -174,7 +175,7 @@ def checked(of: _F) -> _F:
 
 
 def _hold(name: str, value: Any, annotation: str) -> None:
-    kinds = re.sub(r"\[[^]]*]", "", annotation.replace("Model", "str | Path | Game")).split(" | ")
+    kinds = re.sub(r"\[[^]]*]", "", annotation.replace("Model", "Game | Model")).split(" | ")
     if any(kind not in _PLAIN for kind in kinds):
         return  # its own code says more
     above = {cls.__name__ for cls in type(value).__mro__}
