@@ -27,6 +27,7 @@ Count = Annotated[int, Ge(0)]  # a number of things, of which there may be none
 Layers = Annotated[int, Ge(1), Le(64)]  # of a network, one after the other: a module each, so that there is a bound
 Depth = Annotated[int, Ge(0), Le(64)]  # the same, where there may be none
 Taps = Annotated[int, Ge(1), Le(64)]  # of a filter, or a factor between rates: the taps are computed
+Domains = Annotated[int, Ge(1), Le(1024)]  # of a translation, each of which has a name
 Sizes = Annotated[tuple[Positive, ...], MaxLen(32)]  # of layers, resolutions or an image: a size each
 NonNegative = Annotated[float, Ge(0)]  # a learning rate, the weight of a term
 Counts = Annotated[tuple[Count, ...], MaxLen(32)]  # of images seen, at which something changes

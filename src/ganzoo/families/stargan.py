@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes, Words
+from ganzoo.game.arguments import Domains, Layers, NonNegative, Positive, Probability, Sizes, Words
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.nn.translation import InstanceNorm
@@ -150,7 +150,7 @@ class StarGAN(Translates):
         self,
         size: Positive = 128,
         channels: Positive = 3,
-        classes: Positive = 5,
+        classes: Domains = 5,
         parts: Sizes = (),
         names: Words = (),
         width: Positive = 64,

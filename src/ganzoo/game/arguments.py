@@ -3,6 +3,7 @@
 from ganzoo.schema import Count as Count
 from ganzoo.schema import Counts as Counts
 from ganzoo.schema import Depth as Depth
+from ganzoo.schema import Domains as Domains
 from ganzoo.schema import Layers as Layers
 from ganzoo.schema import NonNegative as NonNegative
 from ganzoo.schema import NonNegatives as NonNegatives
