@@ -34,8 +34,9 @@ check:
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 	$(PYTHON) -m ganzoo cards --check
 
+# A thread a worker: the two fill two cores, and more threads would spin while they wait for one another
 test:
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile
 
 cards:
 	$(PYTHON) -m ganzoo cards
