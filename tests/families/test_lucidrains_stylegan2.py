@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ganzoo.families.lucidrains_stylegan2 import Attention, ModulatedConv2d
 from ganzoo.game import registry
+from ganzoo.game.priors import draw_noise
 from ganzoo.types import BadArgument, Batch
 
 NAME = "lucidrains_stylegan2"
@@ -90,7 +91,7 @@ def test_the_penalty_is_of_pictures_in_0_to_1() -> None:
 
 def test_its_noise_is_uniform_and_one_map() -> None:
     game: Any = tiny(NAME, capacity=2, size=16)
-    drawn = game.draw_noise(np.random.RandomState(0), 16)
+    drawn = draw_noise(np.random.RandomState(0), 16, game.noise_kind)
     assert drawn.shape == (1, 16, 16) and 0 <= drawn.min() < drawn.max() < 1
     assert game.generator.synthesis.sizes == [16]
 

@@ -11,6 +11,7 @@ from ganzoo.nn.weight_norm import WeightNormLinear
 
 
 def test_it_is_torchs() -> None:
+    torch.manual_seed(0)
     layer = WeightNormLinear(5, 3, learn_scale=True)
     with torch.no_grad():
         layer.scale.uniform_(0.5, 2)
@@ -24,8 +25,8 @@ def test_it_is_torchs() -> None:
         }
     )
     x = torch.randn(4, 5)
-    assert torch.allclose(layer(x), other(x), atol=1e-4)
-    assert torch.allclose(layer.weight.norm(dim=1), layer.scale.flatten(), atol=1e-4)
+    assert torch.allclose(layer(x), other(x), rtol=1e-3, atol=1e-3)
+    assert torch.allclose(layer.weight.norm(dim=1), layer.scale.flatten(), rtol=1e-3)
 
 
 def test_only_what_should_learns() -> None:

@@ -240,6 +240,8 @@ def test_a_signal_saves_and_the_run_goes_on(
     name: str, whole: Path, tmp_path: Path, signalled: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     number, run = getattr(signal, name), tmp_path / "run"
+    if signal.getsignal(number) == signal.SIG_IGN:  # as nohup and a shell's background have it
+        pytest.skip(f"{name} is ignored by whoever started the tests")
     before = signal.getsignal(number)
     signalled(number)
     assert cli.main(["train", str(whole / "tiny.yaml"), "--run.folder", str(run)]) == 130

@@ -24,6 +24,7 @@ from torch.optim import Adam
 from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
+from ganzoo.game.game import Program
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -255,6 +256,17 @@ class FastGAN(Samples):
     def render(self, z: Tensor, condition: Condition, rngs: Sequence[np.random.RandomState]) -> Tensor:
         """The same with noise from each image's stream."""
         return self.averaged(z, self.averaged.drawn(rngs, z), both=False)
+
+    def program(self) -> Program:
+        """From z, and noise `(n, 1, side, side)` for each layer that has some, to images."""
+        plain, sides = super().program(), self.averaged.sizes
+        drawn = {f"noise_{i}": torch.randn(2, 1, side, side) for i, side in enumerate(sides)}
+        facts = {**plain.facts, "noise": "given", "noise_kind": "normal"}
+        return Program(lambda z, *noise: self.averaged(z, noise, both=False), {**plain.inputs, **drawn}, facts=facts)
+
+    def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """What D says of an image's patches and its smaller copy's, a mean."""
+        return self.discriminator(images, F.interpolate(images, self.discriminator.small))[0].mean(1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player, against the same samples."""

@@ -23,6 +23,7 @@ from torch.optim import Adam
 from ganzoo.game.abilities import Samples
 from ganzoo.game.arguments import NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
+from ganzoo.game.game import Program
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -199,6 +200,17 @@ class ProjectedGAN(Samples):
         """The same with noise from each image's stream."""
         return self.averaged(z, self.averaged.drawn(rngs, z))
 
+    def program(self) -> Program:
+        """From z, and noise `(n, 1, side, side)` for each layer that has some, to images."""
+        plain, sides = super().program(), self.averaged.sizes
+        drawn = {f"noise_{i}": torch.randn(2, 1, side, side) for i, side in enumerate(sides)}
+        facts = {**plain.facts, "noise": "given" if sides else None, "noise_kind": "normal"}
+        return Program(lambda z, *noise: self.averaged(z, noise), {**plain.inputs, **drawn}, facts=facts)
+
+    def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """What all critics say of an image as it is, a mean."""
+        return self.looked_at(images).mean(1)
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""
         self.move("discriminator", self.discriminator_loss, batch)
@@ -216,8 +228,11 @@ class ProjectedGAN(Samples):
         return losses.hinge_discriminator(self.scores(batch.images), fake_scores)
 
     def scores(self, images: Tensor) -> Tensor:
-        """What all critics say of images `(N, C, H, W)`, augmented and looked at through the frozen network."""
-        x = diff_augment(images, hole=_HOLE)
+        """What all critics say of images `(N, C, H, W)`, augmented."""
+        return self.looked_at(diff_augment(images, hole=_HOLE))
+
+    def looked_at(self, x: Tensor) -> Tensor:
+        """What all critics say `(N, K)` of images, looked at through the frozen network."""
         if x.shape[-1] < self.seen:
             x = F.interpolate(x, self.seen, mode="bilinear", align_corners=False)
         return self.discriminator(self.projection(self.features(x)[-len(self.maps) :]))

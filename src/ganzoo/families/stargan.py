@@ -200,7 +200,7 @@ class StarGAN(Translates):
         if self.parts:  # whose data set's it is says the mask
             vector[sum(self.parts) + sum(domain >= end for end in accumulate(self.parts))] = 1.0
         c = torch.tensor(vector if wanted is None else [*wanted], dtype=images.dtype, device=images.device)
-        return self.averaged(images, c.expand(len(images), -1))
+        return self.averaged(images, c.expand(images.shape[0], -1))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An update of the discriminator with a batch; after n_critic of them one of the generator."""
