@@ -22,6 +22,13 @@ class NoSync(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.fixture(autouse=True)
+def no_ranks_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test finds no launch of another one's: Lightning leaves these in the environment."""
+    for name in ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def no_sync() -> NoSync:
     """A context in which reading a tensor's value fails."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,12 @@ def test_what_works_works_and_goes_on(
         assert any("step=2" in path.name for path in run.rglob("*.ckpt"))
     if key == "trainer.logger":
         assert list(run.rglob("metrics.csv"))
+
+
+def test_a_run_leaves_no_launch_behind(recipe: Path) -> None:
+    before = dict(os.environ)
+    ganzoo.train(recipe, folder=recipe.parent / "run", strategy="ddp_game")
+    assert {name for name in os.environ.keys() ^ before.keys() if "RANK" in name or "MASTER" in name} == set()
 
 
 def test_a_timer_ends_a_run_and_the_run_is_saved(recipe: Path) -> None:

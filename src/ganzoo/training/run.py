@@ -8,6 +8,7 @@
 """
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ from ganzoo.training.saving import FOLDER, Saver
 from ganzoo.training.scores import Scores
 from ganzoo.training.watch import Watch
 from ganzoo.types import BadArgument, TrainingStopped, check_strict
+
+_LAUNCH = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what a launch of ranks sets
 
 
 @dataclass
@@ -284,6 +287,7 @@ def _loggers(run: Run, folder: Path) -> list[Any]:
 def _fit(trainer: L.Trainer, game: Game, data: Data, folder: Path, found: Found | None) -> None:
     """Lightning's fit, whose ends are told in ganzoo's words."""
     last, watch = folder / LAST, Watch(folder)
+    launched = {name: os.environ.get(name) for name in _LAUNCH}
     trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
     watch.start(trainer)
     try:
@@ -302,6 +306,12 @@ def _fit(trainer: L.Trainer, game: Game, data: Data, folder: Path, found: Found 
         raise
     finally:
         watch.stop()
+        for (
+            name,
+            value,
+        ) in launched.items():  # left by Lightning, they make a next run wait for ranks
+            os.environ.pop(name, None)
+            os.environ |= {} if value is None else {name: value}
     if torch.distributed.is_initialized():  # what follows is one process's work
         torch.distributed.destroy_process_group()
 
