@@ -1,4 +1,4 @@
-"""mimicry's SNGAN, cGAN-PD and SAGAN: parity, both files, and what is refused."""
+"""mimicry's SNGAN, SSGAN, InfoMax-GAN, cGAN-PD and SAGAN: parity, both files, and what is refused."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ganzoo.zoo.converting import convert
 LIMIT = 1e-4  # of the fixtures' README
 
 
-def whole(generator: Path, discriminator: Path) -> Any:
+def whole(generator: Path, discriminator: Path, family: str | None = None) -> Any:
     """Both files as one game."""
     contents = open_file(generator)
-    layout = recognise(contents)
+    layout = recognise(contents, family)
     assert layout.join is not None
     made = layout.join(open_file(discriminator), layout.convert(contents))
     assert made.players is not None and made.inference.keys() <= made.players.keys()
@@ -34,7 +34,7 @@ def whole(generator: Path, discriminator: Path) -> Any:
     return game.eval()
 
 
-@pytest.mark.parametrize("family", ["sngan", "cgan_pd", "sagan"])
+@pytest.mark.parametrize("family", ["sngan", "ssgan", "cgan_pd", "sagan"])
 def test_parity_with_the_authors_code(family: str, tmp_path: Path) -> None:
     arrays, _ = answers(f"mimicry.{family}_32")
     file = fixture(f"mimicry.{family}_32.pth")
@@ -47,7 +47,10 @@ def test_parity_with_the_authors_code(family: str, tmp_path: Path) -> None:
     with torch.no_grad():
         assert distance(game.generator(*given), arrays["img"]) < LIMIT
         scores = game.discriminator(torch.from_numpy(arrays["img"]), *given[1:])
-    assert distance(scores[:, None], arrays["d_out"]) < LIMIT
+    if family == "ssgan":
+        assert distance(scores[1], arrays["d_out1"]) < LIMIT
+    scores = scores[0] if isinstance(scores, tuple) else scores
+    assert distance(scores[:, None], arrays["d_out" if "d_out" in arrays else "d_out0"]) < LIMIT
 
 
 # Files as mimicry writes them, from our own networks: names and layouts read backwards
@@ -59,6 +62,7 @@ def theirs(network: Any, suffix: str = "_orig", start: int = 2) -> dict[str, Ten
     normalized = {name for name, module in network.named_modules() if isinstance(module, Normalized)}
     count = len(network.blocks)
     heads = {"linear": "l1", "conv": f"c{count + 2}", "norm": f"b{count + 2}", "first": "block1", "score": "l5"}
+    heads |= {"rotation": "l_y"}
     inner = {"conv1": "c1", "conv2": "c2", "shortcut": "c_sc", "norm1": "b1", "norm2": "b2", "projection": "l_y"}
     inner |= {"attention": "attn_block", "query": "theta", "key": "phi", "value": "g", "out": "o"}
     for name, value in network.state_dict().items():
@@ -73,6 +77,8 @@ def theirs(network: Any, suffix: str = "_orig", start: int = 2) -> dict[str, Ten
             path = [f"block{int(path[1]) + start}", *path[2:]]
         path = [heads.get(p, p) if i == 0 else "bn" if p == "norm" else inner.get(p, p) for i, p in enumerate(path)]
         path = [inner.get(p, p) for p in path]
+        if hasattr(network, "local_projection"):
+            path = informed(path, count)
         if layer in normalized and last != "bias":
             if suffix:
                 last = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}[last]
@@ -84,11 +90,23 @@ def theirs(network: Any, suffix: str = "_orig", start: int = 2) -> dict[str, Ten
     return made
 
 
+def informed(path: list[str], count: int) -> list[str]:
+    """A layer's name in InfoMax-GAN's discriminator, from SNGAN's with so many blocks after the first."""
+    if path[0].endswith("_projection"):
+        part = {"hidden": "a", "o": "b", "c_sc": "sc"}[path[1]]
+        return [f"{path[0].removesuffix('_projection')}_nrkhs_{part}"]
+    if path[0] == "l5":
+        return ["linear"]
+    k = int(path[0].removeprefix("block")) - 1
+    return ["global_feat_blocks.0" if k == count else f"local_feat_blocks.{k}", *path[1:]]
+
+
 def files(tmp_path: Path, name: str, suffix: str = "_orig", **arguments: Any) -> tuple[Any, Path, Path]:
     """A game and its two files."""
     torch.manual_seed(0)
     sizes = {"latent": 5, "widths": [8] * 4, "discriminator_widths": [8] * 4, "downsamplings": 2, "size": 32}
-    game: Any = ganzoo.create(name, **{**sizes, "variant": "mimicry", **arguments})
+    variant = {} if name == "infomax_gan" else {"variant": "mimicry"}
+    game: Any = ganzoo.create(name, **{**sizes, **variant, **arguments})
     with torch.no_grad():
         for value in game.state_dict().values():
             if value.is_floating_point() and value.dim() < 2:
@@ -107,6 +125,10 @@ SAGAN = {"classes": 3, "attention": 16, "discriminator_attention": 8, "wide": Fa
     [
         ("sngan", {}),
         ("sngan", {"discriminator_widths": [6] * 4, "channels": 1}),
+        ("ssgan", {}),
+        ("ssgan", {"discriminator_widths": [6] * 4, "channels": 1}),
+        ("infomax_gan", {"space": 7}),
+        ("infomax_gan", {"space": 4, "discriminator_widths": [6] * 4, "channels": 1}),
         ("cgan_pd", {"classes": 3}),
         ("sagan", SAGAN),
     ],
@@ -114,7 +136,7 @@ SAGAN = {"classes": 3, "attention": 16, "discriminator_attention": 8, "wide": Fa
 def test_both_files_come_back_as_they_were(name: str, arguments: dict[str, Any], tmp_path: Path) -> None:
     game, g, d = files(tmp_path, name, **arguments)
     again = whole(g, d)
-    assert again.arguments == game.arguments
+    assert type(again) is type(game) and again.arguments == game.arguments
     state = game.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in again.state_dict().items())
     made = recognise(open_file(g)).convert(open_file(g))
@@ -176,7 +198,7 @@ def test_a_file_that_holds_more_is_refused(tmp_path: Path) -> None:
     ("change", "said"),
     [
         (lambda t: t.pop("block4.c1.weight_u"), "discriminator lacks 'block4.c1.weight_u'"),
-        (lambda t: t.update({"l_y.weight_orig": torch.zeros(4, 8)}), "does not know: 'l_y.weight_orig'"),  # SSGAN's
+        (lambda t: t.update({"l_y.weight_orig": torch.zeros(4, 8)}), "lacks 'l_y.weight_u'"),  # half of an SSGAN's
         (lambda t: t.update({"block5.c1.weight_orig": torch.zeros(8, 8, 3, 3)}), "has 5 blocks; mimicry has 4"),
         (lambda t: t.update({"block1.c1.weight_orig": torch.zeros(8, 1, 3, 3)}), r"\[8, 3, 1, 1\]|\[27\]"),
         (lambda t: t.update({"l1.weight": torch.zeros(8, 5)}), "is a generator"),
@@ -189,10 +211,27 @@ def test_what_is_wrong_with_a_discriminator_is_said(change: Any, said: str, tmp_
         whole(g, d)
 
 
-@pytest.mark.parametrize("other", ["wgan_gp_32", "dcgan_32", "ssgan_32"])
+@pytest.mark.parametrize("other", ["wgan_gp_32", "dcgan_32"])
 def test_discriminators_of_its_other_models_are_not_sngans(other: str) -> None:
-    with pytest.raises(BadCheckpoint, match=r"not under spectral normalization|does not know: 'l_y"):
+    with pytest.raises(BadCheckpoint, match="not under spectral normalization"):
         whole(fixture(f"mimicry.{other}.pth"), fixture(f"mimicry.{other}.pth.D.pth"))
+
+
+@pytest.mark.parametrize("name", ["ssgan", "infomax_gan"])
+def test_the_discriminator_says_whose_a_generator_is_that_three_families_share(name: str, tmp_path: Path) -> None:
+    _, g, d = files(tmp_path, name)
+    assert recognise(open_file(g)).family == "sngan" and recognise(open_file(g), name).family == name
+    convert(g, to=tmp_path / "model", more=[d], pictures=False)
+    loaded: Any = ganzoo.load(tmp_path / "model", players=True)
+    assert loaded.card.family == name
+    convert(g, name, to=tmp_path / "alone", pictures=False)
+    alone: Any = ganzoo.load(tmp_path / "alone")
+    assert alone.card.family == name and torch.equal(alone.sample(1), loaded.sample(1))
+    with pytest.raises(BadCheckpoint, match=f"is of the family {name}; expected one of sngan"):
+        convert(g, "sngan", to=tmp_path / "model", more=[d])
+    other = {"ssgan": "infomax_gan", "infomax_gan": "ssgan"}[name]
+    with pytest.raises(BadCheckpoint, match=r"is the discriminator of mimicry .*; expected that of mimicry"):
+        convert(g, other, to=tmp_path / "model", more=[d])
 
 
 def test_a_discriminator_alone_is_no_model(tmp_path: Path) -> None:

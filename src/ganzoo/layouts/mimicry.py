@@ -1,14 +1,16 @@
-"""mimicry's checkpoints: SNGAN, the projection cGAN and SAGAN, a `.pth` for each of the two networks.
+"""mimicry's checkpoints: SNGAN, SSGAN, InfoMax-GAN, the projection cGAN and SAGAN, a `.pth` for each network.
 
 A generator's tensors tell its widths; how many of the discriminator's blocks halve the side, and where self-attention
 stands, are what mimicry has at that size. Weights under torch's spectral normalization come with both singular vectors.
 mimicry's own layers (the last two of the cGAN) keep one and take a step of the power method whenever they run: here
-that step is taken once. A generator of mimicry's other unconditional models (SSGAN, InfoMax-GAN, WGAN-GP, DCGAN) is the
-same network as SNGAN's, and is read as such; their discriminators are not.
+that step is taken once. The generators of mimicry's unconditional models (SNGAN, SSGAN, InfoMax-GAN, WGAN-GP, DCGAN)
+are one network: alone it is read as SNGAN's unless the family is said, and the discriminator's file says which of the
+first three it is. The discriminators of the last two are not read.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +26,8 @@ _DISCRIMINATORS = {32: (4, 2), 48: (5, 4), 64: (5, 5), 128: (6, 5)}
 # By side of the image: sides of the feature maps that self-attention looks over
 _ATTENTION = {32: (16, 8), 128: (32, 32)}
 _BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
+# The families whose generator is SNGAN's, and what the discriminators of the others are known by
+_UNCONDITIONAL = {"sngan": "", "ssgan": r"l_y\..*", "infomax_gan": r"local_nrkhs_a\..*"}
 ATTENTION = tuple(f"attn_block.{name}" for name in ("theta", "phi", "g", "o", "gamma"))
 
 
@@ -40,7 +44,8 @@ def _family(contents: Contents) -> str | None:
 
 
 def _is(family: str) -> Any:
-    return lambda contents: _family(contents) == family
+    generator = "sngan" if family in _UNCONDITIONAL else family
+    return lambda contents: _family(contents) == generator
 
 
 class Maker:
@@ -111,7 +116,7 @@ def _generator(family: str) -> Any:
 
 
 def _convert(contents: Contents, family: str) -> Converted:
-    spectral, classes = family == "sagan", 0 if family == "sngan" else -1
+    spectral, classes = family == "sagan", 0 if family in _UNCONDITIONAL else -1
     with _open(contents, "generator") as ledger:
         make = Maker(ledger)
         blocks = len(ledger.names(r"block\d+\.c1\.weight(_orig)?"))
@@ -151,7 +156,7 @@ def _convert(contents: Contents, family: str) -> Converted:
     count, halving = _DISCRIMINATORS[size]
     # Until its file says: mimicry's defaults
     usual = [128] * 4 if size == 32 else [64 << min(level, 4) for level in range(count)]
-    arguments |= {"discriminator_widths": usual, "downsamplings": halving, "variant": "mimicry"}
+    arguments |= {"discriminator_widths": usual, "downsamplings": halving} | _variant(family)
     facts = {"converted_from": _NAMES[family]} | _steps(contents)
     return Converted(family, arguments, make.named("generator"), None, facts)
 
@@ -161,41 +166,85 @@ def _steps(contents: Contents) -> dict[str, Any]:
     return {"steps": steps} if type(steps) is int else {}
 
 
+def _variant(family: str) -> dict[str, Any]:
+    """The argument that says whose details are computed; InfoMax-GAN has no other than mimicry's."""
+    return {} if family == "infomax_gan" else {"variant": "mimicry"}
+
+
 def _with_discriminator(contents: Contents, converted: Converted) -> Converted:
     """Adds the discriminator of a second file."""
-    arguments = converted.arguments
-    count, halving = _DISCRIMINATORS[arguments["size"]]
+    count, halving = _DISCRIMINATORS[converted.arguments["size"]]
     with _open(contents, "discriminator") as ledger:
         make = Maker(ledger)
         if ledger.names(r"l1\.weight(_orig)?"):
             raise ledger.error("is a generator; expected a discriminator")
-        blocks = len(ledger.names(r"block\d+\.c1\.weight(_orig)?"))
+        converted = _named_by(ledger, converted)
+        family, arguments = converted.family, converted.arguments
+        blocks = len(ledger.names(r"(block\d+|(local|global)_feat_blocks\.\d+)\.c1\.weight(_orig)?"))
         if blocks != count:
             raise ledger.error(f"has {blocks} blocks; mimicry has {count} at {arguments['size']} pixels")
-        width, channels = make.layer("block1.c1", "first.conv1", (-1, -1, 3, 3), spectral=True).shape[:2]
-        make.layer("block1.c2", "first.conv2", (width, width, 3, 3), spectral=True)
-        make.layer("block1.c_sc", "first.shortcut", (width, channels, 1, 1), spectral=True)
+        names = [f"block{k}" for k in range(1, count + 1)]
+        if family == "infomax_gan":
+            names = [*(f"local_feat_blocks.{k}" for k in range(count - 1)), "global_feat_blocks.0"]
+        first = names[0]
+        width, channels = make.layer(f"{first}.c1", "first.conv1", (-1, -1, 3, 3), spectral=True).shape[:2]
+        make.layer(f"{first}.c2", "first.conv2", (width, width, 3, 3), spectral=True)
+        make.layer(f"{first}.c_sc", "first.shortcut", (width, channels, 1, 1), spectral=True)
         if channels != arguments["channels"]:
             raise ledger.error(f"takes {channels} channels, the generator makes {arguments['channels']}")
         widths = [width]
-        for k in range(2, count + 1):
-            theirs, ours = f"block{k}", f"blocks.{k - 2}"
+        for k, theirs in enumerate(names[1:], 2):
+            ours = f"blocks.{k - 2}"
             make.layer(f"{theirs}.c1", f"{ours}.conv1", (width, width, 3, 3), spectral=True)
             below, width = width, len(make.layer(f"{theirs}.c2", f"{ours}.conv2", (-1, width, 3, 3), spectral=True))
             if k <= halving or below != width:
                 make.layer(f"{theirs}.c_sc", f"{ours}.shortcut", (width, below, 1, 1), spectral=True)
             widths.append(width)
-        last = "l5" if arguments["size"] in (32, 48) else f"l{count + 1}"
-        make.layer(last, "score", (1, width), spectral=True)
-        if converted.family != "sngan":
+        last = f"l{5 if arguments['size'] in (32, 48) else count + 1}"
+        make.layer("linear" if family == "infomax_gan" else last, "score", (1, width), spectral=True)
+        further: dict[str, Any] = {"discriminator_widths": widths}
+        if family == "ssgan":
+            make.layer("l_y", "rotation", (4, width), spectral=True)
+        elif family == "infomax_gan":
+            further["space"] = _projections(make, widths)
+        elif family != "sngan":
             make.layer("l_y", "projection", (arguments["classes"], width), spectral=True, bias=False)
-        if converted.family == "sagan":
+        if family == "sagan":
             sides = [arguments["size"] >> min(level, halving) for level in range(1, count + 1)]
             make.attention(widths[sides.index(arguments["discriminator_attention"])])
-    return converted.joined("discriminator", make.made, discriminator_widths=widths)
+    return converted.joined("discriminator", make.made, **further)
 
 
-_NAMES = {"sngan": "mimicry SNGAN", "cgan_pd": "mimicry cGAN-PD", "sagan": "mimicry SAGAN"}
+def _named_by(ledger: Ledger, converted: Converted) -> Converted:
+    """The family whose generator is SNGAN's too, where this is its discriminator."""
+    if converted.family not in _UNCONDITIONAL:
+        return converted
+    found = next((name for name, mark in _UNCONDITIONAL.items() if mark and ledger.names(mark)), "sngan")
+    if converted.family not in ("sngan", found):
+        raise ledger.error(f"is the discriminator of {_NAMES[found]}; expected that of {_NAMES[converted.family]}")
+    arguments = {name: value for name, value in converted.arguments.items() if name != "variant"} | _variant(found)
+    facts = converted.facts | {"converted_from": _NAMES[found]}
+    return replace(converted, family=found, arguments=arguments, facts=facts)
+
+
+def _projections(make: Maker, widths: Sequence[int]) -> int:
+    """InfoMax-GAN's projections of local and global features; gives the dimensions of their space."""
+    space = -1
+    for part, inputs, kernel in (("local", widths[-2], (1, 1)), ("global", widths[-1], ())):
+        ours = f"{part}_projection"
+        make.layer(f"{part}_nrkhs_a", f"{ours}.hidden", (inputs, inputs, *kernel), spectral=True)
+        space = len(make.layer(f"{part}_nrkhs_b", f"{ours}.out", (space, inputs, *kernel), spectral=True))
+        make.layer(f"{part}_nrkhs_sc", f"{ours}.shortcut", (space, inputs, *kernel), spectral=True)
+    return space
+
+
+_NAMES = {
+    "sngan": "mimicry SNGAN",
+    "ssgan": "mimicry SSGAN",
+    "infomax_gan": "mimicry InfoMax-GAN",
+    "cgan_pd": "mimicry cGAN-PD",
+    "sagan": "mimicry SAGAN",
+}
 
 LAYOUTS = tuple(
     Layout(name, family, _is(family), _generator(family), _with_discriminator) for family, name in _NAMES.items()

@@ -13,7 +13,7 @@ from ganzoo import files
 from ganzoo import folder as folders
 from ganzoo.game import registry
 from ganzoo.schema import checked
-from ganzoo.types import BadArgument, reason
+from ganzoo.types import BadArgument, BadCheckpoint, reason
 from ganzoo.zoo import catalogue
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ def convert(
         opened.append(open_file(Path(further)))
         made = layout.join(opened[-1], made)
         source["more"] = [other.path.name for other in opened[1:]]
+        source["layout"] = made.facts.get("converted_from", layout.name)
+    if family is not None and made.family != layout.family:  # which only a further file said
+        raise BadCheckpoint(f"{opened[-1].path}: is of the family {made.family}; expected one of {layout.family}")
     game = _check_converted(made, opened)
     inference = made.inference
     if generator == "live":
@@ -119,7 +122,6 @@ def _check_converted(made: Converted, opened: Sequence[Contents]) -> Game:
     import torch
 
     from ganzoo.layouts import check_shapes
-    from ganzoo.types import BadCheckpoint
 
     entry = registry.family(made.family)
     try:
