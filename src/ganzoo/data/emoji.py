@@ -19,13 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Le
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from ganzoo.data import npm
 from ganzoo.data.batch import VALIDATION, Data, Images
 from ganzoo.data.digits import edges
-from ganzoo.files import atomic, cache_folder
+from ganzoo.data.prepared import Prepared, made_folder, resized
 from ganzoo.types import BadArgument, BadData, reason
 
 
@@ -135,13 +133,13 @@ class Emoji(Data):
             BadData: if the style was not prepared, or a file of it is damaged.
         """
         facts = self._facts()
-        table, values = facts["emoji"], self._values(facts)
+        table, values = facts["emoji"], self._files.values(facts, len(facts["emoji"]))
         kept = np.array([self._in(row, split) for row in table])
         names = [row[self.labels] for row in table]
         classes = tuple(sorted(set(names)))
         labels = np.array([classes.index(name) for name in names], np.int64)
         license = STYLES[self.style].license
-        return Images(f"emoji-{self.style}", _resized(values[kept], self.size), labels[kept], classes, split, license)
+        return Images(f"emoji-{self.style}", resized(values[kept], self.size), labels[kept], classes, split, license)
 
     def table(self, split: str) -> list[dict[str, Any]]:
         """What is known of each picture of a split, in its order.
@@ -158,45 +156,13 @@ class Emoji(Data):
         kept = self.validation and _hashed("emoji-validation", row["base"]) >= 1 - _TEST_SHARE
         return split == (VALIDATION if kept else "train")
 
-    def _folder(self) -> Path:
-        return cache_folder("data") / "emoji" if self.root is None else Path(self.root).expanduser()
-
-    def _again(self) -> str:
-        return f"run `ganzoo data emoji --style {self.style}{'' if self.root is None else f' --out {self.root}'}`"
+    @property
+    def _files(self) -> Prepared:
+        return Prepared(self.root, "emoji", self.style, _FORMAT, SIZE)
 
     def _facts(self) -> dict[str, Any]:
         """What stands beside the pictures, checked."""
-        path = self._folder() / f"{self.style}.json"
-        if not path.is_file():
-            raise BadData(f"{path.parent}: holds no emoji in the style of {self.style}; {self._again()}.")
-        fields = ("code", "base", "name", "category", "subcategory")
-        try:
-            facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            if facts["format"] != _FORMAT:
-                raise ValueError(f"its format is {facts['format']}, not {_FORMAT}")
-            for row in facts["emoji"]:
-                if not isinstance(row["test"], bool) or not all(isinstance(row[field], str) for field in fields):
-                    raise ValueError("its table does not fit")
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            raise BadData(f"{path}: is damaged ({reason(error)}); {self._again()}.") from error
-        return facts
-
-    def _values(self, facts: dict[str, Any]) -> npt.NDArray[np.uint8]:
-        """The pictures, hashed before they are parsed."""
-        path = self._folder() / f"{self.style}.safetensors"
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise BadData(f"{path}: cannot be read ({error.strerror}); {self._again()}.") from error
-        if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
-            raise BadData(f"{path}: is not the file that {self.style}.json describes; {self._again()}.")
-        try:
-            values: npt.NDArray[np.uint8] = load(content)["images"]
-        except (SafetensorError, KeyError) as error:
-            raise BadData(f"{path}: holds no pictures ({error}); {self._again()}.") from error
-        if values.shape != (len(facts["emoji"]), 3, SIZE, SIZE) or values.dtype != np.uint8:
-            raise BadData(f"{path}: holds {values.dtype} {values.shape}, not a picture an emoji; {self._again()}.")
-        return values
+        return self._files.facts(_check)
 
 
 class EmojiPairs(Data):
@@ -247,7 +213,7 @@ class EmojiPairs(Data):
         images, targets = (style.read(split) for style in self.styles)
         table, other = (style.table(split) for style in self.styles)
         if [row["code"] for row in table] != [row["code"] for row in other]:
-            raise BadData(f"{self.styles[1]._folder()}: its styles hold different emoji; run `ganzoo data emoji`.")
+            raise BadData(f"{self.styles[1]._files.folder}: its styles hold different emoji; run `ganzoo data emoji`.")
         values, counterparts = (self._coloured(part.values) for part in (images, targets))
         if self.outlined:
             values, images = outlines(images.values), replace(images, name="emoji-outlines")
@@ -295,11 +261,7 @@ def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], N
     if style not in STYLES:
         raise BadArgument(f"style is {style}; {' or '.join(STYLES)} is expected")
     source = STYLES[style]
-    folder = cache_folder("data") / "emoji" if folder is None else Path(folder).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadData(f"{folder}: cannot be made ({error.strerror}).") from error
+    folder = made_folder("emoji", folder)
     say(f"{style}: fetching {source.package} through npm ({source.license}; {source.attribution})")
     with npm.fetched(source.package, source.integrity, folder) as package:
         say(f"{style}: reading the pictures")
@@ -311,24 +273,14 @@ def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], N
 
 def _write(folder: Path, style: str, values: npt.NDArray[np.uint8], table: list[dict[str, Any]]) -> None:
     source = STYLES[style]
-    content = save({"images": np.ascontiguousarray(values)})  # safetensors writes the memory as it lies
     facts = {
-        "format": _FORMAT,
-        "style": style,
         "package": source.package,
         "integrity": source.integrity,
         "license": source.license,
         "attribution": source.attribution,
-        "sha256": hashlib.sha256(content).hexdigest(),
         "emoji": table,
     }
-    try:
-        with atomic(folder / f"{style}.safetensors") as part:
-            part.write_bytes(content)
-        with atomic(folder / f"{style}.json") as part:
-            part.write_text(json.dumps(facts, ensure_ascii=False, indent=0), encoding="utf-8")
-    except OSError as error:
-        raise BadData(f"{folder}: cannot be written to ({error.strerror}).") from error
+    Prepared(str(folder), "emoji", style, _FORMAT, SIZE).write(values, facts)
 
 
 def base_of(code: str) -> str:
@@ -361,14 +313,11 @@ def _first_half(base: str) -> bool:
     return hashlib.sha256(f"emoji-half/{base}".encode()).digest()[0] < 128
 
 
-def _resized(values: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    if size == SIZE:
-        return values
-    made = np.empty((len(values), 3, size, size), np.uint8)
-    for k, picture in enumerate(values):
-        image = Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0)))
-        made[k] = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
-    return made
+def _check(facts: dict[str, Any]) -> None:
+    fields = ("code", "base", "name", "category", "subcategory")
+    for row in facts["emoji"]:
+        if not isinstance(row["test"], bool) or not all(isinstance(row[field], str) for field in fields):
+            raise ValueError("its table does not fit")
 
 
 def _read_package(path: Path, style: str) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
