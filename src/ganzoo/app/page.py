@@ -111,12 +111,7 @@ def launch(blocks: Any, port: int = 7860, **options: Any) -> Any:
     """
     from starlette.middleware import Middleware
 
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
-            raise BadArgument(f"port {port} cannot be had ({error}); choose another with --port") from None
+    check_port(port)
     return blocks.launch(
         server_name="127.0.0.1",
         server_port=port,
@@ -129,6 +124,40 @@ def launch(blocks: Any, port: int = 7860, **options: Any) -> Any:
         theme=theme(),
         **options,
     )
+
+
+def judge_page(judging: Any, port: int = 7860) -> None:
+    """Serves HYPE's page on 127.0.0.1 until it is interrupted.
+
+    Args:
+        judging: a `Judging`.
+        port: of the server.
+
+    Raises:
+        BadArgument: if the port is taken, or without what gradio brings.
+    """
+    from ganzoo.app.judge import application
+
+    check_port(port)
+    try:
+        import uvicorn
+    except ImportError:
+        raise BadArgument(f"the page needs gradio's server, which is not installed; {EXTRA}") from None
+    uvicorn.run(_Policy(application(judging)), host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+
+
+def check_port(port: int) -> None:
+    """Whether a port of this machine can be had.
+
+    Raises:
+        BadArgument: if it cannot.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise BadArgument(f"port {port} cannot be had ({error}); choose another with --port") from None
 
 
 def theme() -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ def parser() -> ArgumentParser:
             "  ganzoo evaluate dcgan-digits --protocol fd10k_digits_cnn --protocol pr1k_digits_cnn_k3\n"
             "  ganzoo evaluate runs/my-run --write\n"
             "  ganzoo evaluate pix2pix-emoji --protocol top1k_mobilenet_v2_test\n"
+            "  ganzoo evaluate runs/my-run/last --judged judged.jsonl --write  # what people said\n"
             "  ganzoo evaluate --generated pictures/ --data photos/ --protocol fd500_mobilenet_v2"
         ),
     )
@@ -38,6 +39,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--protocol", type=str, action="append", default=None, help="such as fd10k_mobilenet_v2; repeat")
     made.add_argument("--data", type=str, default=None, help="a data source or a folder of pictures")
     made.add_argument("--generated", type=str, default=None, help="a folder of pictures instead of a model")
+    made.add_argument("--judged", type=str, default=None, help="score people's answers in this file (HYPE) instead")
     made.add_argument("--size", type=int, default=None, help="side of the pictures of --generated and --data")
     made.add_argument("--bad", choices=["error", "skip"], default="error", help="pictures that cannot be read")
     made.add_argument("--json", action="store_true", help="print JSON")
@@ -54,13 +56,17 @@ def run(arguments: Any) -> int:
         raise BadArgument("name a model, or a folder with --generated; `ganzoo evaluate --help` shows examples")
     if arguments.generated is not None and (arguments.data is None or arguments.write):
         raise BadArgument("--generated needs --data to compare with, and has no card to --write")
+    if arguments.judged is not None and (arguments.model is None or arguments.protocol or arguments.data):
+        raise BadArgument("--judged scores a model by answers, whose keys follow from them; leave the rest out")
     from ganzoo.cli.sample import best_device
     from ganzoo.files import write_json
-    from ganzoo.zoo.evaluating import measure, measure_folder
+    from ganzoo.zoo.evaluating import measure, measure_folder, measure_judged
 
     chosen = {"device": arguments.device or best_device(), "batch_size": arguments.batch_size, "bad": arguments.bad}
     with bar(quiet=arguments.json) as progress:
-        if arguments.generated is None:
+        if arguments.judged is not None:
+            scores = measure_judged(arguments.model, arguments.judged, write=arguments.write)
+        elif arguments.generated is None:
             scores = measure(
                 *(arguments.model, arguments.data, arguments.protocol),
                 **{**chosen, "write": arguments.write, "progress": progress},
@@ -123,6 +129,16 @@ def table(scores: list[Score]) -> None:
         numbers = (score.value, score.spread, score.floor, score.ceiling)
         cells = ["" if number is None else f"{number:.4g}" for number in numbers]
         made.add_row(score.key, *cells, str(score.n), f"{score.seconds:.1f}")
+        if "interval" in score.details:
+            made.add_row(
+                f"  95 % of means of {score.details.get('resampled')}",
+                _interval(score.details["interval"]),
+                style="dim",
+            )
         for what, number in score.references.items():
             made.add_row(f"  {what}", f"{number:.4g}", style="dim")
     Console().print(made)
+
+
+def _interval(ends: Sequence[float]) -> str:
+    return " to ".join(f"{end:.4g}" for end in ends)

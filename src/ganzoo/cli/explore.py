@@ -22,17 +22,33 @@ def parser() -> ArgumentParser:
             "examples:\n"
             "  ganzoo explore\n"
             "  ganzoo explore stylegan2-fashion-mnist --port 8000\n"
-            "  ganzoo explore hf://someone/my-gan --space my-space/    # a Hugging Face Space of the same page"
+            "  ganzoo explore hf://someone/my-gan --space my-space/    # a Hugging Face Space of the same page\n"
+            "  ganzoo explore --judge fashion-mnist dcgan-fashion-mnist gan-fashion-mnist    # who can tell?"
         ),
     )
     made.add_argument("model", type=str, nargs="*", help="shown first, beside all that ship")
     made.add_argument("--port", type=int, default=7860, help="of the page (default: 7860)")
     made.add_argument("--space", type=str, default=None, help="write a Hugging Face Space there, and serve nothing")
+    made.add_argument(
+        "--judge",
+        type=str,
+        default=None,
+        metavar="REAL",
+        help="people tell a data set's or folder's pictures from made ones",
+    )
+    made.add_argument(
+        "--judged", type=str, default="judged.jsonl", help="where each answer goes (default: judged.jsonl)"
+    )
+    made.add_argument("--pictures", type=int, default=None, help="of a session (default: 150 timed, 100 without limit)")
     return made
 
 
 def run(arguments: Any) -> int:
     """Serves until it is interrupted, or writes a Space."""
+    if arguments.judge is not None and arguments.space is not None:
+        raise BadArgument("--judge keeps answers on this machine, which no Space does; leave --space out")
+    if arguments.judge is None and arguments.pictures is not None:
+        raise BadArgument("--pictures are those of a session of --judge; name the real ones with it")
     if arguments.space is not None:
         from ganzoo.app.space import write_space
 
@@ -40,6 +56,8 @@ def run(arguments: Any) -> int:
         return 0
     if not 0 < arguments.port < 2**16:
         raise BadArgument(f"--port is {arguments.port}; 1 to {2**16 - 1} are expected")
+    if arguments.judge is not None:
+        return _judge(arguments)
     from ganzoo.app.page import launch, page
     from ganzoo.zoo.loading import locate
 
@@ -47,4 +65,16 @@ def run(arguments: Any) -> int:
         locate(model, None, None, players=False)  # what cannot be had is said before a page is there
     print(f"http://127.0.0.1:{arguments.port} (ctrl-C ends it)", flush=True)
     launch(page(arguments.model), arguments.port, quiet=True)
+    return 0
+
+
+def _judge(arguments: Any) -> int:
+    """Serves HYPE's page."""
+    from ganzoo.app.judge import Judging
+    from ganzoo.app.page import check_port, judge_page
+
+    check_port(arguments.port)  # before models are loaded
+    judging = Judging(arguments.judge, arguments.model, arguments.judged, arguments.pictures)
+    print(f"http://127.0.0.1:{arguments.port} (ctrl-C ends it); answers go to {arguments.judged}", flush=True)
+    judge_page(judging, arguments.port)
     return 0

@@ -343,7 +343,7 @@ def _measured(results: list[dict[str, Any]]) -> Iterable[str]:
         (
             (
                 f"`{score['key']}`",
-                _number(score["value"]) + (f" ± {_number(score['spread'])}" if score.get("spread") is not None else ""),
+                f"{_number(score['value'])}{_spread(score)}",
                 *([_references(score)] if beside else []),
                 _number(score.get("floor")),
                 _number(score.get("ceiling")),
@@ -361,6 +361,15 @@ def _measured(results: list[dict[str, Any]]) -> Iterable[str]:
 def _start(digits: Any) -> str:
     """Of a hash."""
     return f"`{str(digits)[:12]}`" if digits else ""
+
+
+def _spread(score: dict[str, Any]) -> str:
+    """How far a value may be trusted: its 95 % interval where there is one, else its standard deviation."""
+    details = score.get("details")
+    ends = details.get("interval") if isinstance(details, dict) else None
+    if isinstance(ends, list) and len(ends) == 2:
+        return f" ({_number(ends[0])} to {_number(ends[1])})"
+    return f" ± {_number(score['spread'])}" if score.get("spread") is not None else ""
 
 
 def _references(score: dict[str, Any]) -> str:

@@ -139,6 +139,32 @@ def measure_folder(
     return measure_images(values, source, asked, **options)
 
 
+def measure_judged(model: Model, judged: str | Path, *, write: bool = False) -> list[Score]:
+    """What people's answers say of a model: HYPE, whose keys are its own protocols.
+
+    Args:
+        model: as `evaluate`'s.
+        judged: the file of JSON lines that `ganzoo explore --judge` wrote; of other models' answers nothing is taken.
+        write: as `measure`'s.
+
+    Raises:
+        BadArgument: for a file that holds none of this model's finished sessions.
+    """
+    from ganzoo.latent.latents import generator_hash
+    from ganzoo.metrics import hype
+
+    game = load(model)
+    folder = _home(game) if write else None
+    answers, own = hype.read_judgements(judged), generator_hash(game)
+    mine = [each for each in answers if each.generator == own]
+    if not mine:
+        raise BadArgument(f"{judged}: none of its {len(answers)} answers is of this model's generator, {own[:12]}...")
+    scores = hype.score(mine)
+    if folder is not None:
+        _write(folder, scores, game.device)
+    return scores
+
+
 def _first_side(folder: Path) -> int:
     """The shorter side of the first picture in a folder."""
     from PIL import Image, UnidentifiedImageError
