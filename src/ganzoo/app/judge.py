@@ -139,10 +139,22 @@ class Judging:
             seed, index, _ = mine.pictures[i]
             real = mine.about.real
             answered = hype.Judgement(
-                *(session, i, len(mine.pictures), mine.mode, mine.about.name, mine.about.generator),
-                *(real.name, real.digest, real.split, seed, index),
-                *((mine.exposure, float(shown)) if timed else (None, None)),
-                *(float(took), seed is None, said),
+                session=session,
+                number=i,
+                of=len(mine.pictures),
+                mode=mine.mode,
+                model=mine.about.name,
+                generator=mine.about.generator,
+                data=real.name,
+                data_digest=real.digest,
+                split=real.split,
+                seed=seed,
+                index=index,
+                exposure=mine.exposure if timed else None,
+                shown=float(shown) if timed else None,
+                took=float(took),
+                real=seed is None,
+                said=said,
             )
             hype.write_judgement(self.log, answered)
             mine.answers.append(answered)
@@ -239,7 +251,7 @@ def application(judging: Judging) -> Any:
             given = json.loads(await request.body())
             if not isinstance(given, dict):
                 raise BadArgument("a request is a table of JSON")
-            ask = judging.begin if request.url.path == "/begin" else judging.answer
+            ask: Any = judging.begin if request.url.path == "/begin" else judging.answer
             return JSONResponse(await run_in_threadpool(ask, *(given.get(name) for name in names)))
         except (GanzooError, ValueError, RecursionError) as error:
             told = str(error) if isinstance(error, GanzooError) else "a request is JSON"
