@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganzoo.cli.data import parser, run
 from ganzoo.data import avatars, drawing
-from ganzoo.data.avatars import STYLES, Avatars, caption, drawn, prepare
+from ganzoo.data.avatars import STYLES, AvatarOutlines, Avatars, caption, drawn, prepare
 from ganzoo.types import BadArgument, BadData, UnknownName
 
 
@@ -264,3 +264,15 @@ def test_the_sheets_are_small() -> None:
     for style in STYLES:
         with Image.open(Path(__file__).parent / "avatars" / f"{style}.png") as sheet:
             assert sheet.size == (640, 256)
+
+
+def test_outlines_are_drawn_from_the_avatars(root: str) -> None:
+    avatars = Avatars("lorelei", root=root, size=32)
+    drawn = AvatarOutlines("lorelei", root=root, size=32).open("test")
+    assert (drawn.name, drawn.shape, drawn.paired) == ("avatars-lorelei-outlines-to-colours", (1, 32, 32), True)
+    assert drawn.targets is not None and np.array_equal(drawn.targets, avatars.open("test").values)
+    inner = drawn.targets[:, :, 1:-1, 1:-1].astype(int)
+    shifts = [drawn.targets[:, :, 1 + i : 31 + i, 1 + j : 31 + j] for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    lighter = (np.max(shifts, axis=0) - inner).max(1)
+    assert np.array_equal(drawn.values[:, 0, 1:-1, 1:-1] == 0, lighter > 40)
+    assert 0.02 < (lighter > 40).mean() < 0.5

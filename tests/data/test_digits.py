@@ -5,7 +5,8 @@ import pytest
 from scipy import ndimage  # type: ignore[import-untyped]
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
-from ganzoo.data.digits import DigitEdges, Digits, edges
+from ganzoo.data.digits import DigitEdges, Digits
+from ganzoo.data.lines import edges
 from ganzoo.types import BadArgument
 
 

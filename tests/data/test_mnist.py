@@ -13,7 +13,8 @@ import pytest
 from npm_program import Members, Npm
 
 from ganzoo.data import mnist
-from ganzoo.data.digits import DigitEdges, edges
+from ganzoo.data.digits import DigitEdges
+from ganzoo.data.lines import edges
 from ganzoo.data.mnist import MNIST10K, PACKAGE, prepare
 from ganzoo.types import BadArgument, BadData
 

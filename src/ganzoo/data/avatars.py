@@ -7,7 +7,7 @@ them as one array a style, with the class of each attribute. Only styles of whic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -19,6 +19,7 @@ from PIL import Image
 
 from ganzoo.data.batch import Data, Images
 from ganzoo.data.drawing import draw
+from ganzoo.data.lines import outlines
 from ganzoo.data.prepared import Prepared, made_folder, resized
 from ganzoo.types import BadArgument, nearest
 
@@ -324,6 +325,24 @@ class Avatars(Data):
     def _is(self, word: str) -> npt.NDArray[np.bool_]:
         name, classes = next((name, classes) for name, classes in self.known.items() if word in classes)
         return np.equal(self._facts["avatars"][name], classes.index(word))
+
+
+class AvatarOutlines(Avatars):
+    """Outlines of avatars to their colours, in pairs, for translation: edges to photos of pix2pix's paper, made here.
+
+    The images have one channel: black where a neighbour is lighter by more than 40 of 255 in some channel, white
+    elsewhere; the targets are the avatars. Arguments are those of `Avatars`; labels are the images'.
+    """
+
+    def read(self, split: str) -> Images:
+        """Reads a split; the k-th target is what the k-th outlines were drawn from.
+
+        Raises:
+            BadData: if the style was not prepared, or a file of it is damaged.
+        """
+        avatars = super().read(split)
+        name, drawn = f"{avatars.name}-outlines-to-colours", outlines(avatars.values)
+        return replace(avatars, name=name, values=drawn, targets=avatars.values)
 
 
 def caption(row: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from annotated_types import Ge
 from PIL import Image
 
 from ganzoo.data.batch import Data, Images, pad_to
+from ganzoo.data.lines import edges
 from ganzoo.data.mnist import MNIST10K
 from ganzoo.data.partly_labelled import Labelled
 from ganzoo.types import BadArgument
@@ -102,12 +103,3 @@ class DigitEdges(Data):
         for k, digit in enumerate(digits.values[:, 0]):
             values[k, 0] = np.asarray(Image.fromarray(digit).resize((inner, inner), Image.Resampling.BICUBIC))
         return replace(digits, values=pad_to(values, self.size))
-
-
-def edges(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Edge pictures of `(N, C, H, W)`: each dilated by a 3x3 square, less itself; beyond the margin nothing counts."""
-    height, width = values.shape[2:]
-    padded = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    places = [(i, j) for i in range(3) for j in range(3)]
-    dilated: npt.NDArray[np.uint8] = np.max([padded[:, :, i : i + height, j : j + width] for i, j in places], axis=0)
-    return dilated - values

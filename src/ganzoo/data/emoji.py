@@ -22,7 +22,7 @@ from PIL import Image
 
 from ganzoo.data import npm
 from ganzoo.data.batch import VALIDATION, Data, Images
-from ganzoo.data.digits import edges
+from ganzoo.data.lines import outlines
 from ganzoo.data.prepared import Prepared, made_folder, resized
 from ganzoo.types import BadArgument, BadData, reason
 
@@ -236,11 +236,6 @@ class EmojiPairs(Data):
         weights = np.array([19595, 38470, 7471], np.uint32)  # Pillow's, of 2^16, so that grey is the same everywhere
         luma: npt.NDArray[np.uint32] = np.einsum("nchw,c->nhw", values.astype(np.uint32), weights) + 2**15 >> 16
         return luma.astype(np.uint8)[:, None]
-
-
-def outlines(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Black lines on white `(N, 1, H, W)` where colours of `(N, C, H, W)` meet: the clearest of the channels' edges."""
-    return np.where(edges(values).max(1, keepdims=True) > 40, np.uint8(0), np.uint8(255))
 
 
 def prepare(style: str, folder: str | Path | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
