@@ -199,8 +199,8 @@ class ACGAN(Samples):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-L_S - L_C: real and generated images are told apart, and the classes of both recognised."""
         z, c = self.latents_and_labels(batch)
-        real, real_classes = self.discriminator(batch.images)
-        fake, fake_classes = self.discriminator(self.generator(z, c))
+        real, real_classes = self.discriminator(self.seen(batch.images))
+        fake, fake_classes = self.discriminator(self.seen(self.generator(z, c)))
         y = self.labels_of(batch)
         source = losses.minimax_discriminator(real, fake)
         self.record(accuracy=(real_classes.argmax(1) == y).float().mean())
@@ -209,7 +209,7 @@ class ACGAN(Samples):
     def generator_loss(self, batch: Batch) -> Tensor:
         """-L_C + L_S, where G's part of L_S is, as usual, -E log P(S = real | G(z, c)), which does not saturate."""
         z, c = self.latents_and_labels(batch)
-        fake, classes = self.discriminator(self.generator(z, c))
+        fake, classes = self.discriminator(self.seen(self.generator(z, c)))
         return losses.nonsaturating_generator(fake) + self.weight * recognition(classes, c)
 
     def latents_and_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:

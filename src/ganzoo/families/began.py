@@ -156,6 +156,7 @@ class BEGAN(Samples):
 
     def error(self, images: Tensor) -> Tensor:
         """L(v) = mean |v - D(v)| over images and pixels, the paper's with eta = 1."""
+        images = self.seen(images)
         return F.l1_loss(self.discriminator(images).float(), images.float())
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:

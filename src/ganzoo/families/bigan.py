@@ -174,8 +174,8 @@ class BiGAN(Samples, Encodes):
     def scores(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The logits `(N, 1)` of D(x, E(x)) and of D(G(z), z), with as many z as there are images."""
         z = self.noise(batch)
-        encoded = self.discriminator(batch.images, self.encoder(batch.images))
-        return encoded, self.discriminator(self.generator(z), z)
+        encoded = self.discriminator(self.seen(batch.images), self.encoder(batch.images))
+        return encoded, self.discriminator(self.seen(self.generator(z)), z)
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """D's logits of images with their codes."""

@@ -187,9 +187,9 @@ class CGAN(Samples):
         """-E log D(x | y) - E log(1 - D(G(z | y) | y)) (eq. 2)."""
         y = self.labels_of(batch)
         fake = self.generator(self.noise(batch), y)
-        return losses.minimax_discriminator(self.discriminator(batch.images, y), self.discriminator(fake, y))
+        return losses.minimax_discriminator(*(self.discriminator(self.seen(x), y) for x in (batch.images, fake)))
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z | y) | y)."""
         y = self.labels_of(batch)
-        return losses.nonsaturating_generator(self.discriminator(self.generator(self.noise(batch), y), y))
+        return losses.nonsaturating_generator(self.discriminator(self.seen(self.generator(self.noise(batch), y)), y))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Samples
+from ganzoo.game.abilities import Adversarial
 from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
@@ -37,7 +37,7 @@ from ganzoo.types import Batch
         "y' uniform",
     ),
 )
-class CGANPD(Samples):
+class CGANPD(Adversarial):
     """The projection of an embedded label on the features tells whether an image is real and of its class.
 
     The defaults are those of ImageNet (figure 14), but for the number of classes. The discriminator is under spectral
@@ -136,14 +136,17 @@ class CGANPD(Samples):
         """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y')), in one pass of D."""
         if fake is None or drawn is None:
             fake, drawn = self.fake(batch)
-        scores = self.discriminator(torch.cat([batch.images, fake]), torch.cat([self.labels_of(batch), drawn]))
-        return losses.hinge_discriminator(*scores.chunk(2))
+        real, labels = self.real(batch), self.labels_of(batch)
+        scores = self.discriminator(self.seen(torch.cat([real, fake])), torch.cat([labels, drawn])).chunk(2)
+        added = self.regularizers(real, fake, *scores, real_labels=labels, fake_labels=drawn)
+        return losses.hinge_discriminator(*scores) + added
 
     def generator_loss(self, batch: Batch, fake: Tensor | None = None, drawn: Tensor | None = None) -> Tensor:
         """-E D(G(z, y'), y')."""
         if fake is None or drawn is None:
             fake, drawn = self.fake(batch, self.generated)
-        return losses.hinge_generator(self.discriminator(fake, drawn))
+        scores = self.hardest(self.discriminator(self.seen(fake), drawn))
+        return losses.hinge_generator(scores) + self.spread(len(drawn), drawn)
 
     def fake(self, batch: Batch, times: int = 1) -> tuple[Tensor, Tensor]:
         """G(z, y') and y'."""

@@ -169,12 +169,16 @@ class CoGAN(Samples):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """Eq. 3, turned for minimising, as the mean over both domains."""
-        real = self.discriminator([batch.images, self.targets_of(batch)])
-        return losses.minimax_discriminator(real, self.discriminator(self.generator(self.noise(batch))))
+        real = self.logits([batch.images, self.targets_of(batch)])
+        return losses.minimax_discriminator(real, self.logits(self.generator(self.noise(batch))))
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log f1(g1(z)) - E log f2(g2(z)), as the mean over both domains."""
-        return losses.nonsaturating_generator(self.discriminator(self.generator(self.noise(batch))))
+        return losses.nonsaturating_generator(self.logits(self.generator(self.noise(batch))))
+
+    def logits(self, pictures: Sequence[Tensor]) -> Tensor:
+        """What both discriminators say of a batch of each domain, as they are shown it."""
+        return self.discriminator([self.seen(images) for images in pictures])
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """f1's logits of pictures of the first domain."""

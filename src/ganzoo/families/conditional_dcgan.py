@@ -91,12 +91,12 @@ class ConditionalDCGAN(Samples):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-E log D(x, y) - E log(1 - D(G(z, y), y)), the first term smoothed; each batch normalized by itself."""
-        real, fake = self.logits(batch.images, batch), self.logits(self.fake(batch), batch)
+        real, fake = (self.logits(self.seen(images), batch) for images in (batch.images, self.fake(batch)))
         return losses.minimax_discriminator(real, fake, self.smoothing)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z, y), y)."""
-        return losses.nonsaturating_generator(self.logits(self.fake(batch), batch))
+        return losses.nonsaturating_generator(self.logits(self.seen(self.fake(batch)), batch))
 
     def fake(self, batch: Batch) -> Tensor:
         """G(z, y): as many images as there are in the batch, of their classes."""

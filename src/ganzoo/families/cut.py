@@ -265,12 +265,12 @@ class CUT(Translates):
 
     def discriminator_loss(self, batch: Batch, made: Tensor) -> Tensor:
         """1/2 E (D(y) - 1)^2 + 1/2 E D(G(x))^2."""
-        real, fake = self.discriminator(torch.cat([self.targets_of(batch), made[:, 0]])).chunk(2)
+        real, fake = self.discriminator(self.seen(torch.cat([self.targets_of(batch), made[:, 0]]))).chunk(2)
         return losses.least_squares_discriminator(real, fake)
 
     def generator_loss(self, batch: Batch, made: Tensor, mirrored: Tensor) -> Tensor:
         """The game's part, and what patches say."""
-        game = 2 * losses.least_squares_generator(self.discriminator(made[:, 0]))
+        game = 2 * losses.least_squares_generator(self.discriminator(self.seen(made[:, 0])))
         nce = self.contrast(batch.images, made[:, 0], mirrored)
         self.record(adversarial=game, nce=nce)
         if not self.identity:

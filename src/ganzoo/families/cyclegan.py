@@ -165,8 +165,8 @@ class CycleGAN(Translates):
             fake_y, fake_x = self.generator(x), self.inverse(y)
         self.fakes.append((fake_y.detach(), fake_x.detach()))
         # The paper's squares, without the halves of the loss's first paper
-        game = losses.least_squares_generator(self.discriminator(fake_y))
-        game = 2 * (game + losses.least_squares_generator(self.inverse_discriminator(fake_x)))
+        game = losses.least_squares_generator(self.discriminator(self.seen(fake_y)))
+        game = 2 * (game + losses.least_squares_generator(self.inverse_discriminator(self.seen(fake_x))))
         cycle = F.l1_loss(self.inverse(fake_y), x) + F.l1_loss(self.generator(fake_x), y)
         self.record(adversarial=game, cycle=cycle)
         if not self.identity:
@@ -177,8 +177,8 @@ class CycleGAN(Translates):
 
     def discriminators_loss(self, batch: Batch, fake_y: Tensor, fake_x: Tensor) -> Tensor:
         """1/2 E (D(real) - 1)^2 + 1/2 E D(fake)^2 of both, the fakes from the pools."""
-        real_y, judged_y = self.pair(self.discriminator, self.targets_of(batch), fake_y)
-        real_x, judged_x = self.pair(self.inverse_discriminator, batch.images, fake_x)
+        real_y, judged_y = self.pair(self.discriminator, self.seen(self.targets_of(batch)), self.seen(fake_y))
+        real_x, judged_x = self.pair(self.inverse_discriminator, self.seen(batch.images), self.seen(fake_x))
         loss = losses.least_squares_discriminator(real_y, judged_y)
         return loss + losses.least_squares_discriminator(real_x, judged_x)
 

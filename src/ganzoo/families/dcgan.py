@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Samples
+from ganzoo.game.abilities import Adversarial
 from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal, Uniform
@@ -34,7 +34,7 @@ from ganzoo.types import Batch
         "z ~ U[-1, 1]^100",
     ),
 )
-class DCGAN(Samples):
+class DCGAN(Adversarial):
     """Strided convolutions, batch normalization and a tuned Adam make image GANs train stably.
 
     Args:
@@ -97,11 +97,15 @@ class DCGAN(Samples):
     def discriminator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z))), each batch normalized by itself."""
         fake = self.fake(batch) if fake is None else fake
-        return losses.minimax_discriminator(self.discriminator(batch.images), self.discriminator(fake))
+        real = self.real(batch)
+        scores = self.discriminator(self.seen(real)), self.discriminator(self.seen(fake))
+        return losses.minimax_discriminator(*scores) + self.regularizers(real, fake, *scores)
 
     def generator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E log D(G(z))."""
-        return losses.nonsaturating_generator(self.discriminator(self.fake(batch) if fake is None else fake))
+        fake = self.fake(batch) if fake is None else fake
+        scores = self.hardest(self.discriminator(self.seen(fake)))
+        return losses.nonsaturating_generator(scores) + self.spread(len(batch))
 
     def fake(self, batch: Batch) -> Tensor:
         """G(z), as many as there are images in the batch."""

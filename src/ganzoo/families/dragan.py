@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Samples
+from ganzoo.game.abilities import Adversarial
 from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
@@ -32,7 +32,7 @@ from ganzoo.types import Batch
         "L_G = -E log D(G(z))",
     ),
 )
-class DRAGAN(Samples):
+class DRAGAN(Adversarial):
     """A gradient penalty around noised real data keeps the discriminator smooth where it matters.
 
     The discriminator's first weights are as large as those of WGAN-GP's critic: its gradients begin near norm 1.
@@ -86,11 +86,13 @@ class DRAGAN(Samples):
         batch's standard deviation, of which a random share is added. Inside the penalty D is the logit, as there.
         """
         fake = self.generator(self.noise(batch))
-        game = losses.minimax_discriminator(self.discriminator(batch.images), self.discriminator(fake))
-        penalty = penalties.dragan(self.discriminator, batch.images)
+        real = self.real(batch)
+        scores = self.discriminator(self.seen(real)), self.discriminator(self.seen(fake))
+        penalty = penalties.dragan(lambda x: self.discriminator(self.seen(x)), real)
         self.record(gradient_penalty=penalty)
-        return game + self.penalty * penalty
+        return losses.minimax_discriminator(*scores) + self.penalty * penalty + self.regularizers(real, fake, *scores)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z))."""
-        return losses.nonsaturating_generator(self.discriminator(self.generator(self.noise(batch))))
+        scores = self.hardest(self.discriminator(self.seen(self.generator(self.noise(batch)))))
+        return losses.nonsaturating_generator(scores) + self.spread(len(batch))

@@ -216,6 +216,8 @@ class FastGAN(Samples):
 
     average_half_life = 5542.0  # the authors' 0.999 an update of 8 images
 
+    augments = True
+
     def __init__(
         self,
         size: Positive = 256,

@@ -111,11 +111,13 @@ class FGAN(Samples):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-F = E f*(g(V(G(z)))) - E g(V(x))."""
-        return -self.bound(self.discriminator(batch.images), self.discriminator(self.generator(self.noise(batch))))
+        return -self.bound(
+            *(self.discriminator(self.seen(x)) for x in (batch.images, self.generator(self.noise(batch))))
+        )
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """The part of F that the generator can change, or -E g(V(G(z)))."""
-        v = self.discriminator(self.generator(self.noise(batch))).float()
+        v = self.discriminator(self.seen(self.generator(self.noise(batch)))).float()
         return -(self.activation(v) if self.trick else self.conjugate(v)).mean()
 
     def bound(self, real: Tensor, fake: Tensor) -> Tensor:

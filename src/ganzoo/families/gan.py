@@ -132,11 +132,12 @@ class GAN(Samples):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-1/2 E log D(x) - 1/2 E log(1 - D(G(z)))."""
         fake = self.generator(self.noise(batch))
-        return 0.5 * losses.minimax_discriminator(self.discriminator(batch.images), self.discriminator(fake))
+        logits = (self.discriminator(self.seen(images)) for images in (batch.images, fake))
+        return 0.5 * losses.minimax_discriminator(*logits)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z)), or what `loss` says."""
-        return self.objective(self.discriminator(self.generator(self.noise(batch))))
+        return self.objective(self.discriminator(self.seen(self.generator(self.noise(batch)))))
 
 
 def _shrunk(images: int, decay: float) -> float:

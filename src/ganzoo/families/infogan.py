@@ -228,14 +228,14 @@ class InfoGAN(Samples):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z, c))) - lambda L_I."""
         z, category, codes = self.latents_and_labels(batch)
-        fake, features = self.discriminator(self.generate_live(z, category), with_features=True)
-        game = losses.minimax_discriminator(self.discriminator(batch.images), fake)
+        fake, features = self.discriminator(self.seen(self.generate_live(z, category)), with_features=True)
+        game = losses.minimax_discriminator(self.discriminator(self.seen(batch.images)), fake)
         return game - self.weight * self.information(features, category, codes)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z, c)) - lambda L_I."""
         z, category, codes = self.latents_and_labels(batch)
-        fake, features = self.discriminator(self.generate_live(z, category), with_features=True)
+        fake, features = self.discriminator(self.seen(self.generate_live(z, category)), with_features=True)
         game = losses.nonsaturating_generator(fake)
         information = self.information(features, category, codes)
         self.record(information=information)

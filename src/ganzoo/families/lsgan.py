@@ -15,7 +15,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Samples
+from ganzoo.game.abilities import Adversarial
 from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
@@ -77,7 +77,7 @@ def _block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
         "z ~ U[-1, 1]^1024",
     ),
 )
-class LSGAN(Samples):
+class LSGAN(Adversarial):
     """Least squares pull samples towards the data even where the discriminator is sure of itself.
 
     Args:
@@ -107,7 +107,7 @@ class LSGAN(Samples):
         super().__init__()
         self.shape = (channels, size, size)
         self.prior = Uniform(-1, 1, latent)
-        self.a, self.b, self.c = a, b, c
+        self.a, self.b, self.c, self.undecided = a, b, c, (a + b) / 2
         self.generator = Generator(latent, channels, size, width)
         # "Identical to the one in DCGAN" (section 4.1.1): the house's has kernels of 4 where figure 2(b) has 5
         self.discriminator = dcgan.Discriminator(channels, size, width)
@@ -128,9 +128,11 @@ class LSGAN(Samples):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """1/2 E (D(x) - b)^2 + 1/2 E (D(G(z)) - a)^2 (eq. 2)."""
         fake = self.generator(self.noise(batch))
-        real_scores, fake_scores = self.discriminator(batch.images), self.discriminator(fake)
-        return losses.least_squares_discriminator(real_scores, fake_scores, self.a, self.b)
+        real = self.real(batch)
+        scores = self.discriminator(self.seen(real)), self.discriminator(self.seen(fake))
+        return losses.least_squares_discriminator(*scores, self.a, self.b) + self.regularizers(real, fake, *scores)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """1/2 E (D(G(z)) - c)^2 (eq. 2)."""
-        return losses.least_squares_generator(self.discriminator(self.generator(self.noise(batch))), self.c)
+        scores = self.hardest(self.discriminator(self.seen(self.generator(self.noise(batch)))))
+        return losses.least_squares_generator(scores, self.c) + self.spread(len(batch))

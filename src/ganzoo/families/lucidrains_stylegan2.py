@@ -361,17 +361,21 @@ class LucidrainsStyleGAN2(Styled):
     def discriminator_loss(self, batch: Batch, penalized: bool) -> Tensor:
         """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), and gamma (E ||grad D(x)||^2 + E ||grad D(G(z))||^2)."""
         fake = self.generator(self.noise(batch), mixing=self.mixing)
-        loss = losses.hinge_discriminator(self.discriminator(batch.images), self.discriminator(fake))
+        loss = losses.hinge_discriminator(self.scores(batch.images), self.scores(fake))
         if not penalized:
             return loss
-        steep = penalties.r1(self.discriminator, batch.images) + penalties.r2(self.discriminator, fake)  # halves
+        steep = penalties.r1(self.scores, batch.images) + penalties.r2(self.scores, fake)  # halves
         self.record(gradient_penalty=steep)
         return loss + 8 * self.gamma * steep  # by images in [0, 1], which are half as long: a gradient is twice theirs
+
+    def scores(self, images: Tensor) -> Tensor:
+        """What D says of images `(N, C, H, W)`, as it is shown them."""
+        return self.discriminator(self.seen(images))
 
     def generator_loss(self, batch: Batch, penalized: bool) -> Tensor:
         """-E D(G(z)), and E (||J_w^T y|| - a)^2."""
         ws = self.generator.mixed(self.noise(batch), None, self.mixing, track=True)
-        loss = losses.hinge_generator(self.discriminator(self.generator.synthesis(ws)))
+        loss = losses.hinge_generator(self.scores(self.generator.synthesis(ws)))
         if not penalized:
             return loss
         penalty, moved = penalties.path_length(self.paths, ws, self.path_mean.to(ws.device), self.path_decay)

@@ -519,7 +519,7 @@ class MobileStyleGAN(Styled):
 
     def seen(self, images: Tensor) -> Tensor:
         """What the discriminator is shown of images `(N, C, H, W)`."""
-        return diff_augment(images) if self.augment else images
+        return diff_augment(images) if self.augment else super().seen(images)
 
 
 def pixel_distance(pyramid: Sequence[Tensor], drawn: Tensor) -> Tensor:

@@ -142,7 +142,7 @@ class Pix2Pix(Translates):
     def discriminator_loss(self, batch: Batch, fake: Tensor) -> Tensor:
         """1/2 (-E log D(x, y) - E log(1 - D(x, G(x)))): halved, which slows the discriminator (section 3.3)."""
         x, y = batch.images, self.targets_of(batch)
-        judged = [self.discriminator(torch.cat([x, image], 1)) for image in (y, fake)]
+        judged = [self.discriminator(self.seen(torch.cat([x, image], 1))) for image in (y, fake)]
         return 0.5 * losses.minimax_discriminator(*judged)
 
     def generator_loss(self, batch: Batch, fake: Tensor) -> Tensor:
@@ -150,7 +150,9 @@ class Pix2Pix(Translates):
         x, y = batch.images, self.targets_of(batch)
         distance = F.l1_loss(fake, y)
         self.record(l1=distance)
-        return losses.nonsaturating_generator(self.discriminator(torch.cat([x, fake], 1))) + self.l1 * distance
+        return (
+            losses.nonsaturating_generator(self.discriminator(self.seen(torch.cat([x, fake], 1)))) + self.l1 * distance
+        )
 
     def pictures(self, real: Images | None) -> dict[str, Tensor]:
         """Held-out images: x, G(x), and y where the data are pairs."""

@@ -173,17 +173,17 @@ class ProGAN(Samples):
         """WGAN-GP's loss with the drift term (appendix A.1), and the classification of both where there are labels."""
         images = growing.at_level(batch.images, self.level(self.images_seen))
         fake = self.generator(*self.latents_and_labels(batch))
-        judged, judged_fake = self.discriminator(images), self.discriminator(fake)
+        judged, judged_fake = (self.discriminator(self.seen(x)) for x in (images, fake))
         distance = losses.wasserstein_critic(judged[:, :1], judged_fake[:, :1])
         self.record(wasserstein_estimate=-distance, level_of_detail=self.discriminator.lod)
         with input_gradients():
-            slope = penalties.gradient_penalty(lambda x: self.discriminator(x)[:, :1], images, fake)
+            slope = penalties.gradient_penalty(lambda x: self.discriminator(self.seen(x))[:, :1], images, fake)
         loss: Tensor = distance + self.penalty * slope + self.drift * judged[:, :1].float().square().mean()
         return loss + self.classification(judged, batch) + self.classification(judged_fake, batch)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(z)), and the classification where there are labels."""
-        judged: Tensor = self.discriminator(self.generator(*self.latents_and_labels(batch)))
+        judged: Tensor = self.discriminator(self.seen(self.generator(*self.latents_and_labels(batch))))
         return losses.wasserstein_generator(judged[:, :1]) + self.classification(judged, batch)
 
     def classification(self, judged: Tensor, batch: Batch) -> Tensor:

@@ -144,6 +144,8 @@ class ProjectedGAN(Samples):
 
     average_half_life = 20_000.0  # for the authors' batches of 64
 
+    augments = True
+
     def __init__(
         self,
         size: Positive = 256,
@@ -166,7 +168,7 @@ class ProjectedGAN(Samples):
                 f"images seen at {seen} pixels by critics on {len(maps)} scales; at most 8 scales, and 8 pixels "
                 "doubled as often are expected"
             )
-        self.shape, self.prior, self.maps, self.seen = (channels, size, size), Normal(latent), tuple(maps), seen
+        self.shape, self.prior, self.maps, self.side = (channels, size, size), Normal(latent), tuple(maps), seen
         self.generator = fastgan.Generator(latent, channels, size, width, "small" if lite else "large", bounded=False)
         self.projection = Projection(maps, projected).requires_grad_(False)
         self.discriminator = Critics(self.projection.outputs, critic_width, separable)
@@ -185,7 +187,7 @@ class ProjectedGAN(Samples):
         """
         if stage == "fit":
             with torch.no_grad():
-                found = [x.shape[1] for x in self.features(torch.zeros(1, self.shape[0], self.seen, self.seen))]
+                found = [x.shape[1] for x in self.features(torch.zeros(1, self.shape[0], self.side, self.side))]
             if tuple(found[-len(self.maps) :]) != self.maps:
                 raise BadArgument(
                     f"maps are {list(self.maps)}, and {self.features.name} has {found}; give the last few of these"
@@ -233,6 +235,6 @@ class ProjectedGAN(Samples):
 
     def looked_at(self, x: Tensor) -> Tensor:
         """What all critics say `(N, K)` of images, looked at through the frozen network."""
-        if x.shape[-1] < self.seen:
-            x = F.interpolate(x, self.seen, mode="bilinear", align_corners=False)
+        if x.shape[-1] < self.side:
+            x = F.interpolate(x, self.side, mode="bilinear", align_corners=False)
         return self.discriminator(self.projection(self.features(x)[-len(self.maps) :]))

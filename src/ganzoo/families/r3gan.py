@@ -395,4 +395,4 @@ class R3GAN(Samples):
 
     def seen(self, images: Tensor) -> Tensor:
         """What the discriminator is shown: images `(N, C, H, W)`, augmented where the run says so."""
-        return augment(images, self.scheduled(0.0, self.augment), _TRANSFORMS) if self.augment else images
+        return augment(images, self.scheduled(0.0, self.augment), _TRANSFORMS) if self.augment else super().seen(images)

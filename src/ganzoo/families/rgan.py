@@ -96,4 +96,4 @@ class RGAN(Samples):
     def scores(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """C(x) and C(G(z)), `(N,)` each."""
         fake = self.generator(self.noise(batch))
-        return self.discriminator(batch.images), self.discriminator(fake)
+        return self.discriminator(self.seen(batch.images)), self.discriminator(self.seen(fake))

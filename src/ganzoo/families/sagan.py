@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Samples
+from ganzoo.game.abilities import Adversarial
 from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
@@ -51,7 +51,7 @@ QUERIES: Final = (
         "L_G = -E D(G(z, y'), y')",
     ),
 )
-class SAGAN(Samples):
+class SAGAN(Adversarial):
     """Self-attention in both players lets details draw on cues from the whole image.
 
     The defaults are those of ImageNet (section 5), but for the number of classes.
@@ -140,14 +140,16 @@ class SAGAN(Samples):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y')), in one pass of D."""
         z, drawn = self.latents_and_labels(batch)
-        images = torch.cat([batch.images, self.generator(z, drawn)])
-        scores = self.discriminator(images, torch.cat([self.labels_of(batch), drawn]))
-        return losses.hinge_discriminator(*scores.chunk(2))
+        real, fake, labels = self.real(batch), self.generator(z, drawn), self.labels_of(batch)
+        scores = self.discriminator(self.seen(torch.cat([real, fake])), torch.cat([labels, drawn])).chunk(2)
+        added = self.regularizers(real, fake, *scores, real_labels=labels, fake_labels=drawn)
+        return losses.hinge_discriminator(*scores) + added
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(z, y'), y')."""
         z, drawn = self.latents_and_labels(batch)
-        return losses.hinge_generator(self.discriminator(self.generator(z, drawn), drawn))
+        scores = self.hardest(self.discriminator(self.seen(self.generator(z, drawn)), drawn))
+        return losses.hinge_generator(scores) + self.spread(len(drawn), drawn)
 
     def latents_and_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """z `(N, latent)` and labels `(N,)`, uniform, as many as there are images in the batch."""

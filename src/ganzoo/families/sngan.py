@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Samples
+from ganzoo.game.abilities import Adversarial
 from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
@@ -37,7 +37,7 @@ from ganzoo.types import Batch
         "z ~ N(0, 1)^128",
     ),
 )
-class SNGAN(Samples):
+class SNGAN(Adversarial):
     """Dividing each weight matrix by its largest singular value bounds the discriminator's slope at almost no cost.
 
     The defaults are those of CIFAR-10 (table 4, setting (F) of table 1). There the authors' code lets both rates fall
@@ -117,13 +117,14 @@ class SNGAN(Samples):
     def discriminator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) (eq. 16); one pass of D, and so one step of the power method."""
         fake = self.fake(batch) if fake is None else fake
-        scores = self.discriminator(torch.cat([batch.images, fake]))
-        return losses.hinge_discriminator(*scores.chunk(2))
+        real = self.real(batch)
+        scores = self.discriminator(self.seen(torch.cat([real, fake]))).chunk(2)
+        return losses.hinge_discriminator(*scores) + self.regularizers(real, fake, *scores)
 
     def generator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E D(G(z)) (eq. 17)."""
         fake = self.fake(batch, self.generated) if fake is None else fake
-        return losses.hinge_generator(self.discriminator(fake))
+        return losses.hinge_generator(self.hardest(self.discriminator(self.seen(fake)))) + self.spread(len(batch))
 
     def fake(self, batch: Batch, times: int = 1) -> Tensor:
         """G(z), so many times as many as there are images in the batch."""

@@ -186,7 +186,7 @@ class SRGAN(Upscales):
 
     def discriminator_loss(self, batch: Batch, made: Tensor) -> Tensor:
         """-E log D(y) - E log(1 - D(G(x)))."""
-        return losses.minimax_discriminator(self.discriminator(batch.images), self.discriminator(made))
+        return losses.minimax_discriminator(*(self.discriminator(self.seen(x)) for x in (batch.images, made)))
 
     def generator_loss(self, batch: Batch, made: Tensor) -> Tensor:
         """The content in features, or in pixels, and the game's part."""
@@ -200,4 +200,4 @@ class SRGAN(Upscales):
         self.record(content=content)
         if not self.adversarial:
             return content
-        return content + self.adversarial * losses.nonsaturating_generator(self.discriminator(made))
+        return content + self.adversarial * losses.nonsaturating_generator(self.discriminator(self.seen(made)))

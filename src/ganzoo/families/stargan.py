@@ -225,18 +225,18 @@ class StarGAN(Translates):
         """E D(G(x, c)) - E D(x), the gradient penalty, and the classification of real images (eq. 2 and 8)."""
         with torch.no_grad():
             fake = self.generator(batch.images, self.target(batch)).to(batch.images)
-        real, logits = self.discriminator(batch.images)
-        distance = losses.wasserstein_critic(real, self.discriminator(fake)[0])
+        real, logits = self.discriminator(self.seen(batch.images))
+        distance = losses.wasserstein_critic(real, self.discriminator(self.seen(fake))[0])
         known = self.misclassified(logits, batch, self.own(batch))
         self.record(wasserstein_estimate=-distance, classification=known)
-        penalty = penalties.gradient_penalty(lambda x: self.discriminator(x)[0], batch.images, fake)
+        penalty = penalties.gradient_penalty(lambda x: self.discriminator(self.seen(x))[0], batch.images, fake)
         return distance + self.penalty * penalty + self.classification * known
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(x, c)), the classification of the translation, and the way back (eq. 3, 4 and 6)."""
         wanted = self.target(batch)
         fake = self.generator(batch.images, wanted)
-        scores, logits = self.discriminator(fake)
+        scores, logits = self.discriminator(self.seen(fake))
         known = self.misclassified(logits, batch, wanted)
         cycle = F.l1_loss(self.generator(fake, self.own(batch)), batch.images)
         self.record(translated=known, cycle=cycle)

@@ -294,5 +294,5 @@ class StyleGAN(Styled):
         return self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True)
 
     def score(self, images: Tensor, batch: Batch) -> Tensor:
-        """The discriminator's scores `(N, 1)` of images with the batch's labels."""
-        return self.discriminator(images, labels=batch.labels)
+        """The discriminator's scores `(N, 1)` of images, as it is shown them, with the batch's labels."""
+        return self.discriminator(self.seen(images), labels=batch.labels)

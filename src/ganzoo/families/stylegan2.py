@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Styled
+from ganzoo.game.abilities import Adversarial, Styled
 from ganzoo.game.abilities.styled import Noise
 from ganzoo.game.arguments import Count, Depth, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
@@ -211,7 +211,7 @@ class Synthesis(nn.Module):
         "L_G = E f(-D(G(z))) + lambda E (||J_w^T y|| - a)^2",
     ),
 )
-class StyleGAN2(Styled):
+class StyleGAN2(Styled, Adversarial):
     """Styles modulate the weights of the convolutions, and a penalty keeps the way from w to the image smooth.
 
     The defaults are configuration F; the regularisation's weights depend on the data, and gamma most of all (the ADA
@@ -380,23 +380,26 @@ class StyleGAN2(Styled):
     def generator_loss(self, batch: Batch) -> Tensor:
         """E f(-D(G(z)))."""
         fake = self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True)
-        return losses.nonsaturating_generator(self.discriminator(self.seen(fake), labels=batch.labels))
+        logits = self.hardest(self.discriminator(self.seen(fake), labels=batch.labels))
+        return losses.nonsaturating_generator(logits) + self.spread(len(batch), batch.labels)
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """E f(D(G(z))) + E f(-D(x)), with both in one pass."""
         with torch.no_grad():
             fake = self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing)
-        both = self.seen(torch.cat([batch.images, fake.to(batch.images)]))
+        real, fake = self.real(batch), fake.to(batch.images)
+        both = self.seen(torch.cat([real, fake]))
         labels = None if batch.labels is None else torch.cat([batch.labels, batch.labels])
-        real_logits, fake_logits = self.discriminator(both, labels=labels, parts=2).chunk(2)
+        logits = self.discriminator(both, labels=labels, parts=2).chunk(2)
         if self.augment is not None:
-            self.augment.observe(real_logits)
-        return losses.minimax_discriminator(real_logits, fake_logits)
+            self.augment.observe(logits[0])
+        added = self.regularizers(real, fake, *logits, real_labels=batch.labels, fake_labels=batch.labels)
+        return losses.minimax_discriminator(*logits) + added
 
     def r1_loss(self, batch: Batch) -> Tensor:
         """gamma/2 E ||grad D(x)||^2, times the batches that it stands for."""
         with input_gradients():
-            penalty = penalties.r1(lambda x: self.discriminator(self.seen(x), labels=batch.labels), batch.images)
+            penalty = penalties.r1(lambda x: self.discriminator(self.seen(x), labels=batch.labels), self.real(batch))
         self.record(r1=penalty)
         return self.gamma * self.r1_every * penalty
 
@@ -428,4 +431,4 @@ class StyleGAN2(Styled):
         """What the discriminator is shown: images `(N, C, H, W)`, augmented where the run says so."""
         if self.augment is not None:
             return self.augment(images)
-        return diff_augment(images) if self.fixed_augment else images
+        return diff_augment(images) if self.fixed_augment else super().seen(images)

@@ -95,7 +95,7 @@ class UnrolledGAN(Samples):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-f: -E log D(x) - E log(1 - D(G(z)))."""
         fake = self.generator(self.noise(batch))
-        return losses.minimax_discriminator(self.discriminator(batch.images), self.discriminator(fake))
+        return losses.minimax_discriminator(*(self.discriminator(self.seen(x)) for x in (batch.images, fake)))
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """f(theta_G, theta_D^K), on the same batch and noise at every step ahead, as in the authors' code."""
@@ -111,7 +111,7 @@ class UnrolledGAN(Samples):
         (group,) = optimizer.param_groups
         beta1, beta2 = group["betas"]
         parameters = dict(self.discriminator.named_parameters())
-        both = torch.cat([real, fake])
+        both = torch.cat([self.seen(real), self.seen(fake)])
 
         def loss_at(theta: Tensor) -> Tensor:
             pieces = theta.split([parameter.numel() for parameter in parameters.values()])

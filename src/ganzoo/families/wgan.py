@@ -75,8 +75,8 @@ class WGAN(Samples):
     def critic_loss(self, batch: Batch) -> Tensor:
         """E C(G(z)) - E C(x), whose negative estimates the distance up to a factor."""
         fake = self.generator(self.noise(batch))
-        return losses.wasserstein_critic(self.critic(batch.images), self.critic(fake))
+        return losses.wasserstein_critic(self.critic(self.seen(batch.images)), self.critic(self.seen(fake)))
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E C(G(z))."""
-        return losses.wasserstein_generator(self.critic(self.generator(self.noise(batch))))
+        return losses.wasserstein_generator(self.critic(self.seen(self.generator(self.noise(batch)))))

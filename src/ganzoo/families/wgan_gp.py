@@ -12,7 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Samples
+from ganzoo.game.abilities import Adversarial
 from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
@@ -31,7 +31,7 @@ from ganzoo.types import Batch
         "L_G = -E C(G(z))",
     ),
 )
-class WGANGP(Samples):
+class WGANGP(Adversarial):
     """Penalising the norm of the critic's gradient keeps it Lipschitz without clipping its weights.
 
     Loss, numbers and the critic's first weights are those of the paper and its code; the networks are DCGAN's, which
@@ -54,6 +54,8 @@ class WGANGP(Samples):
         lr: learning rate of both players.
         betas: Adam's decay rates.
     """
+
+    undecided = None
 
     def __init__(
         self,
@@ -101,10 +103,14 @@ class WGANGP(Samples):
     def critic_loss(self, batch: Batch) -> Tensor:
         """Eq. 3: E C(G(z)) - E C(x) + lambda E (||grad C(x^)|| - 1)^2."""
         fake = self.generator(self.noise(batch))
-        distance = losses.wasserstein_critic(self.critic(batch.images), self.critic(fake))
+        real = self.real(batch)
+        scores = self.critic(self.seen(real)), self.critic(self.seen(fake))
+        distance = losses.wasserstein_critic(*scores)
         self.record(wasserstein_estimate=-distance)
-        return distance + self.penalty * penalties.gradient_penalty(self.critic, batch.images, fake)
+        penalty = penalties.gradient_penalty(lambda x: self.critic(self.seen(x)), real, fake)
+        return distance + self.penalty * penalty + self.regularizers(real, fake, *scores)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E C(G(z))."""
-        return losses.wasserstein_generator(self.critic(self.generator(self.noise(batch))))
+        scores = self.hardest(self.critic(self.seen(self.generator(self.noise(batch)))))
+        return losses.wasserstein_generator(scores) + self.spread(len(batch))

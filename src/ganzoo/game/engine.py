@@ -52,8 +52,6 @@ class Engine:
         compile: compile the networks for the main moves; `True` for torch's default backend, or a backend's name.
         channels_last: keep convolutions' tensors with the channels innermost, which is faster on CPUs and on CUDA.
         log_every: generator updates between two lines of the log.
-        freeze: patterns of parameters that keep their values, such as `discriminator.features.[0-3].*`: FreezeD (Mo et
-            al. 2020, arXiv:2002.10964), fine-tuning with the discriminator's first layers as they are, and the like.
     """
 
     seed: Count = 0
@@ -66,7 +64,6 @@ class Engine:
     compile: bool | str = False
     channels_last: bool = True
     log_every: Positive = 50
-    freeze: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks the ranges."""

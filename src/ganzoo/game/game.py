@@ -8,7 +8,6 @@ guard against non-finite gradients, the step, the generator's moving average and
 
 from __future__ import annotations
 
-import fnmatch
 import inspect
 import itertools
 import threading
@@ -17,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -27,9 +27,11 @@ from torch import Tensor, nn
 
 from ganzoo.data.batch import Data
 from ganzoo.game import strategy as _strategy  # noqa: F401  # registers `ddp_game` with Lightning
+from ganzoo.game.adaptation import Adapt, Adaptation, adapt
 from ganzoo.game.engine import Absent, Engine, MovingAverage, Player, begin_stream, stream_seed
 from ganzoo.game.helpers import Helper
 from ganzoo.media.medium import medium_of
+from ganzoo.nn.low_rank import merged
 from ganzoo.objectives.penalties import eager
 from ganzoo.types import BadArgument, BadData, Batch, Card, TrainingStopped, Unable, check_strict
 
@@ -104,6 +106,7 @@ class Game(L.LightningModule, ABC):
 
     Attributes:
         engine: the options of a run that the paper is not about.
+        adaptation: what is done beside the paper's algorithm, and what that remembers.
         images_seen: real images that all ranks have seen; schedules follow it.
         batches_seen: batches begun; `turn`, the random streams and the sampler follow it.
         shape: `(C, H, W)` of an image that the model makes, or `(d,)` of a point.
@@ -127,6 +130,7 @@ class Game(L.LightningModule, ABC):
     labelled: bool = False  # whether it learns from labels, so that its data have `classes` classes
     labels_optional: ClassVar[bool] = False  # whether data without labels will do all the same
     named: ClassVar[bool] = True  # whether its classes are the data's, where these have as many
+    augments: ClassVar[bool] = False  # whether its critic is shown augmented images by itself
     two_domains: ClassVar[bool] = False  # whether it learns from a second domain's images, the batch's targets
 
     shape: tuple[int, ...]
@@ -152,6 +156,7 @@ class Game(L.LightningModule, ABC):
         super().__init__()
         self.automatic_optimization = False
         self.engine = Engine()
+        self.adaptation = Adaptation(Adapt())
         self.images_seen = 0
         self.batches_seen = 0
         self.latest: dict[str, float] = {}  # the last line of the log,
@@ -552,23 +557,20 @@ class Game(L.LightningModule, ABC):
             assert isinstance(average, MovingAverage)
             average.update(getattr(self, name), beta)
 
-    def freeze_parameters(self) -> None:
-        """Switches the gradients off of the parameters that `engine.freeze` names.
+    # ---------------------------------------------------------------- adapting
+
+    def adapt_to(self, options: Adapt) -> None:
+        """Takes the options of `adapt`, once, after the weights to start from and before training.
 
         Raises:
-            BadArgument: for a pattern that names none, or a player that is left nothing to learn.
+            BadArgument: naming the option and what the family lacks for it; nothing is changed then.
         """
-        known = {name: value for name, value in self.named_parameters() if not name.startswith("_averages.")}
-        for pattern in self.engine.freeze:
-            named = fnmatch.filter(known, pattern)
-            if not named:
-                some = ", ".join([*known][:3])
-                raise BadArgument(f"engine.freeze: no parameter is called {pattern}; they are {some}, ...")
-            for name in named:
-                known[name].requires_grad_(False)
-        for name, player in self.players().items() if self.engine.freeze else ():
-            if not any(value.requires_grad for value in player.parameters()):
-                raise BadArgument(f"engine.freeze leaves the {name} nothing to learn; name fewer parameters")
+        adapt(self, options)
+        self.adaptation = Adaptation(options, self.shape[0])
+
+    def seen(self, images: Tensor) -> Tensor:
+        """What a critic is shown in place of images `(N, C, H, W)`: augmented where `adapt` says so."""
+        return self.adaptation.seen(images)
 
     # ---------------------------------------------------------------- Lightning's hooks
 
@@ -598,7 +600,6 @@ class Game(L.LightningModule, ABC):
             for name in self.networks():
                 getattr(self, name).to(memory_format=torch.channels_last)
         self.start_averages()
-        self.freeze_parameters()
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One optimizer a player, in its fused form where there is one."""
@@ -689,6 +690,14 @@ class Game(L.LightningModule, ABC):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Writes a line of the log at the multiples of `log_every` generator updates."""
+        if self.adaptation.options.augment is not None and not self.adaptation.shown:
+            raise BadArgument(
+                f"adapt.augment: {type(self).__name__} shows its critic no `self.seen(images)`; leave it out"
+            )
+        if self.adaptation.options.adjusts and self.turn(every=4):
+            control = self.adaptation.control
+            control.adjust(partial(self.trainer.strategy.reduce, reduce_op="sum"))
+            self.record(augment_p=control.p, overfitting=control.r_t)
         if self.global_step // self.engine.log_every > self._logged[0] // self.engine.log_every:
             self.write_log()
 
@@ -821,12 +830,12 @@ class Game(L.LightningModule, ABC):
     # ---------------------------------------------------------------- tensors of the model folder
 
     def inference_tensors(self) -> dict[str, Tensor]:
-        """What `model.safetensors` holds: averages where there are any."""
-        return {f"{n}.{k}": v for n in self.inference for k, v in self.average_module(n).state_dict().items()}
+        """What `model.safetensors` holds: averages where there are any, with adapters merged."""
+        return {f"{n}.{k}": v for n in self.inference for k, v in merged(self.average_module(n)).items()}
 
     def player_tensors(self) -> dict[str, Tensor]:
-        """What `players.safetensors` holds: every network, live."""
-        return {f"{n}.{k}": v for n in self.networks() for k, v in getattr(self, n).state_dict().items()}
+        """What `players.safetensors` holds: every network, live, with adapters merged."""
+        return {f"{n}.{k}": v for n in self.networks() for k, v in merged(getattr(self, n)).items()}
 
     def networks(self) -> list[str]:
         """The names of the family's networks; a module without parameters, such as ADA's control, is none."""

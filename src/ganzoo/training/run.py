@@ -23,9 +23,10 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ganzoo import folder as folders
 from ganzoo.data.batch import Data, Images
+from ganzoo.game.adaptation import Adapt
 from ganzoo.game.game import Game
 from ganzoo.schema import Positive, check_ranges
-from ganzoo.training import checkpoints, saving
+from ganzoo.training import checkpoints, record, saving
 from ganzoo.training.checkpoints import LAST, PREVIOUS, AtomicIO, Found
 from ganzoo.training.doctor import Doctor
 from ganzoo.training.options import checked, for_trainer
@@ -227,6 +228,9 @@ def _facts(
             "init_from": recipe.get("init_from"),
             "engine": {key: value for key, value in recipe["engine"].items() if key != "seed"}
             | {"seed": recipe["seed_everything"]},
+            "adapt": {
+                key: value for key, value in recipe.get("adapt", {}).items() if value != record.plain(Adapt())[key]
+            },
             "batch_size": data.batch_size,
             "precision": recipe["trainer"]["precision"],
             "max_steps": recipe["trainer"]["max_steps"],

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ganzoo.data.batch import Data
     from ganzoo.game.game import Game
 
-SECTIONS: Final = ("seed_everything", "init_from", "model", "data", "trainer", "engine", "run")
+SECTIONS: Final = ("seed_everything", "init_from", "model", "data", "trainer", "engine", "adapt", "run")
 _CLASSES: Final = ("model", "data")  # the sections that name a class
 _OWN: Final = "set GANZOO_IMPORT to the name of your own module to use its classes"
 _MEANT: Final = {  # what people write elsewhere
@@ -173,6 +173,7 @@ def _known(table: Mapping[str, Any]) -> dict[str, Iterable[str]]:
     """The keys of every section of a recipe."""
     from lightning import Trainer
 
+    from ganzoo.game.adaptation import Adapt
     from ganzoo.game.engine import Engine
     from ganzoo.training.run import Run
 
@@ -185,12 +186,14 @@ def _known(table: Mapping[str, Any]) -> dict[str, Iterable[str]]:
         except BadArgument:
             found[f"{section}.init_args"] = ()
     return found | {
-        name: schema.parameters(of) for name, of in (("trainer", Trainer), ("engine", Engine), ("run", Run))
+        name: schema.parameters(of)
+        for name, of in (("trainer", Trainer), ("engine", Engine), ("adapt", Adapt), ("run", Run))
     }
 
 
 def keys(target: str, words: Iterable[str]) -> dict[str, list[tuple[str, str, str]]]:
     """The keys of a recipe's sections, for a person: each with its value and what it means."""
+    from ganzoo.game.adaptation import Adapt
     from ganzoo.game.engine import Engine
     from ganzoo.training.run import Run
 
@@ -198,7 +201,7 @@ def keys(target: str, words: Iterable[str]) -> dict[str, list[tuple[str, str, st
     table = read(path)
     overlay(table, parse(words))
     found = {}
-    for section, fixed in (("model", None), ("data", None), ("engine", Engine), ("run", Run)):
+    for section, fixed in (("model", None), ("data", None), ("engine", Engine), ("adapt", Adapt), ("run", Run)):
         inner = _section(table, section, fixed is None)
         of: Any = fixed or class_of(section, inner.get("class_path"))
         own, prefix = (inner, section) if fixed else (inner["init_args"], f"{section}.init_args")
@@ -228,6 +231,7 @@ def resolve(
     """
     from lightning import Trainer
 
+    from ganzoo.game.adaptation import Adapt
     from ganzoo.game.engine import Engine
     from ganzoo.training.options import DEFAULTS
     from ganzoo.training.run import Run
@@ -243,7 +247,10 @@ def resolve(
         table = {**table, "model": _of_source(table, str(source))}
     model = table["model"] if "model" in made else _resolved_model(table)
     data = table["data"] if "data" in made else _resolved_data(table)
-    engine, run = (_settled(of, _section(table, key, False)) for of, key in ((Engine, "engine"), (Run, "run")))
+    fixed = {"engine": Engine, "adapt": Adapt, "run": Run}
+    engine, adapt, run = (_settled(of, _section(table, key, False)) for key, of in fixed.items())
+    frozen = engine.pop("freeze", None)  # where it stood in runs of an earlier version
+    adapt = {"freeze": frozen, **adapt} if frozen else adapt
     if engine.get("seed", 0) not in (0, seed):
         raise BadArgument(f"engine.seed is {engine['seed']}; set a run's seed by seed_everything")
     trainer = _settled(Trainer, _section(table, "trainer", False))
@@ -261,6 +268,7 @@ def resolve(
         "data": data,
         "trainer": {**schema.defaults(Trainer), **DEFAULTS, **trainer},
         "engine": {**schema.complete(Engine, engine, "engine"), "seed": seed},
+        "adapt": schema.complete(Adapt, adapt, "adapt"),
         "run": run,
     }
 

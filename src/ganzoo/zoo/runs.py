@@ -16,6 +16,7 @@ from ganzoo.zoo.transfer import start_from
 
 if TYPE_CHECKING:
     from ganzoo.data.batch import Data
+    from ganzoo.game.adaptation import Adapt
     from ganzoo.game.engine import Engine
     from ganzoo.game.game import Game
     from ganzoo.metrics.evaluate import Progress, Score
@@ -30,6 +31,7 @@ def train(
     folder: str | Path | None = None,
     resume: bool = False,
     engine: Engine | Mapping[str, Any] | None = None,
+    adapt: Adapt | Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Trained:
     """Trains a model into a folder, or goes on with a run; what `ganzoo train` does.
@@ -40,6 +42,7 @@ def train(
         folder: of the run; `runs/<family>` where None, or what the recipe says.
         resume: whether to go on with the run in the folder.
         engine: options that no paper is about, by name or as an `Engine`; of a game, its own where None.
+        adapt: what is done beside the paper's algorithm, by name or as an `Adapt`.
         **options: of the run (`save_every`, `preview_every`, `license`, `protocols`, ..., see `Run`) and of Lightning's
             Trainer (`max_steps`, `devices`, `precision`, `callbacks`, ...).
 
@@ -70,6 +73,10 @@ def train(
         given |= {f"engine.{name}": value for name, value in named.items()}
         if "seed" in named:
             given["seed_everything"] = given.pop("engine.seed")
+    if adapt is not None:
+        given |= {
+            f"adapt.{n}": v for n, v in record.plain(adapt if isinstance(adapt, Mapping) else vars(adapt)).items()
+        }
     if isinstance(game_or_run, (str, Path)):
         plan = plan_of(game_or_run, given, resume, data=data, objects=objects)
     else:
@@ -313,15 +320,16 @@ class _Draft:
         """The game and the data, with the weights to start from."""
         import lightning
 
+        from ganzoo.game.adaptation import Adapt
         from ganzoo.game.engine import Engine
 
         lightning.seed_everything(table["seed_everything"], workers=True, verbose=False)
         game = self.game or recipes.make_game(table)
         game.engine = recipes.make(Engine, table["engine"], "engine")
-        game.freeze_parameters()
         if table["init_from"] is not None and self.game is None and not self.resume:
             self.notes += start_from(game, table["init_from"])
         resolve_helpers(game)
+        game.adapt_to(recipes.make(Adapt, table["adapt"], "adapt"))
         return game, self.data or recipes.make_data(table)
 
 

@@ -149,13 +149,14 @@ class BigGAN(Samples):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y')), in one pass, for which D is normalized once."""
         fake, classes = self.fake(batch)
-        images = torch.cat([batch.images, fake.to(batch.images)])
+        images = self.seen(torch.cat([batch.images, fake.to(batch.images)]))
         real, generated = self.discriminator(images, torch.cat([self.labels_of(batch), classes])).chunk(2)
         return losses.hinge_discriminator(real, generated)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(z, y'), y') + beta sum_W ||W'W o (1 - I)||^2."""
-        game = losses.hinge_generator(self.discriminator(*self.fake(batch)))
+        fake, classes = self.fake(batch)
+        game = losses.hinge_generator(self.discriminator(self.seen(fake), classes))
         return game + self.orthogonal * self.orthogonality() if self.orthogonal else game
 
     def fake(self, batch: Batch) -> tuple[Tensor, Tensor]:

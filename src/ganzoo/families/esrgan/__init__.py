@@ -178,9 +178,9 @@ class ESRGAN(Upscales):
             loss = loss + perceptual
         if not self.adversarial:
             return loss
-        fake = self.discriminator(made)
+        fake = self.discriminator(self.seen(made))
         if self.relativistic:
-            game = losses.relativistic_average_generator(self.discriminator(batch.images).detach(), fake)
+            game = losses.relativistic_average_generator(self.discriminator(self.seen(batch.images)).detach(), fake)
         else:
             game = losses.nonsaturating_generator(fake)
         self.record(game=game)
@@ -199,7 +199,7 @@ class ESRGAN(Upscales):
 
     def discriminator_loss(self, batch: Batch, made: Tensor) -> Tensor:
         """-E log D(y, G(x)) - E log(1 - D(G(x), y)); of each picture by itself where it is not relativistic."""
-        real, fake = self.discriminator(batch.images), self.discriminator(made)
+        real, fake = (self.discriminator(self.seen(images)) for images in (batch.images, made))
         judge = losses.relativistic_average_discriminator if self.relativistic else losses.minimax_discriminator
         return judge(real, fake)
 

@@ -115,17 +115,17 @@ class ImprovedGAN(Samples, Classifies):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """The classes of labelled images, and D, whose logit is log Z, of unlabelled and generated ones."""
         labels, unlabelled, _ = self.labels(batch)
-        logits = self.discriminator(batch.images)[0].float()
-        fake = self.discriminator(self.generator(self.noise(batch)))[0].float()
+        logits = self.discriminator(self.seen(batch.images))[0].float()
+        fake = self.discriminator(self.seen(self.generator(self.noise(batch))))[0].float()
         told = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / (labels >= 0).sum().clamp(min=1)
         game = losses.minimax_discriminator(logits[unlabelled].logsumexp(1), fake.logsumexp(1), self.smoothing)
         return told + 0.5 * self.unlabelled * game + self.history.term("discriminator", self.discriminator)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """The distance of mean features (section 3.1), or E log(1 - D(G(z)))."""
-        logits, features = self.discriminator(self.generator(self.noise(batch)))
+        logits, features = self.discriminator(self.seen(self.generator(self.noise(batch))))
         if self.feature_matching:
-            real = self.discriminator(batch.images)[1][self.labels(batch)[2]]  # D rests: no gradients here
+            real = self.discriminator(self.seen(batch.images))[1][self.labels(batch)[2]]  # D rests: no gradients here
             loss = (real.float().mean(0) - features.float().mean(0)).square().mean()
         else:
             loss = losses.minimax_generator(logits.float().logsumexp(1))

@@ -261,4 +261,4 @@ class StyleGAN3(Styled):
         images = blurred(images, self.blur * max(left, 0.0))
         if self.augment is not None:
             return self.augment(images)
-        return diff_augment(images) if self.fixed_augment else images
+        return diff_augment(images) if self.fixed_augment else super().seen(images)

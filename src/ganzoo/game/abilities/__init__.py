@@ -4,6 +4,7 @@ A family names its abilities as its bases, such as `class BiGAN(Samples, Encodes
 `samples.png` and `golden.png` show. An ability has a name, by which metrics ask for it.
 """
 
+from ganzoo.game.abilities.adversarial import Adversarial
 from ganzoo.game.abilities.classifies import Classifies
 from ganzoo.game.abilities.encodes import Encodes
 from ganzoo.game.abilities.samples import Samples
@@ -11,4 +12,4 @@ from ganzoo.game.abilities.styled import Styled
 from ganzoo.game.abilities.translates import Translates
 from ganzoo.game.abilities.upscales import Upscales
 
-__all__ = ["Classifies", "Encodes", "Samples", "Styled", "Translates", "Upscales"]
+__all__ = ["Adversarial", "Classifies", "Encodes", "Samples", "Styled", "Translates", "Upscales"]
