@@ -1,5 +1,6 @@
 """A folder of any pictures, converted once to a uint8 array on the disk that training gathers from without decoding."""
 
+import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ganzoo.data.attributes import Rows, labels_of, read_rows
 from ganzoo.data.batch import Images
 from ganzoo.data.conversion import Pictures, converted, name_of
+from ganzoo.data.store import Stored
+from ganzoo.types import BadArgument, BadData
+
+_log = logging.getLogger(__name__)
 
 
 class Folder(Pictures):
@@ -18,7 +24,8 @@ class Folder(Pictures):
     animation the first picture is taken, a camera's rotation is applied, 16 bits become 8, transparency is laid on
     `background`. Hidden files and files without a picture's suffix are passed over.
 
-    The sub-folders of the first level are the classes, if there are two or more and every picture lies in one.
+    The sub-folders of the first level are the classes, if there are two or more and every picture lies in one; or a
+    file says what each picture shows (`attributes`).
 
     The pictures are decoded once, into `$GANZOO_CACHE/data` or `~/.cache/ganzoo/data`, under a key made of their names,
     the sha256 of their bytes and the arguments that change pixels. So a copied folder is not converted again and an
@@ -28,27 +35,56 @@ class Folder(Pictures):
 
     Args:
         root: the folder.
-        **options: of all pictures; see `Pictures`.
+        attributes: a file in it (or elsewhere, by a whole path) that says what each picture shows: `.csv` with a line
+            of names of columns, of which the first is the file's name; `.json`, an object of objects by the file's
+            name; `.jsonl`, objects with a `file_name`. Names are relative to the folder, as in `woods/7.jpg`.
+        labels: of that file the column whose values are the classes; or several columns of 1 and 0 (or -1), which make
+            vectors of attributes. All columns of that kind where None.
+        **options: of all pictures; see `Pictures`. With `bad: skip`, what the file says nothing of is left out.
     """
 
-    def __init__(self, root: str, **options: Any) -> None:
+    def __init__(
+        self, root: str, attributes: str | None = None, labels: str | list[str] | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
-        self.root = root
+        self.root, self.attributes, self.labels = root, attributes, labels
+        if labels is not None and attributes is None:
+            raise BadArgument(f"labels is {labels!r}, of a file of attributes; give that as attributes")
 
     def read(self, split: str) -> Images:
         """Opens a split of the converted pictures, converting them first if nobody has.
 
         Raises:
-            BadData: if the folder is missing or holds no picture, or one cannot be read and `bad` is `error`.
+            BadArgument: if the attributes have no such column.
+            BadData: if the folder is missing or holds no picture, or one cannot be read, or has no attributes, and
+                `bad` is `error`; if the file of attributes is missing or damaged.
             NoSplit: if no picture falls into the split.
         """
         root = Path(self.root).expanduser()
+        rows = None if self.attributes is None else read_rows(root / self.attributes)
         made = converted(root, self.square, self.bad)
+        if rows is not None:
+            made = self._known(made, rows)
         share = self.share(len(made.notes))
         part = self.part(root, made.notes, split, share)
-        classes, labels = _classes(made.notes, made.skipped)
+        if rows is None:
+            classes, labels = _classes(made.notes, made.skipped)
+        else:
+            labels, classes = labels_of(rows, made.notes, self.labels, root / str(self.attributes))
         kept = None if labels is None else labels[part]
         return Images(name_of(root), made.values[part], kept, classes, split, self.license)
+
+    def _known(self, made: Stored, rows: Rows) -> Stored:
+        """The pictures of which a file says something."""
+        known = np.array([name in rows for name in made.notes])
+        if known.all():
+            return made
+        lacking = made.notes[int(np.argmin(known))]
+        text = f"{self.attributes}: says nothing of {lacking}, and of {len(known) - known.sum()} pictures in all"
+        if self.bad == "error" or not known.any():
+            raise BadData(f"{text}; add lines of them, or set bad=skip.")
+        _log.warning("%s; they are left out", text)
+        return made._replace(values=made.values[known], notes=[name for name in made.notes if name in rows])
 
 
 def _classes(

@@ -1,0 +1,122 @@
+"""Files of attributes beside pictures: their forms, classes and vectors, what lacks, what is damaged."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganzoo.data.folder import Folder
+from ganzoo.types import BadArgument, BadData
+
+TABLE = {"a.png": ("1", "-1", "red"), "b/c.png": ("0", "1", "blue"), "d, e.png": ("1", "1", "red")}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "pictures"
+    (folder / "b").mkdir(parents=True)
+    for k, name in enumerate(TABLE):
+        Image.new("RGB", (8, 8), (k, 0, 0)).save(folder / name)
+    return folder
+
+
+def write(root: Path, suffix: str, table: dict[str, tuple[str, str, str]]) -> str:
+    keys = ("smile", "hat", "colour")
+    rows = {name: dict(zip(keys, values, strict=True)) for name, values in table.items()}
+    numbers = {name: {k: v if k == "colour" else int(v) for k, v in row.items()} for name, row in rows.items()}
+    if suffix == "csv":
+        text = "file,smile,hat,colour\r\n" + "".join(
+            ",".join([f'"{name}"', *values]) + "\r\n" for name, values in table.items()
+        )
+    elif suffix == "json":
+        text = json.dumps(numbers)
+    else:
+        text = "".join(json.dumps({"file_name": name, **row}) + "\n" for name, row in numbers.items())
+    (root / f"table.{suffix}").write_text(text, encoding="utf-8-sig")
+    return f"table.{suffix}"
+
+
+def read(root: Path, **options: Any) -> dict[str, list[Any]]:
+    """The labels by the red of each picture, and the classes."""
+    images = Folder(str(root), size=8, test_share=0.0, **options).open("train")
+    assert images.labels is not None and images.classes is not None
+    found = dict(zip(images.values[:, 0, 0, 0].tolist(), images.labels.tolist(), strict=True))
+    return {"classes": list(images.classes), "labels": [found[k] for k in sorted(found)]}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])
+def test_each_form_gives_the_same(root: Path, suffix: str) -> None:
+    file = write(root, suffix, TABLE)
+    assert read(root, attributes=file) == {"classes": ["smile", "hat"], "labels": [[1, 0], [0, 1], [1, 1]]}
+    assert read(root, attributes=file, labels=["hat"]) == {"classes": ["hat"], "labels": [[0], [1], [1]]}
+    assert read(root, attributes=file, labels="colour") == {"classes": ["blue", "red"], "labels": [1, 0, 1]}
+
+
+def test_attributes_are_floats_of_a_batch(root: Path) -> None:
+    images = Folder(str(root), attributes=write(root, "csv", TABLE), size=8, test_share=0.0).open("train")
+    labels = images.batch(np.arange(3)).labels
+    assert labels is not None and labels.shape == (3, 2) and labels.is_floating_point()
+
+
+def test_pictures_of_which_nothing_is_said(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = write(root, "csv", {name: TABLE[name] for name in ("a.png", "d, e.png")})
+    with pytest.raises(BadData) as caught:
+        read(root, attributes=file)
+    assert str(caught.value) == (
+        "table.csv: says nothing of b/c.png, and of 1 pictures in all; add lines of them, or set bad=skip."
+    )
+    with caplog.at_level(logging.WARNING):
+        assert read(root, attributes=file, bad="skip")["labels"] == [[1, 0], [1, 1]]
+    assert "says nothing of b/c.png" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        ("color", "has no column 'color'; did you mean colour?"),
+        (["smile", "colour"], "vectors are made of columns of 1 and 0, and {} has the column colour more than that"),
+    ],
+)
+def test_columns_that_do_not_suit(root: Path, labels: Any, text: str) -> None:
+    file = write(root, "csv", TABLE)
+    with pytest.raises(BadArgument) as caught:
+        read(root, attributes=file, labels=labels)
+    assert text.format(root / file) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("x.csv", "file,smile\na.png,1,2\n", "'a.png' has 3 values, and there are 2 columns"),
+        ("x.csv", "", "not enough values"),
+        ("x.csv", "file,smile\na.png,1\na.png,0\n", "'a.png' stands there twice"),
+        ("x.json", '{"a.png": {"smile": 1}, "a.png": {"smile": 0}}', "a name stands there twice"),
+        ("x.json", '{"a.png": {"smile": [1]}}', "[1] is neither a number nor a text"),
+        ("x.json", "[" * 100_000, "says nothing of pictures"),
+        ("x.jsonl", '{"file": "a.png"}', "says nothing of pictures ('file_name')"),
+        ("x.jsonl", "no", "says nothing of pictures"),
+        ("x.xml", "<a/>", "attributes stand in a .csv, .json or .jsonl file"),
+    ],
+)
+def test_damaged_files(root: Path, name: str, content: str, text: str) -> None:
+    (root / name).write_text(content)
+    with pytest.raises(BadData) as caught:
+        read(root, attributes=name)
+    assert text in str(caught.value) and str(root / name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_files_and_values_that_are_missing(root: Path) -> None:
+    with pytest.raises(BadData, match=r"none\.csv: says nothing of pictures"):
+        read(root, attributes="none.csv")
+    file = write(root, "csv", TABLE | {"a.png": ("1", "1", "")})
+    with pytest.raises(BadData, match=r"table\.csv: says nothing of a\.png in the column colour"):
+        read(root, attributes=file, labels="colour")
+    with pytest.raises(BadArgument, match="labels is 'colour', of a file of attributes; give that as attributes"):
+        Folder(str(root), labels="colour")
