@@ -52,6 +52,9 @@ class Engine:
         compile: compile the networks for the main moves; `True` for torch's default backend, or a backend's name.
         channels_last: keep convolutions' tensors with the channels innermost, which is faster on CPUs and on CUDA.
         log_every: generator updates between two lines of the log.
+        simultaneous: every player's gradient is taken where the others were when the batch began, as in Goodfellow's
+            tutorial (2016, arXiv:1701.00160, section 3.2), whatever the order of their moves; else they alternate.
+        generator_steps: updates of the generator to each of its moves, each with noise of its own; papers have one.
     """
 
     seed: Count = 0
@@ -64,6 +67,8 @@ class Engine:
     compile: bool | str = False
     channels_last: bool = True
     log_every: Positive = 50
+    simultaneous: bool = False
+    generator_steps: Positive = 1
 
     def __post_init__(self) -> None:
         """Checks the ranges."""

@@ -166,6 +166,7 @@ class Game(L.LightningModule, ABC):
         self._states: dict[str, _State] = {}
         self._live_buffers: list[dict[str, Tensor | None]] = []  # the buffers of the live networks' modules, by name
         self._moves = 0
+        self._begun: dict[str, list[Tensor]] = {}  # parameters of who moved in this batch, as they were before
         self._averaged_at = 0
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
@@ -311,7 +312,18 @@ class Game(L.LightningModule, ABC):
 
         Raises:
             TrainingStopped: after 20 moves of the player with non-finite gradients in a row.
+            BadArgument: where the generator is to step again on fakes that it shares with another move.
         """
+        steps = self.engine.generator_steps if counts and player == self.leads else 1
+        if steps > 1 and any(getattr(arg, "grad_fn", None) is not None for arg in args):
+            raise BadArgument(
+                f"engine.generator_steps is {steps}, and {type(self).__name__} makes its fakes once for both players; "
+                "set it to 1, or `reuse` to false where the family has it"
+            )
+        for _ in range(steps):
+            self._update(player, loss, args, counts)
+
+    def _update(self, player: str, loss: Callable[..., Tensor], args: tuple[Any, ...], counts: bool) -> None:
         state = self._state_of(player)
         optimizer = state.optimizer.optimizer
         self._moves += 1
@@ -319,7 +331,9 @@ class Game(L.LightningModule, ABC):
         self._set_rate(state, optimizer)
         optimizer.zero_grad(set_to_none=True)
         before = self._buffer_copies()
-        with _only(state.others):
+        if self.engine.simultaneous and player not in self._begun:
+            self._begun[player] = [parameter.detach().clone() for parameter in state.parameters]
+        with _only(state.others), self._as_begun(player):
             value = self._backward(loss, args)
         reduce = getattr(self.trainer.strategy, "reduce_gradients", None)
         if reduce is not None:
@@ -342,9 +356,27 @@ class Game(L.LightningModule, ABC):
         self._moves += 1
         self._begin_stream()
         before = self._buffer_copies()
-        made = make(*args)
+        with self._as_begun():
+            made = make(*args)
         self._restore_buffers(before, (~torch.isfinite(made.detach()).all()).float())
         return made
+
+    @contextmanager
+    def _as_begun(self, mover: str | None = None) -> Iterator[None]:
+        """Where players move simultaneously: those that moved already, all but `mover`, stand where the batch began."""
+        moved = [
+            (parameter, begun, parameter.data)
+            for name, values in self._begun.items()
+            if name != mover
+            for parameter, begun in zip(self._states[name].parameters, values, strict=True)
+        ]
+        for parameter, begun, _ in moved:
+            parameter.data = begun
+        try:
+            yield
+        finally:
+            for parameter, _, now in moved:
+                parameter.data = now
 
     def _buffer_copies(self) -> list[_Buffer]:
         """The statistics as they are: a forward pass may change those of every network, not of the player's alone."""
@@ -686,6 +718,7 @@ class Game(L.LightningModule, ABC):
         self.batches_seen += 1
         self.images_seen += len(batch.images) * self.trainer.world_size
         self._moves = 0
+        self._begun = {}
         self._begin_stream()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # the colours of Okabe and Ito (2008), told apart by colour-blind readers, without their yellow
-_COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#3c3c3c")
+COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#3c3c3c")
 _BESIDE: Final = 4  # names of lines that stand in a row
 _DPI: Final = 100
 _TEXT: Final = "#464c58"
@@ -60,7 +60,7 @@ def curve(
     top = 8 + 18 * rows + (26 if title else 0)
     figure, axes = chart(size, left=78 if y_label else 60, top=top, right=28, bottom=56 if x_label else 36)
     for k, (name, (x, y)) in enumerate(lines.items()):
-        look: dict[str, Any] = {"color": _COLOURS[k % len(_COLOURS)], "marker": "o" if len(x) == 1 else None}
+        look: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "marker": "o" if len(x) == 1 else None}
         if smooth > 1:
             axes.plot(x, y, alpha=0.28, linewidth=0.8, zorder=1, **look)
         axes.plot(x, _averaged(y, smooth), linewidth=1.8, zorder=2, label=_plain(name), **look)
@@ -95,6 +95,22 @@ def chart(size: tuple[int, int], left: int, top: int, right: int, bottom: int) -
         axis.label.set_color(_TEXT)
     axes.spines[:].set_color("#acb2bd")
     return figure, axes
+
+
+def panels(rows: int, columns: int, size: tuple[int, int], **shared: Any) -> tuple[Figure, list[Axes]]:
+    """Empty axes in a grid, row by row, on a figure of `size` pixels; `shared` goes to matplotlib's `subplots`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((size[0] / _DPI, size[1] / _DPI), dpi=_DPI, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, **shared)
+    for axes in grid.flat:
+        axes.tick_params(labelsize=8, colors=_TEXT)
+        axes.spines[:].set_color("#acb2bd")
+        axes.title.set_size(10)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.label.set_color(_TEXT)
+            axis.label.set_size(9)
+    return figure, list(grid.flat)
 
 
 def drawn(figure: Figure) -> Image.Image:
