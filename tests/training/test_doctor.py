@@ -15,8 +15,9 @@ import torch
 import ganzoo
 from ganzoo.cli import main
 from ganzoo.data.digits import Digits
-from ganzoo.training.doctor import diversity, findings, read_log, same_previews
-from ganzoo.types import BadModelFolder
+from ganzoo.media.levels import to_float
+from ganzoo.training.doctor import Novelty, Watching, diversity, findings, read_log, same_previews
+from ganzoo.types import BadArgument, BadModelFolder, TrainingStopped
 
 SMALL: dict[str, dict[str, Any]] = {
     "gan": {"shape": (1, 8, 8), "hidden": (32,), "discriminator_hidden": (32,), "dropout": 0.0},
@@ -93,6 +94,8 @@ ROWS = [{"step": 50 * k, "discriminator_loss": 1.3, "generator_loss": 0.8, "imag
         (lambda k: {"preview_diversity": 0.02}, None),  # it has not begun to draw
         (lambda k: {"preview_diversity": 0.02, "images_seen": 8000 * k}, "collapse"),
         (lambda k: {"preview_diversity": 0.9}, None),
+        (lambda k: {"preview_novelty": 1 - k / 45}, "memorization"),
+        (lambda k: {"preview_novelty": 0.6}, None),
         (lambda k: {"fd2k_digits_cnn": 10.0 + abs(k - 20)}, "past its best"),
         (lambda k: {"fd2k_digits_cnn": 100.0 - k}, None),
     ],
@@ -122,3 +125,118 @@ def test_folders_without_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str
         read_log(tmp_path)
     (tmp_path / "log.jsonl").write_text(json.dumps({"step": 1}) + '\n{"st')
     assert read_log(tmp_path) == [{"step": 1}]
+
+
+def test_novelty_is_1_of_held_out_pictures_and_0_of_copies() -> None:
+    source = Digits(batch_size=16)
+    train, held = source.open("train"), source.open("test")
+    novelty = Novelty(train, held)
+    assert novelty(to_float(held.batch([*range(0, len(held), 7)]).images)) == pytest.approx(1, abs=0.25)
+    copies = to_float(train.batch([*range(16)]).images)
+    assert novelty(copies) == pytest.approx(0, abs=1e-6)
+    assert novelty(copies + 0.05 * torch.randn(copies.shape)) < 0.3
+    assert Novelty(train, None)(to_float(held.batch([*range(64)]).images)) == pytest.approx(1, abs=0.25)
+
+
+class Copier(torch.nn.Module):
+    """A generator that knows its training pictures by heart."""
+
+    def __init__(self, pictures: torch.Tensor) -> None:
+        super().__init__()
+        self.bank = torch.nn.Parameter(to_float(pictures))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        chosen: torch.Tensor = self.bank[(z[:, 0] * 1e4).abs().long() % len(self.bank)]
+        return chosen
+
+
+def test_a_model_that_gives_its_training_pictures_back(tmp_path: Path) -> None:
+    def spoil(game: Any) -> None:
+        game.generator = Copier(Digits(batch_size=4).open("train").batch([*range(20)]).images)
+        resting(game, "generator")
+
+    assert "memorization" in trained(tmp_path / "run", family="dcgan", spoil=spoil)
+    rows = [row for row in read_log(tmp_path / "run") if "preview_diversity" in row]
+    assert 0.7 < rows[-1]["preview_diversity"] < 1.3, "twenty digits differ about as much as all do"
+
+
+def failing(game: Any, after: int) -> Any:
+    """A game whose loss explodes after so many batches, with the random streams that it began with."""
+    loss = game.generator_loss
+
+    def generator_loss(*arguments: Any) -> torch.Tensor:
+        broken = game.batches_seen > after and game.engine.offset == 0
+        value: torch.Tensor = loss(*arguments) + (1e7 if broken else 0.0)
+        return value
+
+    game.generator_loss = generator_loss
+    return game
+
+
+def small(seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    game: Any = ganzoo.create("dcgan", **SMALL["dcgan"])
+    game.engine.log_every = 2
+    return game
+
+
+def run(game: Any, folder: Path, **options: Any) -> Any:
+    return ganzoo.train(
+        game, Digits(batch_size=8), folder=folder, **{"max_steps": 60, "preview_every": 10, "save_every": 5, **options}
+    )
+
+
+def test_a_run_that_fails_goes_back_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    game = failing(small(), 35)
+    trained = run(game, tmp_path / "run", watch={"rollback": 2, "slower": 0.5})
+    assert trained.steps == 60 and (game.engine.offset, game.engine.slowed) == (1, 0.5)
+    said = capsys.readouterr().out
+    assert "back to step" in said and "loss explosion" in said
+    (change,) = map(json.loads, (tmp_path / "run" / "changes.jsonl").read_text().splitlines())
+    assert change["changes"] == {"engine.offset": 1, "engine.slowed": 0.5} and 0 < change["step"] <= 35
+    steps = [row["step"] for row in read_log(tmp_path / "run")]
+    assert steps == sorted(steps) and findings(read_log(tmp_path / "run")) == []
+    assert {group["lr"] for group in game.trainer.optimizers[0].param_groups} == {1e-4}, "half of 2e-4"
+
+
+def test_what_goes_on_after_a_rollback_is_what_would_have_gone_on(tmp_path: Path) -> None:
+    whole = failing(small(), 35)
+    run(whole, tmp_path / "whole", watch={"rollback": 1})
+    cut = failing(small(), 35)
+    run(cut, tmp_path / "cut", watch={"rollback": 1}, max_steps=50)
+    again = failing(small(), 35)
+    run(again, tmp_path / "cut", resume=True, max_steps=60)
+    assert again.engine.offset == 1, "as the folder's changes say"
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    plain = small()
+    run(plain, tmp_path / "plain")
+    assert not torch.equal(plain.generator.main[0].weight, whole.generator.main[0].weight), "other random numbers"
+
+
+def test_rolling_back_ends(tmp_path: Path) -> None:
+    game = small()
+    loss = game.generator_loss
+    game.generator_loss = lambda *arguments: loss(*arguments) + (1e7 if game.batches_seen > 35 else 0.0)
+    game.generator_loss.__name__ = "generator_loss"
+    with pytest.raises(TrainingStopped, match=r"went back 1 times, as often as watch\.rollback allows"):
+        run(game, tmp_path / "run", watch=Watching(rollback=1))
+    early = failing(small(), 20)
+    with pytest.raises(TrainingStopped, match="no good checkpoint to go back to yet"):
+        run(early, tmp_path / "early", watch={"rollback": 1, "findings": ["loss explosion"]}, save_every=1000)
+
+
+def test_a_healthy_run_never_goes_back(tmp_path: Path) -> None:
+    watched, plain = small(), small()
+    run(watched, tmp_path / "watched", watch={"rollback": 3})
+    run(plain, tmp_path / "plain")
+    assert watched.engine.offset == 0 and not (tmp_path / "watched" / "changes.jsonl").exists()
+    assert torch.equal(watched.generator.main[0].weight, plain.generator.main[0].weight)
+
+
+def test_rollbacks_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="which one process can have"):
+        run(small(), tmp_path / "run", watch={"rollback": 1}, devices=2)
+    with pytest.raises(BadArgument, match=r"watch\.slower is 1\.5"):
+        run(small(), tmp_path / "run", watch={"rollback": 1, "slower": 1.5})
+    assert not (tmp_path / "run").exists()

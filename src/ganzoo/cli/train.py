@@ -32,6 +32,7 @@ sections:
   init_from          a model to start every player from: fine-tuning; {generator: MODEL} for one network alone
   engine             seed, accumulate, clip, warmup, decay, average, compile, log_every
   adapt              freeze, freeze_critic, rank, augment, apa, lecam, consistency, top_k, r1, ...: fitting to few data
+  watch              rollback, slower: back to the last good checkpoint when a run fails
   run                folder, previews, saving, logger (wandb or tensorboard), protocols to score at the end
   trainer            Lightning's Trainer: max_steps (generator updates), precision, devices, ...
 

@@ -170,12 +170,12 @@ class InfoMaxGAN(Samples):
     def discriminator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """The hinge, and beta times L_nce of real images."""
         fake, n = self.fake(batch) if fake is None else fake, len(batch)
-        scores, local, whole = self.discriminator(torch.cat([batch.images, fake]))
+        scores, local, whole = self.discriminator(self.seen(torch.cat([batch.images, fake])))
         return losses.hinge_discriminator(scores[:n], scores[n:]) + self.beta * self.contrast(local[:n], whole[:n])
 
     def generator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E D(G(z)), and alpha times L_nce of generated images."""
-        scores, local, whole = self.discriminator(self.fake(batch) if fake is None else fake)
+        scores, local, whole = self.discriminator(self.seen(self.fake(batch) if fake is None else fake))
         return losses.hinge_generator(scores) + self.alpha * self.contrast(local, whole)
 
     def contrast(self, local: Tensor, whole: Tensor) -> Tensor:

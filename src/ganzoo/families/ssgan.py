@@ -131,13 +131,13 @@ class SSGAN(Samples):
     def discriminator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """The hinge of upright images, and beta times the cross-entropy of the turns of real ones."""
         fake, n = self.fake(batch) if fake is None else fake, len(batch)
-        scores, logits = self.discriminator(torch.cat([fake, batch.images, turns(batch.images)]))
+        scores, logits = self.discriminator(self.seen(torch.cat([fake, batch.images, turns(batch.images)])))
         return losses.hinge_discriminator(scores[n : 2 * n], scores[:n]) + self.beta * rotation_loss(logits[n:], n)
 
     def generator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E D(G(z)) of upright images, and alpha times the cross-entropy of their turns."""
         fake, n = self.fake(batch) if fake is None else fake, len(batch)
-        scores, logits = self.discriminator(torch.cat([fake, turns(fake)]))
+        scores, logits = self.discriminator(self.seen(torch.cat([fake, turns(fake)])))
         return losses.hinge_generator(scores[:n]) + self.alpha * rotation_loss(logits, n)
 
     def fake(self, batch: Batch) -> Tensor:

@@ -55,6 +55,8 @@ class Engine:
         simultaneous: every player's gradient is taken where the others were when the batch began, as in Goodfellow's
             tutorial (2016, arXiv:1701.00160, section 3.2), whatever the order of their moves; else they alternate.
         generator_steps: updates of the generator to each of its moves, each with noise of its own; papers have one.
+        offset: of the random streams, for which a run that was rolled back draws anew; `watch.rollback` counts it.
+        slowed: a factor on every learning rate, as rolling back left it.
     """
 
     seed: Count = 0
@@ -69,6 +71,8 @@ class Engine:
     log_every: Positive = 50
     simultaneous: bool = False
     generator_steps: Positive = 1
+    offset: Count = 0
+    slowed: PositiveFloat = 1.0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -84,19 +88,21 @@ class Engine:
 
     def rate(self, images_seen: int) -> float:
         """The factor on every learning rate after so many images."""
-        factor = min(1.0, images_seen / self.warmup) if self.warmup else 1.0
+        factor = self.slowed * (min(1.0, images_seen / self.warmup) if self.warmup else 1.0)
         if self.decay is not None:
             start, end = self.decay
             factor *= min(1.0, max(0.0, (end - images_seen) / (end - start)))
         return factor
 
 
-def stream_seed(seed: int, batch: int, move: int, rank: int) -> int:
+def stream_seed(seed: int, batch: int, move: int, rank: int, offset: int = 0) -> int:
     """The seed of one move's random stream, a function of where the move stands in the run and of nothing else.
 
-    A resumed run draws what the uninterrupted one would have, and no two moves share their noise.
+    A resumed run draws what the uninterrupted one would have, and no two moves share their noise. A run that was rolled
+    back has an offset: the same stream would fail again.
     """
-    low, high = np.random.SeedSequence((seed, batch, move, rank)).generate_state(2)
+    place = (seed, batch, move, rank, offset) if offset else (seed, batch, move, rank)
+    low, high = np.random.SeedSequence(place).generate_state(2)
     return int(low) | int(high) << 32
 
 

@@ -384,7 +384,8 @@ class Game(L.LightningModule, ABC):
 
     def _begin_stream(self) -> None:
         """Seeds what comes next in this batch from where it stands in the run."""
-        begin_stream(stream_seed(self.engine.seed, self.batches_seen, self._moves, self.global_rank), self.device)
+        place = (self.batches_seen, self._moves, self.global_rank)
+        begin_stream(stream_seed(self.engine.seed, *place, self.engine.offset), self.device)
 
     def turn(self, every: int) -> bool:
         """Whether this batch is the last of a group of `every`: the generator's turn, or a lazy penalty's."""
@@ -755,6 +756,10 @@ class Game(L.LightningModule, ABC):
         for logger in self.trainer.loggers:
             logger.log_metrics(self.latest, step=self.global_step)
         self._sums, self._counts, self._logged = {}, {}, (self.global_step, self.images_seen, now)
+
+    def forget(self) -> None:
+        """Forgets what was not logged yet, and what a failed attempt counted, before another one begins."""
+        self._states, self._sums, self._counts = {}, {}, {}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the counters, the statistics' mean over the ranks, and what each rank holds of its own."""

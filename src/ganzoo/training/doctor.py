@@ -3,6 +3,7 @@
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -11,12 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganzoo.data.batch import Images
+from ganzoo.media.levels import to_float
+from ganzoo.metrics.functional.neighbours import nearest_neighbours
+from ganzoo.schema import Count, PositiveFloat, check_ranges
+from ganzoo.training.checkpoints import LAST, keep
 from ganzoo.training.reports import LOG
-from ganzoo.types import BadModelFolder
+from ganzoo.types import BadArgument, BadModelFolder
 
 DIVERSITY: Final = "preview_diversity"
+NOVELTY: Final = "preview_novelty"
+GOOD: Final = "good.ckpt"
+_WAITING: Final = "waiting.ckpt"  # not known to be good yet
 _SIDE = 32  # pixels, to which pictures are reduced before they are compared
 _FEWEST = 10  # lines of the log before anything is said of a course
+_COMPARED = 5000  # training pictures at most, in which the nearest are looked for
 _LATE = 100_000  # images after which samples that are all alike are no beginning any more
 
 
@@ -54,6 +64,43 @@ def _spread(images: Tensor) -> float:
         images = F.adaptive_avg_pool2d(images.float(), _SIDE)
     flat = images.detach().flatten(1).float()
     return float(torch.pdist(flat).mean()) / flat.shape[1] ** 0.5
+
+
+class Novelty:
+    """How far samples lie from the training pictures, beside held-out ones: about 1 for good samples, 0 for copies.
+
+    The median distance to the nearest training picture, of pictures reduced to 32 pixels a side, over that of held-out
+    pictures; where none are held out, of training pictures to the next one. Of a large data set it looks at 5,000
+    training pictures, evenly spread: copies of the others are not seen, and hardly happen there.
+
+    Args:
+        train: training pictures, of which the batch at some indices can be asked for.
+        held: held-out ones; None where there are none.
+    """
+
+    def __init__(self, train: Images, held: Images | None) -> None:
+        self._known = _reduced(_spread_over(train, _COMPARED))
+        if held is None:
+            found = nearest_neighbours(self._known[:64], self._known, 2).distances[:, 1]
+        else:
+            found = nearest_neighbours(_reduced(_spread_over(held, 64)), self._known).distances[:, 0]
+        self._usual = float(found.median())
+
+    def __call__(self, samples: Tensor) -> float:
+        """Of samples `(n, C, H, W)`."""
+        nearest = nearest_neighbours(_reduced(samples), self._known).distances[:, 0]
+        return float(nearest.median()) / max(self._usual, 1e-12)
+
+
+def _spread_over(images: Images, most: int) -> Tensor:
+    n = min(len(images), most)
+    return to_float(images.batch([i * len(images) // n for i in range(n)]).images)
+
+
+def _reduced(images: Tensor) -> Tensor:
+    """Pictures as rows, of 32 pixels a side at most."""
+    images = images.detach().float().cpu()
+    return (F.adaptive_avg_pool2d(images, _SIDE) if max(images.shape[2:]) > _SIDE else images).flatten(1)
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -167,6 +214,14 @@ def _collapse(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
     return Finding("collapse", text, "go back to an earlier step with lower rates, or give the critic a penalty")
 
 
+def _memorizes(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
+    values = [value for value in series(rows, NOVELTY)[1] if value is not None]
+    if len(values) > 2 and max(values[-3:]) < 0.3:
+        text = f"samples lie {values[-1]:.2f} times as far from the nearest training picture as held-out pictures do"
+        return Finding("memorization", text, "set adapt.augment, add data, or stop at an earlier step")
+    return None
+
+
 def _skipped(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
     for key in keys(rows, "_skipped"):
         steps, values = series(rows, key)
@@ -211,6 +266,7 @@ _CHECKS: Final[tuple[Callable[[Sequence[Mapping[str, Any]]], Finding | None], ..
     _explosion,
     _won,
     _collapse,
+    _memorizes,
     _skipped,
     _leak,
     _overfits,
@@ -218,17 +274,54 @@ _CHECKS: Final[tuple[Callable[[Sequence[Mapping[str, Any]]], Finding | None], ..
 )
 
 
+@dataclass
+class Watching:
+    """What is done about a run that fails.
+
+    Args:
+        rollback: how often a run may go back to its last good checkpoint, with other random numbers; 0 for never.
+        slower: by what its learning rates are multiplied each time.
+        findings: what counts as failing, of what the doctor finds.
+    """
+
+    rollback: Count = 0
+    slower: PositiveFloat = 1.0
+    findings: tuple[str, ...] = ("loss explosion", "collapse", "the critic has won")
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(type(self), vars(self), "watch.")
+        if self.slower > 1:
+            raise BadArgument(f"watch.slower is {self.slower}; a factor from 0 to 1 is expected")
+
+
+class Relapse(Exception):
+    """A run is to go back to its last good checkpoint."""
+
+    def __init__(self, why: str, step: int) -> None:
+        super().__init__(why)
+        self.step = step
+
+
 class Doctor(L.Callback):
-    """Says while a run trains what is wrong with it, each thing once.
+    """Says while a run trains what is wrong with it, each thing once, and keeps the last good checkpoint.
+
+    A checkpoint is good when a whole look after it found nothing that counts as failing: what fails at one look had
+    begun before it.
 
     Args:
         folder: of the run.
         every: generator updates between two looks.
+        watching: what is done about it.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
-        self.folder, self.every = folder, every
+    def __init__(self, folder: Path, every: int, watching: Watching | None = None) -> None:
+        self.folder, self.every, self.watching = folder, every, watching or Watching()
         self._looked, self._said = 0, set[str]()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Looks first when there is something new."""
+        self._looked = trainer.global_step
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Looks when it is time."""
@@ -237,7 +330,20 @@ class Doctor(L.Callback):
         self._looked = trainer.global_step
         if not (self.folder / LOG).exists():  # refused by a full disk until now
             return
-        for finding in findings(read_log(self.folder)):
+        found = findings(read_log(self.folder))
+        for finding in found:
             if finding.name not in self._said:
                 self._said.add(finding.name)
                 print(f"step {trainer.global_step}: {finding}", flush=True)
+        failing = [finding for finding in found if finding.name in self.watching.findings]
+        if self.watching.rollback and failing:
+            raise Relapse(str(failing[0]), trainer.global_step)
+        if self.watching.rollback:
+            self._keep()
+
+    def _keep(self) -> None:
+        """What was the last checkpoint at the look before is good by now."""
+        if (self.folder / _WAITING).exists():
+            keep(self.folder / _WAITING, self.folder / GOOD)
+        if (self.folder / LAST).exists():
+            keep(self.folder / LAST, self.folder / _WAITING)

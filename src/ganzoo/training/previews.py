@@ -11,8 +11,9 @@ from PIL import Image
 from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
 from ganzoo.game.inference import side_by_side
+from ganzoo.media.levels import to_float
 from ganzoo.media.medium import save_grid
-from ganzoo.training.doctor import DIVERSITY, diversity
+from ganzoo.training.doctor import DIVERSITY, NOVELTY, Novelty, diversity
 from ganzoo.training.saving import held_out, unless_full
 from ganzoo.types import BadArgument
 
@@ -30,6 +31,7 @@ class Previews(L.Callback):
         self.folder, self.every, self.count = folder, every, count
         self._shown = -1
         self._reals: torch.Tensor | None = None
+        self._novelty: Novelty | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws the reals and the untrained model's samples."""
@@ -39,6 +41,11 @@ class Previews(L.Callback):
             reals, columns = _some(data.open("train"), self.count)
             self._reals = reals
             _write(trainer, "reals", reals, path, columns)
+            if reals.ndim == 4 and isinstance(pl_module, Game) and "samples" in pl_module.abilities:
+                train, held = data.open("train"), held_out(data)
+                self._novelty = (
+                    Novelty(train, held) if len(train) > 1 and tuple(train.shape) == pl_module.shape else None
+                )
         self._preview(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
@@ -46,8 +53,11 @@ class Previews(L.Callback):
         if trainer.global_step // self.every > self._shown // self.every:
             samples = self._preview(trainer, pl_module)
             if samples is not None and self._reals is not None and samples.shape[1:] == self._reals.shape[1:]:
+                found = {DIVERSITY: diversity(samples, to_float(self._reals))}
+                if self._novelty is not None and samples.isfinite().all():
+                    found[NOVELTY] = self._novelty(samples)
                 for logger in trainer.loggers:
-                    logger.log_metrics({DIVERSITY: diversity(samples, self._reals)}, step=trainer.global_step)
+                    logger.log_metrics(found, step=trainer.global_step)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws the last one."""

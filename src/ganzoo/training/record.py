@@ -29,6 +29,7 @@ FREE: Final = frozenset(
         *(f"run.{name}" for name in ("save_every", "score_every")),
         *(f"trainer.{name}" for name in ("accelerator", "devices", "num_nodes", "strategy", "max_steps", "max_time")),
         *(f"trainer.{name}" for name in ("callbacks", "logger", "log_every_n_steps", "profiler", "default_root_dir")),
+        *(f"watch.{name}" for name in ("rollback", "slower", "findings")),
         *(f"trainer.enable_{name}" for name in ("checkpointing", "progress_bar", "model_summary")),
     }
 )

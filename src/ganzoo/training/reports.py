@@ -57,9 +57,7 @@ class JsonLines(Logger):
 
     def _append(self) -> None:
         if self.after is not None and self.path.exists():
-            kept = [line for line in self.path.read_text().splitlines() if _step(line) <= self.after]
-            with atomic(self.path) as part:
-                part.write_text("".join(line + "\n" for line in kept))
+            cut_log(self.path, self.after)
         self.after = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         size = self.path.stat().st_size if self.path.exists() else 0
@@ -75,6 +73,13 @@ class JsonLines(Logger):
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """The run's `recipe.yaml` holds them."""
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Drops the lines of steps after this one."""
+    kept = [line for line in path.read_text().splitlines() if _step(line) <= step]
+    with atomic(path) as part:
+        part.write_text("".join(line + "\n" for line in kept))
 
 
 def _step(line: str) -> int:

@@ -28,11 +28,11 @@ from ganzoo.game.game import Game
 from ganzoo.schema import Positive, check_ranges
 from ganzoo.training import checkpoints, record, saving
 from ganzoo.training.checkpoints import LAST, PREVIOUS, AtomicIO, Found
-from ganzoo.training.doctor import Doctor
+from ganzoo.training.doctor import GOOD, Doctor, Relapse, Watching
 from ganzoo.training.options import checked, for_trainer
 from ganzoo.training.previews import Previews
 from ganzoo.training.pushing import best_of
-from ganzoo.training.reports import Bar, JsonLines
+from ganzoo.training.reports import LOG, Bar, JsonLines, cut_log
 from ganzoo.training.saving import FOLDER, Saver
 from ganzoo.training.scores import Scores
 from ganzoo.training.watch import Watch
@@ -135,6 +135,7 @@ def train(
     *,
     run: Run,
     recipe: dict[str, Any],
+    watching: Watching | None = None,
     changes: Mapping[str, Any] | None = None,
     origin: str | None = None,
     resume: bool = False,
@@ -148,6 +149,7 @@ def train(
         folder: of the run.
         run: what is shown, saved and measured.
         recipe: the whole run as `recipe.yaml` keeps it.
+        watching: what is done about a run that fails.
         changes: what differs from the run as it was, where it goes on; by whole keys.
         origin: the name of the recipe it was made of, for `config.json`.
         resume: whether to go on with the run in the folder.
@@ -170,11 +172,74 @@ def train(
             warnings.warn(f"{found.complaint}; going on from {found.path.name}, of step {found.step}", stacklevel=1)
         if 0 <= options["max_steps"] <= found.step:
             return _finished(game, data, folder, found, facts, changes)
+    watching = watching or Watching()
+    if watching.rollback and str(options.get("devices", 1)) not in ("1", "auto"):
+        raise BadArgument(
+            f"watch.rollback is {watching.rollback}, which one process can have; set trainer.devices to 1"
+        )
+    while True:
+        try:
+            return _attempt(game, data, folder, run, recipe, watching, changes, facts, found, options)
+        except Relapse as relapse:
+            failed = str(relapse)
+        except TrainingStopped as stopped:
+            if not watching.rollback:
+                raise
+            failed = str(stopped)
+        changes, found = _back(game, folder, watching, failed)
+
+
+def _back(game: Game, folder: Path, watching: Watching, why: str) -> tuple[dict[str, Any], Found]:
+    """Makes the last good checkpoint the last one, to go on from with other random numbers and slower.
+
+    Raises:
+        TrainingStopped: where there is none, or the run went back as often as it may.
+    """
+    if game.engine.offset >= watching.rollback:
+        raise TrainingStopped(f"{why}; the run went back {game.engine.offset} times, as often as watch.rollback allows")
+    if not (folder / GOOD).exists():
+        raise TrainingStopped(
+            f"{why}; there is no good checkpoint to go back to yet; lower run.save_every, or the rates"
+        )
+    game.engine.offset += 1
+    game.engine.slowed *= watching.slower
+    for name in (LAST, PREVIOUS):
+        checkpoints.keep(folder / GOOD, folder / name)
+    found = checkpoints.newest(folder)
+    assert found is not None
+    game.forget()
+    if (folder / LOG).exists():
+        cut_log(folder / LOG, found.step)  # what failed is no past of what comes next
+    if _main():
+        say = f"back to step {found.step}, with offset {game.engine.offset} of the random streams"
+        print(f"{say} and rates times {game.engine.slowed:g}: {why}", flush=True)
+    return {"engine.offset": game.engine.offset, "engine.slowed": game.engine.slowed}, found
+
+
+def _attempt(
+    game: Game,
+    data: Data,
+    folder: Path,
+    run: Run,
+    recipe: dict[str, Any],
+    watching: Watching,
+    changes: Mapping[str, Any] | None,
+    facts: dict[str, Any],
+    found: Found | None,
+    options: dict[str, Any],
+) -> Trained:
+    """Trains until the end, or until it fails."""
     saver = Saver(folder, run.save_every, facts, recipe, changes, found)
     scores = [] if run.score is None else [Scores(folder, run.score, run.score_every, facts)]
     made = new_trainer(options, folder)
     bar = [] if made.progress_bar_callback is not None else [Bar(run.name or folder.name, str(folder))]
-    made.callbacks += [Previews(folder, run.preview_every), Doctor(folder, run.preview_every), *scores, saver, *bar]  # type: ignore[attr-defined]
+    made.callbacks += [
+        Previews(folder, run.preview_every),
+        Doctor(folder, run.preview_every, watching),
+        *scores,
+        saver,
+        *bar,
+    ]  # type: ignore[attr-defined]
     made.loggers = [JsonLines(folder, -1 if found is None else found.step), *_loggers(run, folder), *made.loggers]
     _fit(made, game, data, folder, found)
     trained = Trained(folder, best_of(folder), made.global_step, game.images_seen, made.is_global_zero)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ganzoo.data.batch import Data
     from ganzoo.game.game import Game
 
-SECTIONS: Final = ("seed_everything", "init_from", "model", "data", "trainer", "engine", "adapt", "run")
+SECTIONS: Final = ("seed_everything", "init_from", "model", "data", "trainer", "engine", "adapt", "watch", "run")
 _CLASSES: Final = ("model", "data")  # the sections that name a class
 _OWN: Final = "set GANZOO_IMPORT to the name of your own module to use its classes"
 _MEANT: Final = {  # what people write elsewhere
@@ -175,6 +175,7 @@ def _known(table: Mapping[str, Any]) -> dict[str, Iterable[str]]:
 
     from ganzoo.game.adaptation import Adapt
     from ganzoo.game.engine import Engine
+    from ganzoo.training.doctor import Watching
     from ganzoo.training.run import Run
 
     found: dict[str, Iterable[str]] = {}
@@ -187,7 +188,7 @@ def _known(table: Mapping[str, Any]) -> dict[str, Iterable[str]]:
             found[f"{section}.init_args"] = ()
     return found | {
         name: schema.parameters(of)
-        for name, of in (("trainer", Trainer), ("engine", Engine), ("adapt", Adapt), ("run", Run))
+        for name, of in (("trainer", Trainer), ("engine", Engine), ("adapt", Adapt), ("watch", Watching), ("run", Run))
     }
 
 
@@ -195,13 +196,21 @@ def keys(target: str, words: Iterable[str]) -> dict[str, list[tuple[str, str, st
     """The keys of a recipe's sections, for a person: each with its value and what it means."""
     from ganzoo.game.adaptation import Adapt
     from ganzoo.game.engine import Engine
+    from ganzoo.training.doctor import Watching
     from ganzoo.training.run import Run
 
     path = Path(target) / record.RECIPE if (Path(target) / record.RECIPE).is_file() else find(target)
     table = read(path)
     overlay(table, parse(words))
     found = {}
-    for section, fixed in (("model", None), ("data", None), ("engine", Engine), ("adapt", Adapt), ("run", Run)):
+    for section, fixed in (
+        ("model", None),
+        ("data", None),
+        ("engine", Engine),
+        ("adapt", Adapt),
+        ("watch", Watching),
+        ("run", Run),
+    ):
         inner = _section(table, section, fixed is None)
         of: Any = fixed or class_of(section, inner.get("class_path"))
         own, prefix = (inner, section) if fixed else (inner["init_args"], f"{section}.init_args")
@@ -233,6 +242,7 @@ def resolve(
 
     from ganzoo.game.adaptation import Adapt
     from ganzoo.game.engine import Engine
+    from ganzoo.training.doctor import Watching
     from ganzoo.training.options import DEFAULTS
     from ganzoo.training.run import Run
 
@@ -247,8 +257,8 @@ def resolve(
         table = {**table, "model": _of_source(table, str(source))}
     model = table["model"] if "model" in made else _resolved_model(table)
     data = table["data"] if "data" in made else _resolved_data(table)
-    fixed = {"engine": Engine, "adapt": Adapt, "run": Run}
-    engine, adapt, run = (_settled(of, _section(table, key, False)) for key, of in fixed.items())
+    fixed = {"engine": Engine, "adapt": Adapt, "watch": Watching, "run": Run}
+    engine, adapt, watch, run = (_settled(of, _section(table, key, False)) for key, of in fixed.items())
     frozen = engine.pop("freeze", None)  # where it stood in runs of an earlier version
     adapt = {"freeze": frozen, **adapt} if frozen else adapt
     if engine.get("seed", 0) not in (0, seed):
@@ -269,6 +279,7 @@ def resolve(
         "trainer": {**schema.defaults(Trainer), **DEFAULTS, **trainer},
         "engine": {**schema.complete(Engine, engine, "engine"), "seed": seed},
         "adapt": schema.complete(Adapt, adapt, "adapt"),
+        "watch": schema.complete(Watching, watch, "watch"),
         "run": run,
     }
 

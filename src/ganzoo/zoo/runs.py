@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ganzoo.game.engine import Engine
     from ganzoo.game.game import Game
     from ganzoo.metrics.evaluate import Progress, Score
+    from ganzoo.training.doctor import Watching
     from ganzoo.training.run import Run, Trained
 
 
@@ -32,6 +33,7 @@ def train(
     resume: bool = False,
     engine: Engine | Mapping[str, Any] | None = None,
     adapt: Adapt | Mapping[str, Any] | None = None,
+    watch: Watching | Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Trained:
     """Trains a model into a folder, or goes on with a run; what `ganzoo train` does.
@@ -43,6 +45,7 @@ def train(
         resume: whether to go on with the run in the folder.
         engine: options that no paper is about, by name or as an `Engine`; of a game, its own where None.
         adapt: what is done beside the paper's algorithm, by name or as an `Adapt`.
+        watch: what is done about a run that fails, by name or as a `Watching`.
         **options: of the run (`save_every`, `preview_every`, `license`, `protocols`, ..., see `Run`) and of Lightning's
             Trainer (`max_steps`, `devices`, `precision`, `callbacks`, ...).
 
@@ -73,10 +76,10 @@ def train(
         given |= {f"engine.{name}": value for name, value in named.items()}
         if "seed" in named:
             given["seed_everything"] = given.pop("engine.seed")
-    if adapt is not None:
-        given |= {
-            f"adapt.{n}": v for n, v in record.plain(adapt if isinstance(adapt, Mapping) else vars(adapt)).items()
-        }
+    for section, named in (("adapt", adapt), ("watch", watch)):
+        if named is not None:
+            values = record.plain(named if isinstance(named, Mapping) else vars(named))
+            given |= {f"{section}.{name}": value for name, value in values.items()}
     if isinstance(game_or_run, (str, Path)):
         plan = plan_of(game_or_run, given, resume, data=data, objects=objects)
     else:
@@ -98,6 +101,7 @@ class Plan:
         game: to train.
         data: to train on.
         run: what is shown, saved and measured.
+        watching: what is done about a run that fails.
         trainer: options of Lightning's Trainer.
         changes: what differs from the run as it was, where it goes on.
         origin: the recipe's name for the cards.
@@ -110,6 +114,7 @@ class Plan:
     game: Game
     data: Data
     run: Run
+    watching: Watching
     trainer: dict[str, Any]
     changes: dict[str, Any]
     origin: str | None
@@ -135,6 +140,7 @@ class Plan:
             self.folder,
             run=self.run,
             recipe=self.table,
+            watching=self.watching,
             changes=self.changes,
             origin=self.origin,
             resume=self.resume,
@@ -281,6 +287,7 @@ class _Draft:
         """Resolves, makes what is not made yet, and holds all of it against each other."""
         from ganzoo.game.engine import RAMPUP
         from ganzoo.training import precision, record
+        from ganzoo.training.doctor import Watching
         from ganzoo.training.options import checked
         from ganzoo.training.run import Run
 
@@ -314,7 +321,10 @@ class _Draft:
         game, data = self._made(table)
         game.check_data(data.open("train"))
         run = recipes.make(Run, table["run"], "run")
-        return Plan(table, self.folder, game, data, run, trainer, changes, self.origin, self.resume, self.notes)
+        watching = recipes.make(Watching, table["watch"], "watch")
+        return Plan(
+            table, self.folder, game, data, run, watching, trainer, changes, self.origin, self.resume, self.notes
+        )
 
     def _made(self, table: Mapping[str, Any]) -> tuple[Game, Data]:
         """The game and the data, with the weights to start from."""
