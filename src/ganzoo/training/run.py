@@ -233,13 +233,8 @@ def _attempt(
     scores = [] if run.score is None else [Scores(folder, run.score, run.score_every, facts)]
     made = new_trainer(options, folder)
     bar = [] if made.progress_bar_callback is not None else [Bar(run.name or folder.name, str(folder))]
-    made.callbacks += [
-        Previews(folder, run.preview_every),
-        Doctor(folder, run.preview_every, watching),
-        *scores,
-        saver,
-        *bar,
-    ]  # type: ignore[attr-defined]
+    doctor = Doctor(folder, run.preview_every, watching)
+    made.callbacks += [Previews(folder, run.preview_every), doctor, *scores, saver, *bar]  # type: ignore[attr-defined]
     made.loggers = [JsonLines(folder, -1 if found is None else found.step), *_loggers(run, folder), *made.loggers]
     _fit(made, game, data, folder, found)
     trained = Trained(folder, best_of(folder), made.global_step, game.images_seen, made.is_global_zero)

@@ -76,9 +76,9 @@ def train(
         given |= {f"engine.{name}": value for name, value in named.items()}
         if "seed" in named:
             given["seed_everything"] = given.pop("engine.seed")
-    for section, named in (("adapt", adapt), ("watch", watch)):
-        if named is not None:
-            values = record.plain(named if isinstance(named, Mapping) else vars(named))
+    for section, chosen in (("adapt", adapt), ("watch", watch)):
+        if chosen is not None:
+            values = record.plain(chosen if isinstance(chosen, Mapping) else vars(chosen))
             given |= {f"{section}.{name}": value for name, value in values.items()}
     if isinstance(game_or_run, (str, Path)):
         plan = plan_of(game_or_run, given, resume, data=data, objects=objects)
