@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import npm_program
 import numpy as np
 import pytest
 from avatar_files import COUNT, pictures, prepared
+from drawing_programs import Programs
 from PIL import Image
 
 from ganzoo.cli.data import parser, run
@@ -164,7 +164,11 @@ def test_files_that_are_missing_or_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "text"),
     [
-        (["avatar"], UnknownName, "there is no data set 'avatar' to prepare; there are avatars, emoji and mnist"),
+        (
+            ["avatar"],
+            UnknownName,
+            "there is no data set 'avatar' to prepare; there are avatars, emoji, icons and mnist",
+        ),
         (["avatars", "--style", "personas"], BadArgument, "--style is personas; avatars has the styles pixel-art, lor"),
         (["mnist", "--style", "lorelei"], BadArgument, "--style is lorelei; mnist has no styles, only avatars and em"),
     ],
@@ -177,41 +181,10 @@ def test_the_command_refuses(arguments: list[str], kind: type[Exception], text: 
 # ------------------------------------------------------------------------------------------- packages and programs
 
 
-class Programs(npm_program.Npm):
-    """npm, that hands out packages made here, and a Node.js that writes a grey level a job."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__(folder, monkeypatch)
-        (folder / "bin" / "npm").write_text(
-            (folder / "bin" / "npm")
-            .read_text()
-            .replace("sys.argv[-1].replace(", "sys.argv[-1].replace('/', '-').replace(")
-        )
-        self.node(
-            "size = int(sys.argv[2])\nopen('pixels', 'wb').write(b''.join(bytes([k]) * 3 * size**2 for k in range(n)))"
-        )
-
-    def node(self, text: str) -> None:
-        path = self.folder / "bin" / "node"
-        path.write_text(
-            (self.folder / "bin" / "npm").read_text().partition("\n")[0] + "\nimport os, sys\n"
-            "n = len(open('jobs').readlines())\nassert os.path.isfile('node_modules/@resvg/resvg-wasm/a')\n" + text
-        )
-        path.chmod(0o755)
-
-    def hand_out(self, package: str) -> str:
-        _, found = self.pack(package.replace("/", "-"), {"package/a": b"content"})
-        return found
-
-
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
-    made = Programs(tmp_path, monkeypatch)
-    for name in ("RENDERER", "MAKER"):
-        package, _ = getattr(drawing, name)
-        monkeypatch.setattr(drawing, name, (package, made.hand_out(package)))
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
-    return made
+    return Programs(tmp_path, monkeypatch)
 
 
 def test_pictures_are_read_in_their_order(programs: Programs, tmp_path: Path) -> None:

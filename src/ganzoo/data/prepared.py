@@ -26,7 +26,7 @@ class Prepared:
     Args:
         root: the folder that `ganzoo data --out` was given; None for that in the cache.
         data: the data set's name, such as `emoji`.
-        name: of the files, such as a style.
+        name: of the files: a style, or else the data set's own.
         format: the number of their form.
         size: of the pictures.
     """
@@ -45,8 +45,9 @@ class Prepared:
     @property
     def again(self) -> str:
         """What to do about a missing or damaged file."""
+        style = "" if self.name == self.data else f" --style {self.name}"
         out = "" if self.root is None else f" --out {self.root}"
-        return f"run `ganzoo data {self.data} --style {self.name}{out}`"
+        return f"run `ganzoo data {self.data}{style}{out}`"
 
     def facts(self, check: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """What stands beside the pictures.
@@ -59,7 +60,8 @@ class Prepared:
         """
         path = self.folder / f"{self.name}.json"
         if not path.is_file():
-            raise BadData(f"{path.parent}: holds no {self.data} in the style of {self.name}; {self.again}.")
+            style = "" if self.name == self.data else f" in the style of {self.name}"
+            raise BadData(f"{path.parent}: holds no {self.data}{style}; {self.again}.")
         try:
             facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
             if facts["format"] != self.format:

@@ -64,7 +64,8 @@ def classifier(name: str) -> tuple[Callable[[Tensor], Tensor], tuple[str, ...] |
     if name in NETWORKS:
         if not NETWORKS[name].classes:
             raise BadArgument(f"the network {name} tells no classes; choose one that does, or a model that classifies")
-        return feature_network(name).probabilities, None
+        network = feature_network(name)
+        return network.probabilities, getattr(network.module, "class_names", None)
     model = loading.load(name)
     classify = model.classify  # of a model that cannot, this says so
     return lambda images: classify(images).softmax(1), model.class_names

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from avatar_files import COUNT, pictures
 from torch import nn
 
+from ganzoo.data.avatars import STYLES, drawn
 from ganzoo.data.digits import Digits
 from ganzoo.data.fashion_mnist import DEBIAN, FashionMNIST
 from ganzoo.metrics.features import network as networks
+from ganzoo.metrics.features.classifiers import AVATAR_CLASSES
 from ganzoo.metrics.features.network import (
     _SOURCES,
     NETWORKS,
@@ -57,6 +60,24 @@ def test_the_clothes_classifier_is_about_as_good_as_its_card_says() -> None:
     assert accuracy("fashion_mnist_cnn", FashionMNIST().open("test"), 1000) == pytest.approx(
         card["accuracy"]["test"], abs=0.03
     )
+
+
+def test_the_avatars_classifier_tells_every_attribute_of_avatars_it_has_not_seen() -> None:
+    card = json.loads((WEIGHTS / "avatars_cnn.json").read_text())
+    assert min(card["accuracy"]["test"].values()) > 0.99
+    for attribute, words in AVATAR_CLASSES.items():
+        network, right = feature_network(f"avatars_{attribute}"), []
+        assert card["sha256"] == network.description.sha256
+        assert card["sha256"] == hashlib.sha256((WEIGHTS / "avatars_cnn.safetensors").read_bytes()).hexdigest()
+        for style in ("pixel-art", "lorelei"):
+            name, classes = attribute.replace("_", "-"), STYLES[style].classes
+            if name not in classes:
+                continue
+            assert words == classes[name]
+            _, columns = drawn(style, COUNT)
+            told = network.probabilities(torch.from_numpy(pictures(style)[9::10].copy())).argmax(1)
+            right += (told == torch.tensor(columns[name])[9::10]).tolist()
+        assert right and np.mean(right) == 1, f"{attribute}: of these eight"
 
 
 def mobilenet() -> FeatureNetwork:

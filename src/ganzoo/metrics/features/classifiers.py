@@ -2,12 +2,15 @@
 
 A Fréchet distance needs a network that sees what people see in the data. For 8x8 digits and 32x32 clothes a
 classifier of the data's own classes is such a network; it also gives class probabilities, for the Inception Score and
-for the accuracy of conditional samples. `benchmarks/train_classifiers.py` trains both again; beside each file of
+for the accuracy of conditional samples. `benchmarks/train_classifiers.py` trains them again; beside each file of
 weights stands a card with its accuracy on the test split.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final
 
+import torch
 from torch import Tensor, nn
 
 
@@ -48,3 +51,43 @@ def digits_cnn() -> SmallClassifier:
 def fashion_mnist_cnn() -> SmallClassifier:
     """For Fashion-MNIST padded with its background to `(N, 1, 32, 32)`: 128 features, 10 classes, random weights."""
     return SmallClassifier(stages=((16,), (48,), (96,), (128,)))
+
+
+# The words of the attributes that the avatars' classifier tells, in the order of its outputs; those of `Avatars`
+AVATAR_ATTRIBUTES: Final = {
+    "hair": ("short-hair", "long-hair"),
+    "hair_colour": ("black-hair", "brown-hair", "blond-hair", "red-hair", "grey-hair", "white-hair"),
+    "eyewear": ("no-glasses", "glasses", "sunglasses"),
+    "beard": ("no-beard", "beard"),
+    "skin": ("light-skin", "tan-skin", "dark-skin"),
+    "mouth": ("smiling", "serious"),
+    "clothes": ("red-clothes", "blue-clothes", "green-clothes"),
+}
+_AGES: Final = {"young": (0, 1, 2, 3), "middle-aged": (4,), "old": (5,)}  # by the colours of hair
+AVATAR_CLASSES: Final = AVATAR_ATTRIBUTES | {"age": tuple(_AGES)}  # of every question that it answers
+
+
+class AvatarClassifier(SmallClassifier):
+    """For avatars brought to `(N, 3, 32, 32)`: 128 features, the classes of one attribute, random weights.
+
+    All attributes share the weights, and differ in which outputs are looked at. Age is told by the colour of hair: the
+    probability of an age is the sum of its colours'.
+
+    Args:
+        attribute: one of `AVATAR_CLASSES`; None for all outputs.
+    """
+
+    def __init__(self, attribute: str | None = None) -> None:
+        counts = [len(words) for words in AVATAR_ATTRIBUTES.values()]
+        super().__init__(stages=((16,), (32,), (64,), (128,)), channels=3, classes=sum(counts))
+        firsts = dict(zip(AVATAR_ATTRIBUTES, accumulate(counts, initial=0), strict=False))
+        everything = tuple(word for words in AVATAR_ATTRIBUTES.values() for word in words)
+        self.class_names = AVATAR_CLASSES[attribute] if attribute else everything
+        first = firsts.get(attribute or "hair", firsts["hair_colour"])
+        groups = list(_AGES.values()) if attribute == "age" else [(k,) for k in range(len(self.class_names))]
+        self.groups = [[first + k for k in group] for group in groups]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features `(N, 128)` and logits `(N, classes of the attribute)` of images `(N, 3, 32, 32)` in [-1, 1]."""
+        features, logits = super().forward(images)
+        return features, torch.stack([logits[:, group].logsumexp(1) for group in self.groups], 1)

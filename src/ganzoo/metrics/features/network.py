@@ -6,6 +6,7 @@
 | `mobilenet_v2` | torchvision's, ImageNet | 3x96x96 | 1280 | 1000 |
 | `fashion_mnist_cnn` | trained here, in the package | 1x32x32 | 128 | 10 |
 | `digits_cnn` | trained here, in the package | 1x8x8 | 64 | 10 |
+| `avatars_hair`, `avatars_age`, ... | trained here, in the package; one for all | 3x32x32 | 128 | 2 to 6 |
 | `vgg16_lpips` | torchvision's, ImageNet, fetched or given; LPIPS's heads; for path lengths alone | 3xHxW | | |
 | `points` | none: a point of the plane is its own feature | points | 2 | |
 
@@ -24,6 +25,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -34,7 +36,12 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import MobileNetV2  # type: ignore[import-untyped]
 
-from ganzoo.metrics.features.classifiers import digits_cnn, fashion_mnist_cnn
+from ganzoo.metrics.features.classifiers import (
+    AVATAR_CLASSES,
+    AvatarClassifier,
+    digits_cnn,
+    fashion_mnist_cnn,
+)
 from ganzoo.metrics.features.inception import Inception
 from ganzoo.metrics.features.lpips import VggLpips
 from ganzoo.metrics.features.resize import check_resizer, resize
@@ -89,6 +96,17 @@ def _small(build: Callable[[], nn.Module], size: int, dimension: int, sha256: st
     return _Source(description, build, f"{name}.safetensors")
 
 
+def _avatars(attribute: str) -> _Source:
+    """The avatars' classifier, of which one attribute's classes are looked at; its weights come with the package."""
+    sha256 = "70a2fd525ce29eae7b5c2a5cbd2df12564109798a09bf8f8aad16b80b05a2e35"
+    build = partial(AvatarClassifier, attribute)
+    classes = len(AVATAR_CLASSES[attribute])
+    description = Description(
+        f"avatars_{attribute}", sha256, 128, 32, 3, "pil_bicubic", (127.5,) * 3, (127.5,) * 3, classes
+    )
+    return _Source(description, build, "avatars_cnn.safetensors")
+
+
 # Each name stands for one file of weights and one way to bring images to it
 _SOURCES: Final = {
     each.description.name: each
@@ -133,6 +151,7 @@ _SOURCES: Final = {
         ),
         _small(fashion_mnist_cnn, 32, 128, "19a4815790f51d8a2024640cd865af9aec8a07b10817329f34ecad1eb2ba10ff"),
         _small(digits_cnn, 8, 64, "1840397c7ee2f86716ac70547e0e3853af22dd762302c7ba2cb33f4e9d5aa742"),
+        *(_avatars(attribute) for attribute in AVATAR_CLASSES),
         _Source(
             Description(
                 name="vgg16_lpips",
