@@ -272,6 +272,9 @@ def test_translations_by_label_are_given_their_domains_by_a_classifier() -> None
     classes, real = score.details["classes"], score.details["floor"]["classes"]
     assert classes == {**dict.fromkeys(domains, 1.0), "d8": 0.0}, "each domain's share, by its name"
     assert score.value == pytest.approx(0.9) and (score.n, score.split) == (100, "test")
+    sources = score.details["from"]
+    assert set(sources) <= set(map(str, range(10))) and len(sources) > 5, "by the data's own names"
+    assert all(share == (to != "d8") for row in sources.values() for to, share in row.items())
     assert score.floor is not None and score.floor > 0.9 and set(real) == set(domains)
     assert score.floor_of == "100 images of the split test" and score.ceiling is None
     for key, says in (

@@ -89,7 +89,8 @@ def test_what_a_score_is_held_against_and_its_classes_stand_beside_it(folder: Pa
     plain = cards.render_card(folder)
     assert "eside it" not in plain and "by class" not in plain
     top = {**SCORE, "key": "top1k_mobilenet_v2_test", "references": {"copy of the input": 0.125, "untrained": 0.01}}
-    shares = {"classes": {"cat": 0.5, "dog": 1.0}, "floor": {"classes": {"cat": 0.75, "dog": 0.875}}}
+    shares = {"classes": {"cat": 0.5, "dog": 1.0}, "floor": {"classes": {"cat": 0.75, "dog": 0.875}},
+              "from": {"cow": {"dog": 0.25}, "cat": {"cat": 1.0, "dog": 0.75}}}  # fmt: skip
     accuracy = {**SCORE, "key": "acc10k_digits_cnn", "details": shares}
     error = {**SCORE, "key": "err10k_model_test", "details": {"classes": {"cat": 0.0625}}}
     (folder / checkpoint.RESULTS).write_text(json.dumps([top, accuracy, error]))
@@ -99,9 +100,13 @@ def test_what_a_score_is_held_against_and_its_classes_stand_beside_it(folder: Pa
         "`acc10k_digits_cnn` by class:", "| class | value | real images |", "| cat | 0.5 | 0.75 |",
         "| dog | 1 | 0.875 |",
         "| class | value |\n", "| cat | 0.0625 |\n",
+        "`acc10k_digits_cnn` from each (a row) to each:", "|  | cat | dog |", "| cow |  | 0.25 |", "| cat | 1 | 0.75 |",
     ):  # fmt: skip
         assert part in text, part
-    for hostile in ({"references": [1], "details": 3}, {"references": {"a": {}}, "details": {"classes": {"b": None}}}):
+    for hostile in (
+        {"references": [1], "details": 3},
+        {"references": {"a": {}}, "details": {"classes": {"b": None}, "from": {"c": 1}}},
+    ):
         (folder / checkpoint.RESULTS).write_text(json.dumps([{**SCORE, **hostile}]))
         cards.render_card(folder)
 

@@ -138,6 +138,12 @@ def table(scores: list[Score]) -> None:
         for what, number in score.references.items():
             made.add_row(f"  {what}", f"{number:.4g}", style="dim")
     Console().print(made)
+    for score in scores:
+        if sources := score.details.get("from"):
+            grid = Table("from / to", *score.details["classes"], title=score.key, box=None, header_style="bold")
+            for name, row in sources.items():
+                grid.add_row(name, *(f"{row[to]:.4g}" if to in row else "" for to in score.details["classes"]))
+            Console().print(grid)
 
 
 def _interval(ends: Sequence[float]) -> str:

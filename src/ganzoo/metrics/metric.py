@@ -29,10 +29,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # What may be compared, as `evaluate.py` finds it: features `(n, d)` of real images and of generated ones, class
 # probabilities `(n, classes)` of the generated, the classes `(n,)` that they were made for or that are right, those of
-# the real images, the classes' names; for two domains, features are lists of them; for a path, what it runs through.
+# the real images, the classes' names; of translations, the classes that they started from and those classes' names;
+# for two domains, features are lists of them; for a path, what it runs through.
 INPUTS: Final = frozenset(
     {"real", "generated", "probabilities", "labels", "real_labels", "names", "own", "paths", "distance", "n"}
-    | {"batch_size"}
+    | {"batch_size", "sources", "source_names"}
 )
 
 # What a metric may need of a model, with what is said of a model that lacks it; a need's first word decides how inputs

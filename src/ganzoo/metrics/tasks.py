@@ -258,13 +258,16 @@ class _Translations(_Drawn):
         count = None if p.full or "pairs" in self.run.need(p) else p.n
         return self.run.images(p, split, count, side, label=None if label is None else (label, True))
 
-    def against(self, p: Protocol, made: Sample, of: str = "") -> Compared:
+    def against(self, p: Protocol, made: Sample, of: str = "", **more: Any) -> Compared:
         if self.by_turns(p):
-            return self.compared(p, made, made, of, names=self.subject.domains)
+            return self.compared(p, made, made, of, names=self.subject.domains, **more)
         return self.compared(p, self.reference(p, p.split), made, of)
 
     def found(self, p: Protocol) -> Compared:
-        return self.against(p, self.made(p))
+        real, rows, more = self.run.real(p.split), self.sources(self.stream(p)), {}
+        if real.labels is not None and real.labels.ndim == 1:
+            more = {"sources": torch.from_numpy(real.labels[rows[: self.count(p)]]), "source_names": real.classes}
+        return self.against(p, self.made(p), **more)
 
     def untrained(self, p: Protocol) -> Compared | None:
         if self.subject.untrained is cannot:

@@ -390,6 +390,11 @@ def _classes(score: dict[str, Any]) -> Iterable[str]:
     yield from ("", f"`{score['key']}` by class:", "")
     rows = ((key, _number(value), *([_number(real.get(key))] if real else [])) for key, value in values.items())
     yield from _table(("class", "value", *(["real images"] if real else [])), rows)
+    sources = details.get("from")
+    if isinstance(sources, dict) and all(isinstance(row, dict) for row in sources.values()):
+        yield from ("", f"`{score['key']}` from each (a row) to each:", "")
+        cells = ((key, *(_number(row.get(name)) for name in values)) for key, row in sources.items())
+        yield from _table(("", *values), cells)
 
 
 def _published(name: str) -> list[str]:

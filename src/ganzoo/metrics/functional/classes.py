@@ -1,6 +1,7 @@
 """Metrics of class probabilities: the Inception Score, the accuracy of conditional samples, a classifier's error."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,11 +77,24 @@ def class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
     beside=["floor"],
     without=["to"],
 )
-def accuracy(probabilities: Tensor, labels: Tensor, names: Sequence[str] | None = None) -> Result:
-    """`class_accuracy`, and that of each class."""
+def accuracy(
+    probabilities: Tensor,
+    labels: Tensor,
+    names: Sequence[str] | None = None,
+    sources: Tensor | None = None,
+    source_names: Sequence[str] | None = None,
+) -> Result:
+    """`class_accuracy`, that of each class, and of translations that of each class from each (`from`)."""
     share = class_accuracy(probabilities, labels)
     right = probabilities.argmax(1).cpu() == labels.cpu()
-    return Result(share, details={"classes": by_class(right, labels, names)})
+    details: dict[str, Any] = {"classes": by_class(right, labels, names)}
+    if sources is not None:
+        each = by_class(sources, sources, source_names)  # the names of those that occur
+        rows = [sources == k for k in sorted(set(sources.tolist()))]
+        details["from"] = {
+            name: by_class(right[row], labels.cpu()[row], names) for name, row in zip(each, rows, strict=True)
+        }
+    return Result(share, details=details)
 
 
 @metric(
