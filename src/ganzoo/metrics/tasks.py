@@ -264,7 +264,8 @@ class _Translations(_Drawn):
         return self.compared(p, self.reference(p, p.split), made, of)
 
     def found(self, p: Protocol) -> Compared:
-        real, rows, more = self.run.real(p.split), self.sources(self.stream(p)), {}
+        real, rows = self.run.real(p.split), self.sources(self.stream(p))
+        more: dict[str, Any] = {}
         if real.labels is not None and real.labels.ndim == 1:
             more = {"sources": torch.from_numpy(real.labels[rows[: self.count(p)]]), "source_names": real.classes}
         return self.against(p, self.made(p), **more)
