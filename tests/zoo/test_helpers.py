@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from avatar_files import pictures, prepared
 from helpers import Noise, tiny
 from torch import nn
 
 import ganzoo
+from ganzoo.data.avatars import Avatars
 from ganzoo.folder import write_model
 from ganzoo.game.helpers import Helper
 from ganzoo.metrics.features.network import NETWORKS
 from ganzoo.metrics.features.perceptual import FeatureMaps
 from ganzoo.types import BadArgument
-from ganzoo.zoo.helpers import resolve_helpers
+from ganzoo.zoo.helpers import classifier, resolve_helpers
 
 
 def student(**arguments: Any) -> Any:
@@ -82,3 +84,16 @@ def test_training_finds_them(tmp_path: Path) -> None:
     game = student(teacher=str(tmp_path / "teacher"), perceptual="fashion_mnist_cnn", perceptual_size=16)
     done = ganzoo.train(game, Noise((1, 16, 16)), folder=tmp_path / "run", max_steps=1, accelerator="cpu")
     assert ganzoo.load(done.model).arguments["teacher"] == str(tmp_path / "teacher")
+
+
+def test_several_classifiers_tell_combinations(tmp_path: Path) -> None:
+    tell, names = classifier("avatars_beard+avatars_eyewear")
+    images = torch.from_numpy(pictures("lorelei")).float() / 127.5 - 1
+    found = tell(images)
+    assert found.sum(1).tolist() == pytest.approx([1.0] * 40)
+    rows = Avatars("lorelei", root=str(prepared(tmp_path))).table("all")
+    assert names is not None and [names[k] for k in found.argmax(1)] == [f"{r['beard']} {r['eyewear']}" for r in rows]
+    with pytest.raises(BadArgument, match="the classes of digits_cnn have no names"):
+        classifier("avatars_beard+digits_cnn")
+    with pytest.raises(BadArgument, match="the network points tells no classes"):
+        classifier("points+avatars_beard")

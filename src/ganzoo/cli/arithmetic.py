@@ -25,13 +25,17 @@ def parser() -> ArgumentParser:
         epilog=(
             "examples:\n"
             "  ganzoo arithmetic mobilestylegan-ffhq --plus 3,14,15 --minus 2,7,1 --plus 8,9,0 --out panel.png\n"
-            "  ganzoo arithmetic dcgan-fashion-mnist --classifier fashion_mnist_cnn --plus 9 --minus 7 --plus 5"
+            "  ganzoo arithmetic dcgan-fashion-mnist --classifier fashion_mnist_cnn --plus 9 --minus 7 --plus 5\n"
+            "  ganzoo arithmetic sngan-avatars --classifier avatars_beard+avatars_eyewear --plus 'beard glasses'\n"
+            "      --minus 'beard no-glasses' --plus 'no-beard no-glasses'"
         ),
     )
     made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
     made.add_argument("--plus", type=str, action="append", default=[], help="seeds such as 3,14,15, or a class; again")
     made.add_argument("--minus", type=str, action="append", default=[], help="what is taken off")
-    made.add_argument("--classifier", type=str, default=None, help="whose classes --plus and --minus name")
+    made.add_argument(
+        "--classifier", type=str, default=None, help="whose classes --plus and --minus name; or some, joined by +"
+    )
     made.add_argument("--space", type=str, default="z", help="z, or w of a model with styles (default: z)")
     made.add_argument("--out", type=str, default="arithmetic.png", help="a .png (.jpg, .webp, ...)")
     return with_sampling(made)

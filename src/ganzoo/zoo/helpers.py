@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from itertools import product
 from typing import TYPE_CHECKING
 
 from ganzoo import folder as folders
@@ -52,6 +54,9 @@ def _find(name: str) -> tuple[nn.Module, str]:
 def classifier(name: str) -> tuple[Callable[[Tensor], Tensor], tuple[str, ...] | None]:
     """What tells classes: a feature network of this name that has some, or else a model that classifies.
 
+    Several, as in `avatars_beard+avatars_eyewear`, tell every combination, such as `beard glasses`, by the product of
+    what each says; their classes must have names.
+
     Returns:
         A function of images `(n, C, H, W)` in [-1, 1] to probabilities `(n, classes)`, and the classes' names where
         they are known.
@@ -59,6 +64,22 @@ def classifier(name: str) -> tuple[Callable[[Tensor], Tensor], tuple[str, ...] |
     Raises:
         BadArgument: for what tells no classes.
     """
+    if name.count("+") == 0:
+        return _classifier(name)
+    found = [_classifier(each.strip()) for each in name.split("+")]
+    for each, (_, names) in zip(name.split("+"), found, strict=True):
+        if names is None:
+            raise BadArgument(f"the classes of {each} have no names, by which combinations are told; name it alone")
+
+    def tell(images: Tensor) -> Tensor:
+        parts = [each(images) for each, _ in found]
+        return reduce(lambda one, other: (one[:, :, None] * other[:, None]).flatten(1), parts)
+
+    return tell, tuple(map(" ".join, product(*(names or () for _, names in found))))
+
+
+def _classifier(name: str) -> tuple[Callable[[Tensor], Tensor], tuple[str, ...] | None]:
+    """That of one name."""
     from ganzoo.metrics.features.network import NETWORKS, feature_network
 
     if name in NETWORKS:
