@@ -25,8 +25,6 @@ _KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("HiFi-GAN's discriminators, which judge sound", (r"discriminators\.0\.convs\.0\.weight_(v|orig)",)),
     ("DF-GAN, which makes pictures of sentences", (r"GBlocks\.0\.c1\.weight", r"GBlocks\.0\.fuse1\..*")),
     ("DF-GAN's discriminator", (r"conv_img\.weight", r"DBlocks\.0\.gamma")),
-    ("a denoising diffusion GAN (DDGAN)", (r"all_modules\.0\.weight", r"z_transform\.\d+\.weight")),
-    ("DDGAN's discriminator", (r"t_embed\.main\.0\.weight", r"end_linear\.weight")),
     ("GFPGAN", (r"stylegan_decoder\..*",)),
     ("a diffusion model, no GAN", (r"(.*\.)?(input_blocks\.0\.0\.weight|down_blocks\.0\.resnets\.0\.conv1\.weight)",)),
     ("VQGAN", (r"(.*\.)?quantize\.embedding\.weight",)),
