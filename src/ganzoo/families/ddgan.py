@@ -186,6 +186,10 @@ class Attention(nn.Module):
 class Level(nn.Module):
     """One resolution of the generator: its blocks, where it looks around, and the way to the next resolution."""
 
+    blocks: Any
+    attention: Any
+    onward: Any
+
     def __init__(self, blocks: Sequence[Block], attention: Sequence[nn.Module], onward: nn.Module) -> None:
         super().__init__()
         self.blocks, self.attention, self.onward = nn.ModuleList(blocks), nn.ModuleList(attention), onward
@@ -261,6 +265,7 @@ class Generator(nn.Module):
             style = F.silu(layer(style))
         h, small = self.first(x), x
         skips = [h]
+        level: Any
         for i, level in enumerate(self.down):
             for block, look in zip(level.blocks, level.attention, strict=True):
                 h = look(block(h, time, style))

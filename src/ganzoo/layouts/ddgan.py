@@ -75,7 +75,7 @@ def convert(contents: Contents) -> Converted:
 
 def _kinds(ledger: Ledger) -> list[str]:
     """What each module of the list is: a block, attention, a step of the pyramid, or a plain layer."""
-    found = []
+    found: list[str] = []
     for i in count():
         own = {name.removeprefix(f"{_MODULES}.{i}.") for name in ledger.names(rf"{_MODULES}\.{i}\..+")}
         if not own:
