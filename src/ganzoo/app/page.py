@@ -15,6 +15,7 @@ from ganzoo.types import BadArgument, GanzooError
 EXTRA = "pip install 'lightning-ganzoo[app]'"
 _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'"
 _UPLOAD = "16mb"
+_COLORS: list[Any] = ["#ffffff", "#000000", "#d03030", "#30a040", "#3060c0", "#e0b030"]
 
 
 def page(models: Sequence[str] | None = None, seconds: float | None = None) -> Any:
@@ -80,21 +81,59 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
             with gr.Row():
                 sliders = [gr.Slider(-6, 6, 0, step=0.5, label=f"direction {i + 1}") for i in range(4)]
             button, moved = gr.Button("Move", elem_id="move"), [each.release for each in sliders]
-            shown("move", button, studio.move, [name, at, label, *sliders], on=moved)
+            shown("move", button, studio.move, [name, at, label, truncation, *sliders], on=moved)
         with gr.Tab("Mixing"):
             with gr.Row():
                 rows, columns = gr.Textbox("0, 1, 2", label="rows"), gr.Textbox("10, 11, 12", label="columns")
-            shown("mix", gr.Button("Mix", elem_id="mix"), studio.mix, [name, rows, columns, truncation])
+            shown("mix", gr.Button("Mix", elem_id="mix"), studio.mix, [name, rows, columns, label, truncation])
         with gr.Tab("Walk"):
             with gr.Row():
                 stations = gr.Textbox("3, 7, 12", label="seeds")
                 steps = gr.Slider(2, 30, 12, step=1, label="steps from one to the next")
-            shown("walk", gr.Button("Walk", elem_id="walk"), studio.walk, [name, stations, steps, truncation])
+            shown("walk", gr.Button("Walk", elem_id="walk"), studio.walk, [name, stations, steps, label, truncation])
         with gr.Tab("Translate"):
             with gr.Row():
                 file = gr.File(type="filepath", label="your picture", file_types=["image"], elem_id="file")
                 to = gr.Textbox("", label="to (empty: the model's first domain)")
             shown("translate", gr.Button("Translate", elem_id="translate"), studio.translate, [name, file, to])
+        with gr.Tab("Project"):
+            gr.Markdown("The model's picture that is nearest to yours. Its middle is taken, and nothing of it is kept.")
+            with gr.Row():
+                photo = gr.File(type="filepath", label="your picture", file_types=["image"], elem_id="photo")
+                space = gr.Dropdown([("the model's own", ""), "z", "w", "w+"], value="", label="space")
+                turns = gr.Slider(10, 1000, 200, step=10, label="steps")
+            button, kept = gr.Button("Project", elem_id="project"), gr.File(label="latents", render=False)
+            shown("project", button, studio.project, [name, photo, space, turns], [kept])
+            kept.render()
+        with gr.Tab("Paint") as tab:
+            gr.Markdown(
+                "Paint colours on a seed's picture; the model looks for one that has them and else stays the same."
+            )
+            with gr.Row():
+                ground = gr.Number(0, label="seed", precision=0, minimum=0)
+                turns = gr.Slider(10, 1000, 200, step=10, label="steps")
+            drawn = gr.ImageEditor(
+                type="pil",
+                format="png",
+                label="the picture, to be painted on",
+                sources=(),
+                transforms=(),
+                layers=False,
+                brush=gr.Brush(
+                    default_size=24, colors=["#ffffff", "#000000", "#d03030", "#30a040", "#3060c0", "#e0b030"]
+                ),
+                elem_id="canvas",
+            )
+            gr.on(
+                [tab.select, gr.Button("Lay out", elem_id="layout").click],
+                answer(studio.canvas),
+                [name, ground, label, truncation],
+                [drawn],
+                api_name="canvas",
+            )
+            button, kept = gr.Button("Paint", elem_id="paint"), gr.File(label="latents", render=False)
+            shown("paint", button, studio.paint, [name, ground, label, truncation, drawn, turns], [kept])
+            kept.render()
     return blocks
 
 

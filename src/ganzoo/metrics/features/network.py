@@ -367,6 +367,12 @@ def at_hand(name: str) -> bool:
     return _lies(_SOURCES[describe(name).name]) is not None
 
 
+def package_of(name: str) -> str | None:
+    """What pip brings a network's weights with; None where no package does, or ganzoo itself has them."""
+    source = _SOURCES[describe(name).name]
+    return source.package[2] if source.package else None
+
+
 def _lies(source: _Source) -> Path | None:
     """The first existing file of weights."""
     if source.file.endswith(".safetensors"):
