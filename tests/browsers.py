@@ -6,14 +6,22 @@ Needs `apt-get install --no-install-recommends chromium chromium-driver` and sel
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+import ganzoo
 
 
 @contextmanager
@@ -33,6 +41,33 @@ def chromium() -> Iterator[Any]:
         yield driver
     finally:
         driver.quit()
+
+
+@contextmanager
+def explored(log: Path, *words: str) -> Iterator[str]:
+    """`ganzoo explore` with these words, in a process of its own: the page's address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address, env = f"http://127.0.0.1:{port}/", {**os.environ, "PYTHONPATH": str(Path(ganzoo.__file__).parents[1])}
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "ganzoo", "explore", *words, "--port", str(port)]
+        server = subprocess.Popen(command, env=env, stdout=file, stderr=subprocess.STDOUT)
+
+        def answers() -> bool:
+            assert server.poll() is None, log.read_text()
+            try:
+                urllib.request.urlopen(address, timeout=5).close()
+            except OSError:
+                return False
+            return True
+
+        try:
+            wait(answers, "the page", 600)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(30)
 
 
 def wait(condition: Any, what: str, seconds: float = 120) -> Any:

@@ -6,20 +6,14 @@ GANZOO_SCREENSHOTS names a folder for a picture of each tab.
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import chromium, outside, requested, wait
+from browsers import chromium, explored, outside, requested, wait
 from PIL import Image
-
-import ganzoo
 
 pytestmark = [pytest.mark.nightly]
 
@@ -37,26 +31,8 @@ TABS = {
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "ganzoo", "explore", "stylegan2-fashion-mnist", "--port", str(port)]
-    env = {**os.environ, "PYTHONPATH": str(Path(ganzoo.__file__).parents[1])}
-    log = (tmp_path_factory.mktemp("server") / "log").open("w+")
-    server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        for _ in range(240):
-            assert server.poll() is None, Path(log.name).read_text()
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        server.terminate()
-        server.wait(30)
-        log.close()
+    with explored(tmp_path_factory.mktemp("server") / "log", "stylegan2-fashion-mnist") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
