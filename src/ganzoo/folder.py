@@ -531,9 +531,11 @@ def _put(game: Game, tensors: dict[str, Tensor]) -> None:
 def draw_pictures(game: Game, folder: Path, real: Images | None = None, count: int = 64) -> None:
     """Draws `samples.png`, of about `count` pictures, and `golden.png`, which a whole model makes again."""
     from ganzoo.media.medium import save_grid
+    from ganzoo.media.provenance import made_by
 
     shown = game.preview(real, count)
-    save_grid(shown.images, folder / SAMPLES, columns=shown.columns)
+    with made_by(game):
+        save_grid(shown.images, folder / SAMPLES, columns=shown.columns)
     golden = game.golden(real)
     if golden is not None:
         with files.atomic(folder / GOLDEN) as part:

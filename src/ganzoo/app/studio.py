@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from ganzoo import latent
@@ -28,7 +27,8 @@ from ganzoo.latent.projection import read_target
 from ganzoo.media.films import write_film
 from ganzoo.media.images import grid, to_pil
 from ganzoo.media.levels import to_float
-from ganzoo.media.medium import medium_of
+from ganzoo.media.medium import medium_of, write_picture
+from ganzoo.media.provenance import made_by
 from ganzoo.metrics.features.network import at_hand, package_of
 from ganzoo.types import BadArgument
 from ganzoo.zoo import catalogue
@@ -89,7 +89,7 @@ class Studio:
         self._able(model, "samples", "draws no pictures; give it one under Translate")
         made = self._each(range(first, first + n), lambda s: model.sample(1, seed=s, **options))
         draw = f"images = model.sample({n}, seed={first}{_written(options)})"
-        return self._answer(name, made, f"seed-{first}", draw)
+        return self._answer(name, made, f"seed-{first}", draw, seeds=range(first, first + n))
 
     def another(self, name: str, label: str = "", truncation: float = 1.0) -> tuple[str, str, int]:
         """One picture of a seed that nobody chose, and the seed."""
@@ -113,7 +113,7 @@ class Studio:
                 at = latent.edit(model, at, found, i, float(strength))
                 lines.append(f"at = ganzoo.latent.edit(model, at, found, {i}, {float(strength)})")
         lines.append("images = ganzoo.latent.images(model, at)")
-        return self._answer(name, latent.images(model, at), f"seed-{first}-moved", "\n".join(lines))
+        return self._answer(name, latent.images(model, at), f"seed-{first}-moved", "\n".join(lines), seeds=[first])
 
     def mix(self, name: str, rows: str, columns: str, label: str = "", truncation: float = 1.0) -> Answer:
         """Each row's picture with the coarse styles of each column's."""
@@ -123,7 +123,7 @@ class Studio:
         options = self._options(model, label, truncation)
         made = self._each(down, lambda s: model.mix([s], across, **options).flatten(0, 1))
         draw = f"images = model.mix({down}, {across}{_written(options)}).flatten(0, 1)"
-        return self._answer(name, made, "mixed", draw, len(across))
+        return self._answer(name, made, "mixed", draw, len(across), seeds=[*down, *across])
 
     def walk(self, name: str, seeds: str, steps: float, label: str = "", truncation: float = 1.0) -> Answer:
         """A way from seed to seed and back to the first, as an animated picture."""
@@ -137,7 +137,8 @@ class Studio:
         made = self._each(range(len(way)), lambda i: latent.images(model, way.part(i, i + 1)))
         file = self._file(f"{Path(name).name}-walk.webp")
         medium = medium_of(model.shape)
-        write_film((medium.draw(each[None]) for each in made), file, 12)
+        with made_by(model, chosen):
+            write_film((medium.draw(each[None]) for each in made), file, 12)
         asked = _written({} if space == "z" else {"space": space}) + _written(options)
         code = f'ganzoo.latent.walk(model, {chosen}, "walk.webp", steps={n}, rate=12, loop=True{asked})'
         return str(file), _code(name, code)
@@ -166,7 +167,7 @@ class Studio:
         images = to_float(values.permute(0, 3, 1, 2))
         made = self._enlarged(model, images) if larger else model.translate(images, to=to or None)
         command = "upscale" if larger else "translate"
-        return self._answer(name, made, command, f"# ganzoo {command} {name} PICTURE", raw=True)
+        return self._answer(name, made, command, f"# ganzoo {command} {name} PICTURE", raw=True, composite=True)
 
     def project(self, name: str, file: str | None, space: str = "", steps: float = 200) -> Found:
         """A visitor's picture beside the nearest that the model makes, and the latents of that."""
@@ -271,7 +272,8 @@ class Studio:
         file = self._file("latents.safetensors")
         latent.save_latents(file, model, at)
         draw = f'{said}\nat = ganzoo.latent.load_latents("latents.safetensors", model)\n'
-        return (*self._answer(name, both, what, draw + "images = ganzoo.latent.images(model, at)", 2), str(file))
+        draw += "images = ganzoo.latent.images(model, at)"
+        return (*self._answer(name, both, what, draw, 2, composite=True), str(file))
 
     def _able(self, model: Any, ability: str, otherwise: str) -> None:
         if ability not in model.abilities:
@@ -304,9 +306,18 @@ class Studio:
         return Path(tempfile.mkdtemp(dir=self._folder.name)) / name
 
     def _answer(
-        self, name: str, images: Tensor, what: str, draw: str, columns: int | None = None, raw: bool = False
+        self,
+        name: str,
+        images: Tensor,
+        what: str,
+        draw: str,
+        columns: int | None = None,
+        *,
+        seeds: Sequence[int] = (),
+        raw: bool = False,
+        composite: bool = False,
     ) -> Answer:
-        """A picture file, whose text chunk holds the code that makes it again."""
+        """A picture file, whose description holds the code that makes it again."""
         saved = (
             ""
             if raw
@@ -314,11 +325,9 @@ class Studio:
         )
         code = draw if raw else _code(name, draw + saved)
         picture = to_pil(images)[0] if raw else medium_of(images.shape[1:]).draw(images, columns)
-        notes = PngInfo()
-        notes.add_text("Software", "ganzoo")
-        notes.add_text("Description", f"Generated by {Path(name).name}. {code}")
         file = self._file(f"{Path(name).name}-{what}.png")
-        picture.save(file, pnginfo=notes)
+        with made_by(self.model(name), seeds, composite=composite, note=code):
+            write_picture(picture, file, made=True)
         return str(file), code
 
 

@@ -61,10 +61,12 @@ def run(arguments: Any) -> int:
         plus, minus = ([recognized(model, tell, k) for k in classes] for classes in wanted)
     from ganzoo.latent.means import panel
     from ganzoo.media.medium import save_grid
+    from ganzoo.media.provenance import made_by
 
     options = options_of(arguments)
     made, columns = panel(model, plus, minus, arguments.space, labels, arguments.batch_size, **options)
-    save_grid(made, arguments.out, columns)
+    with made_by(model, [seed for part in (*plus, *minus) for seed in part]):
+        save_grid(made, arguments.out, columns)
     terms = [f"{sign} {','.join(map(str, seeds))}" for sign, part in (("+", plus), ("-", minus)) for seeds in part]
     print(f"seeds {' '.join(terms)} of {arguments.model} in {arguments.out}")
     return 0

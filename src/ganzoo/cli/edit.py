@@ -50,6 +50,7 @@ def run(arguments: Any) -> int:
 
     from ganzoo.latent import draw, load_directions, load_latents, sheet
     from ganzoo.media.medium import save_grid
+    from ganzoo.media.provenance import made_by
 
     found = load_directions(arguments.directions, model)
     indices = [*range(len(found))] if arguments.index is None else numbers(arguments.index, "--index")
@@ -72,6 +73,7 @@ def run(arguments: Any) -> int:
             batch_size=arguments.batch_size,
             **options,
         )
-    save_grid(made.flatten(0, 2), arguments.out, columns=arguments.pictures)
+    with made_by(model, () if arguments.latents is not None else seeds):
+        save_grid(made.flatten(0, 2), arguments.out, columns=arguments.pictures)
     print(f"{len(indices)} directions from -{arguments.strength:g} to {arguments.strength:g} in {arguments.out}")
     return 0

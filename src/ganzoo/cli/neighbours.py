@@ -41,12 +41,14 @@ def run(arguments: Any) -> int:
     model = loaded(arguments)
     from ganzoo.latent.nearest import neighbours
     from ganzoo.media.medium import save_grid
+    from ganzoo.media.provenance import made_by
     from ganzoo.zoo.evaluating import source_of
 
     real = source_of(model, arguments.data).open("train")
     samples = model.sample(seeds=seeds, labels=labels, batch_size=arguments.batch_size, **options_of(arguments))
     beside, distances, rows = neighbours(samples, real, arguments.k, arguments.network)
-    save_grid(beside.flatten(0, 1), arguments.out, columns=arguments.k + 1)
+    with made_by(model, seeds, composite=True):  # real pictures stand beside them
+        save_grid(beside.flatten(0, 1), arguments.out, columns=arguments.k + 1)
     where = arguments.network or "pixels"
     for seed, far, row in zip(seeds, distances[:, 0].tolist(), rows[:, 0].tolist(), strict=True):
         print(f"seed {seed}: nearest is number {row} of {real.name}, {far:.4g} away in {where}")

@@ -60,6 +60,7 @@ def run(arguments: Any) -> int:
     from ganzoo.latent.latents import check_space
     from ganzoo.latent.projection import project, save_projection, tune, way_of
     from ganzoo.media.films import write_film
+    from ganzoo.media.provenance import made_by
 
     check_space(model, "w" if arguments.space == "w+" else arguments.space)
     targets = read_pictures(arguments.pictures, model)
@@ -84,7 +85,8 @@ def run(arguments: Any) -> int:
 
         save(found.model, out / "model")
     if arguments.film is not None:
-        write_film(way_of(found), out / arguments.film, rate=12)
+        with made_by(model, composite=True):
+            write_film(way_of(found), out / arguments.film, rate=12)
     distance = "LPIPS" if found.network == "vgg16_lpips" else f"squared distance in {found.network}"
     for name, far, error in zip(arguments.pictures, found.distances.tolist(), found.errors.tolist(), strict=True):
         print(f"{name}: {distance} {far:.4f}, mean absolute error {error:.4f} in [-1, 1]")

@@ -98,6 +98,7 @@ def run(arguments: Any) -> int:
         raise BadArgument(f"--columns is {arguments.columns}; at least 1 is expected")
 
     from ganzoo.media.medium import is_picture, medium_of, save_grid
+    from ganzoo.media.provenance import made_by
 
     if not is_picture(out):
         if out.suffix and not out.is_dir():
@@ -127,10 +128,12 @@ def run(arguments: Any) -> int:
         seeds, images = ranked(model, seeds, labels, images)
     medium = medium_of(model.shape)
     if is_picture(out):
-        save_grid(images, out, columns=arguments.columns)
+        with made_by(model, seeds):
+            save_grid(images, out, columns=arguments.columns)
     else:
         for seed, image in zip(seeds, images, strict=True):
-            medium.write(image, out / f"{seed:06d}{medium.suffix}")
+            with made_by(model, [seed]):
+                medium.write(image, out / f"{seed:06d}{medium.suffix}")
     print(f"{len(images)} samples of {arguments.model} in {out}")
     return 0
 

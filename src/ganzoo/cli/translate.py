@@ -181,6 +181,7 @@ class _Work:
 
         from ganzoo.files import atomic
         from ganzoo.media.images import to_pil
+        from ganzoo.media.provenance import made_by, marks
 
         part = self.waiting.pop(shape)
         sources = [source for source, _, _ in part]
@@ -198,8 +199,8 @@ class _Work:
             return
         for (source, target, _), picture in zip(part, to_pil(made), strict=True):
             try:
-                with atomic(target) as draft:
-                    picture.save(draft, format="PNG")
+                with atomic(target) as draft, made_by(self.model, composite=True):
+                    picture.save(draft, format="PNG", **marks("PNG"))
             except OSError as error:
                 self._fail([source], f"{target} cannot be written ({error.strerror or error})")
                 continue

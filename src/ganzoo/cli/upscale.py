@@ -92,6 +92,7 @@ def _enlarge(model: Game, source: Path, target: Path, tile: int | None, overlap:
     """Enlarges one picture; gives the reason where that fails."""
     from ganzoo.data.decoding import Unreadable, decode
     from ganzoo.files import atomic
+    from ganzoo.media.provenance import made_by, marks
 
     if not source.is_file():
         return "it is no file; a picture is expected"
@@ -105,8 +106,8 @@ def _enlarge(model: Game, source: Path, target: Path, tile: int | None, overlap:
     colors = isinstance(profile, bytes) and profile[16:20] == (b"GRAY" if picture.mode == "L" else b"RGB ")
     try:
         made = _made(model, picture, tile, overlap)
-        with atomic(target) as draft:
-            made.save(draft, format="PNG", icc_profile=profile if colors else None)
+        with atomic(target) as draft, made_by(model, composite=True):
+            made.save(draft, format="PNG", icc_profile=profile if colors else None, **marks("PNG"))
     except GanzooError as error:
         return str(error)
     except OSError as error:

@@ -274,10 +274,12 @@ def paint(
 def save_projection(found: Projection, folder: str | Path) -> None:
     """Writes the latents, `latents.safetensors`, and a picture of targets above reconstructions, `projection.png`."""
     from ganzoo.media.medium import save_grid
+    from ganzoo.media.provenance import made_by
 
     folder = Path(folder)
     save_latents(folder / "latents.safetensors", found.model, found.latents)
-    save_grid(torch.cat([found.targets.cpu(), found.images]), folder / "projection.png", columns=len(found.images))
+    with made_by(found.model, composite=True):
+        save_grid(torch.cat([found.targets.cpu(), found.images]), folder / "projection.png", columns=len(found.images))
 
 
 def way_of(found: Projection) -> Iterator[Image.Image]:

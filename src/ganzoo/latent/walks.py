@@ -17,6 +17,7 @@ from ganzoo.game.abilities.samples import Labels
 from ganzoo.latent.latents import Latents, Progress, batches, check, draw, images
 from ganzoo.media.films import write_film
 from ganzoo.media.medium import medium_of
+from ganzoo.media.provenance import made_by
 from ganzoo.types import BadArgument
 
 Method = Literal["slerp", "linear"]
@@ -181,4 +182,5 @@ def walk(
             if progress is not None:
                 progress(len(part))
 
-    return write_film(pictures(), out, rate, columns=steps)
+    with made_by(model, seeds):
+        return write_film(pictures(), out, rate, columns=steps)

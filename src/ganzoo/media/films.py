@@ -11,6 +11,7 @@ from PIL import Image
 
 from ganzoo.files import atomic
 from ganzoo.media.medium import is_picture, write_picture
+from ganzoo.media.provenance import marks, video_marks
 from ganzoo.types import BadArgument
 
 Pictures = Iterable[Image.Image]
@@ -51,7 +52,7 @@ def write_film(pictures: Pictures, path: str | Path, rate: float = 24.0, columns
         with atomic(path) as part:
             _WRITERS[suffix](shown, part, rate)
     else:
-        write_picture(_strip([*shown], columns), path)
+        write_picture(_strip([*shown], columns), path, made=True)
     return next(count)
 
 
@@ -73,7 +74,7 @@ def _strip(pictures: list[Image.Image], columns: int | None) -> Image.Image:
 def _animation(form: str, **options: Any) -> Callable[[Pictures, Path, float], None]:
     def write(pictures: Pictures, part: Path, rate: float) -> None:
         given = iter(pictures)
-        still = dict(duration=round(1000 / rate), loop=0, **options)
+        still = dict(duration=round(1000 / rate), loop=0, **options, **marks(form))
         next(given).save(part, format=form, save_all=True, append_images=given, **still)
 
     return write
@@ -83,6 +84,7 @@ def _video(pictures: Pictures, part: Path, rate: float) -> None:
     """H.264 where the library has its encoder, else MPEG-4; sides are made even, as both ask for."""
     av = _video_library(part)
     with av.open(str(part), "w", format="mp4") as file:
+        file.metadata.update(video_marks())
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         stream = file.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
         stream.pix_fmt, stream.bit_rate = "yuv420p", 0 if codec == "libx264" else 4_000_000

@@ -56,7 +56,7 @@ class ImageMedium(Medium):
 
     def write(self, sample: Numbers, path: str | Path) -> None:
         """The image at its own size."""
-        write_picture(to_pil(sample[None])[0], path)
+        write_picture(to_pil(sample[None])[0], path, made=True)
 
 
 def to_pil(images: Numbers) -> list[Image.Image]:

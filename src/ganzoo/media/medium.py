@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ganzoo.files import atomic
+from ganzoo.media.provenance import marks
 from ganzoo.schema import checked
 from ganzoo.types import BadArgument
 
@@ -118,7 +119,7 @@ def save_grid(samples: Numbers, path: str | Path, columns: int | None = None) ->
     """Draws samples for people and writes the picture to a file, whole or not at all.
 
     Images are laid out in rows, small ones enlarged by a whole factor, without smoothing, until they measure 64 pixels;
-    points are drawn in the plane.
+    points are drawn in the plane. The file says that a model made it (`provenance`; GANZOO_PROVENANCE=0 leaves it out).
 
     Args:
         samples: images `(N, C, H, W)`, floats in [-1, 1] or uint8; or points `(N, 2)`.
@@ -131,7 +132,7 @@ def save_grid(samples: Numbers, path: str | Path, columns: int | None = None) ->
     """
     form = _format_of(Path(path))  # before anything is drawn
     given = as_array(samples)
-    write_picture(medium_of(given.shape[1:], len(given)).draw(given, columns), path, form)
+    write_picture(medium_of(given.shape[1:], len(given)).draw(given, columns), path, form, made=True)
 
 
 def as_array(samples: Numbers) -> npt.NDArray[Any]:
@@ -151,8 +152,17 @@ def as_array(samples: Numbers) -> npt.NDArray[Any]:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def write_picture(picture: Image.Image, path: str | Path, form: str | None = None) -> None:
+def write_picture(
+    picture: Image.Image, path: str | Path, form: str | None = None, *, made: bool = False, **options: Any
+) -> None:
     """Writes a picture in a format, by default that of the path's suffix, whole or not at all.
+
+    Args:
+        picture: any.
+        path: the file.
+        form: the format, as Pillow calls it.
+        made: whether it is a model's, which the file then says (see `provenance`).
+        **options: of Pillow's `save`.
 
     Raises:
         BadArgument: if the suffix is no format that Pillow writes, or the file cannot be written.
@@ -163,9 +173,11 @@ def write_picture(picture: Image.Image, path: str | Path, form: str | None = Non
         raise BadArgument(f"{path}: is a folder; give the name of a file in it.")
     try:
         with atomic(path) as part:
-            picture.save(part, format=form)
+            picture.save(part, format=form, **(marks(form) if made else {}), **options)
     except OSError as error:
         raise BadArgument(f"{path}: cannot be written ({error.strerror or error}).") from error
+    except BadArgument:
+        raise
     except Exception as error:  # what a format cannot hold, Pillow's many encoders say in many ways
         raise BadArgument(f"{path}: {form} cannot hold this picture ({error}); try .png.") from error
 

@@ -13,6 +13,7 @@ from ganzoo.game.game import Game
 from ganzoo.game.inference import side_by_side
 from ganzoo.media.levels import to_float
 from ganzoo.media.medium import save_grid
+from ganzoo.media.provenance import made_by
 from ganzoo.training.doctor import DIVERSITY, NOVELTY, Novelty, diversity
 from ganzoo.training.saving import held_out, unless_full
 from ganzoo.types import BadArgument
@@ -117,7 +118,7 @@ def _some(images: Images, count: int) -> tuple[torch.Tensor, int | None]:
 
 def _write(trainer: L.Trainer, key: str, images: torch.Tensor, path: Path, columns: int | None) -> None:
     """Writes a picture and shows it; one that a full disk refuses is left out."""
-    with unless_full(path, "it is left out") as done:
+    with unless_full(path, "it is left out") as done, made_by(trainer.lightning_module):
         save_grid(images, path, columns)
     if done:
         _show(trainer, key, path, trainer.global_step)

@@ -75,7 +75,8 @@ def load(
         return _adapted(model, device, dtype, players, revision)
     folder, provenance = locate(model, revision, offline, players)
     game = build(folder, players, dtype)
-    game.provenance = {**provenance, "sha256": folder.hashes()}
+    hashes = folder.hashes()
+    game.provenance = {**provenance, "sha256": hashes, "weights_sha256": hashes.get(folders.MODEL)}
     game.card = card_of(folder, game)
     # Lightning took the meta device, on which the family was made, for the module's own
     return _moved(game.eval(), "cpu" if device is None else device, dtype or torch.float32)
