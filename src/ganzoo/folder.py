@@ -534,7 +534,7 @@ def draw_pictures(game: Game, folder: Path, real: Images | None = None, count: i
     from ganzoo.media.provenance import made_by
 
     shown = game.preview(real, count)
-    with made_by(game):
+    with made_by(game, family=True):
         save_grid(shown.images, folder / SAMPLES, columns=shown.columns)
     golden = game.golden(real)
     if golden is not None:
@@ -548,6 +548,7 @@ def draw_further(game: Game, folder: Path, real: Images | None) -> None:
     A picture that cannot be drawn is left out with a warning: a model is worth more than its pictures.
     """
     from ganzoo.media.medium import save_grid
+    from ganzoo.media.provenance import made_by
 
     try:
         tables = game.pictures(real)
@@ -558,7 +559,8 @@ def draw_further(game: Game, folder: Path, real: Images | None) -> None:
         try:
             if not belongs(f"{name}.png") or f"{name}.png" in LISTED:
                 raise BadArgument(f"{name!r} is no name of a picture; give small letters, digits and hyphens")
-            save_grid(table.flatten(0, 1), folder / f"{name}.png", columns=table.shape[1])
+            with made_by(game, family=True):
+                save_grid(table.flatten(0, 1), folder / f"{name}.png", columns=table.shape[1])
         except Exception as error:
             _warn(game, f"draws no picture {name}", error)
 

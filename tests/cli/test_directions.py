@@ -38,3 +38,32 @@ def test_an_attribute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ):
         assert cli.main([*words, *more]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["directions", "m", "--out", "d"], "d: is a folder; give the name of a file in it"),
+        (
+            ["edit", "m", "--directions", "z.safetensors", "--layers", "0"],
+            "layers are those of w; a direction in z moves",
+        ),
+        (["edit", "m", "--directions", "none"], "none: no file of directions (No such file or directory)"),
+        (["edit", "m", "--directions", "z.safetensors", "--out", "x.txt"], "x.txt: no picture is written as '.txt'"),
+        (["edit", "m", "--directions", "z.safetensors", "--out", "d"], "d: is a folder; give the name of a file"),
+        (["arithmetic", "nowhere", "--plus", "1", "--out", "x.txt"], "x.txt: no picture is written as '.txt'"),
+        (["neighbours", "nowhere", "--out", "x.txt"], "x.txt: no picture is written as '.txt'"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_done(
+    words: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    write_model(tiny("dcgan"), tmp_path / "m", {})
+    if "z.safetensors" in words:
+        assert cli.main(["directions", "m", "--out", "z.safetensors"]) == 0
+        capsys.readouterr()
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert line in error and error.count("\n") == 1, error

@@ -43,6 +43,9 @@ def test_points_are_no_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["x.png"], "x.png: No such file or directory"),
         (["m/config.json"], "m/config.json: it is no picture"),
         (["x.png", "--space", "w"], "space is 'w'; z is expected of DCGAN"),
+        (["t.png", "--pixels", "nan"], "pixels=nan, lr=0.1: a weight from 0 and a rate above 0 are expected"),
+        (["t.png", "--noise", "loud"], "noise is 'loud'; learn or const is expected"),
+        (["x.png", "--film", "way.txt"], "projected/way.txt: no film is written as '.txt'; try .gif or .mp4"),
         (["x.png", "--steps", "0"], "--steps is 0; at least 1 is expected"),
         (["x.png", "--out", "m/config.json"], "--out is m/config.json, which is a file; give a folder"),
     ],
@@ -51,5 +54,6 @@ def test_what_cannot_be(words: list[str], line: str, tmp_path: Path, monkeypatch
                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     write_model(tiny("dcgan"), tmp_path / "m", {})
+    Image.new("L", (8, 8)).save("t.png")
     assert cli.main(["project", "./m", *words]) in (1, 2)
     assert capsys.readouterr().err == f"ganzoo: {line}\n"

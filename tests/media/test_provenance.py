@@ -19,7 +19,7 @@ from ganzoo.folder import write_model
 from ganzoo.media.films import write_film
 from ganzoo.media.images import to_pil
 from ganzoo.media.medium import medium_of, save_grid
-from ganzoo.media.provenance import SWITCH, Made, made_by, marks, ranges, xmp
+from ganzoo.media.provenance import SWITCH, Made, made_by, marks, ranges, real, xmp
 from ganzoo.types import VERSION, BadArgument
 
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -130,6 +130,15 @@ def test_pixels_and_bytes_are_as_ever(tmp_path: Path, monkeypatch: pytest.Monkey
     save_grid(images, tmp_path / "plain.png")
     with Image.open(tmp_path / "a.png") as one, Image.open(tmp_path / "plain.png") as other:
         assert np.array_equal(np.asarray(one), np.asarray(other)) and one.mode == other.mode
+
+
+def test_real_pictures_are_not_marked(tmp_path: Path) -> None:
+    with real():
+        save_grid(torch.zeros(1, 3, 8, 8), tmp_path / "reals.png")
+    with Image.open(tmp_path / "reals.png") as picture:
+        assert not picture.info
+    with made_by(tiny("cyclegan")):
+        assert COMPOSITE in marks("GIF")["comment"], "it draws none of its own"
 
 
 def test_without_a_model_it_is_still_marked(tmp_path: Path) -> None:

@@ -43,8 +43,11 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Draws the panel, and says where it is."""
+    from ganzoo.media.medium import check_picture, save_grid
+
     if not arguments.plus:
         raise BadArgument("--plus is missing; `ganzoo arithmetic --help` shows examples")
+    check_picture(arguments.out)
     labels = labels_of(arguments, 1)
     if arguments.classifier is None:
         plus, minus = ([numbers(text, name) for text in given]
@@ -60,7 +63,6 @@ def run(arguments: Any) -> int:
         model = loaded(arguments)
         plus, minus = ([recognized(model, tell, k) for k in classes] for classes in wanted)
     from ganzoo.latent.means import panel
-    from ganzoo.media.medium import save_grid
     from ganzoo.media.provenance import made_by
 
     options = options_of(arguments)

@@ -50,8 +50,11 @@ def run(arguments: Any) -> int:
         options["layers"] = numbers(arguments.layers, "--layers")
     if (arguments.method == "attribute") != (arguments.classifier is not None and arguments.named is not None):
         raise BadArgument("--method attribute needs a --classifier and a --class of it, and others need neither")
-    model = loaded(arguments)
     from ganzoo.latent import directions
+    from ganzoo.latent.latents import check_target
+
+    check_target(arguments.out)
+    model = loaded(arguments)
 
     if arguments.classifier is not None:
         from ganzoo.data.classes import class_index

@@ -40,16 +40,18 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Draws the sheet, and says where it is."""
+    from ganzoo.media.medium import check_picture, save_grid
+
     if arguments.pictures < 1:
         raise BadArgument(f"--pictures is {arguments.pictures}; at least 1 is expected")
     seeds = numbers(arguments.seeds, "--seeds")
     labels, options = labels_of(arguments, len(seeds)), options_of(arguments)
     layers = None if arguments.layers is None else numbers(arguments.layers, "--layers")
+    check_picture(arguments.out)
     model = loaded(arguments)
     import torch
 
     from ganzoo.latent import draw, load_directions, load_latents, sheet
-    from ganzoo.media.medium import save_grid
     from ganzoo.media.provenance import made_by
 
     found = load_directions(arguments.directions, model)

@@ -36,11 +36,13 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Draws them, and says how near they are."""
+    from ganzoo.media.medium import check_picture, save_grid
+
     seeds = numbers(arguments.seeds, "--seeds")
     labels = labels_of(arguments, len(seeds))
+    check_picture(arguments.out)
     model = loaded(arguments)
     from ganzoo.latent.nearest import neighbours
-    from ganzoo.media.medium import save_grid
     from ganzoo.media.provenance import made_by
     from ganzoo.zoo.evaluating import source_of
 

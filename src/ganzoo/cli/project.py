@@ -56,10 +56,13 @@ def run(arguments: Any) -> int:
     for name, value, least in (("--steps", arguments.steps, 1), ("--tune", arguments.tune, 0)):
         if value < least:
             raise BadArgument(f"{name} is {value}; at least {least} is expected")
+    from ganzoo.media.films import check_film, write_film
+
+    if arguments.film is not None:
+        check_film(out / arguments.film)
     model = loaded(arguments)
     from ganzoo.latent.latents import check_space
     from ganzoo.latent.projection import project, save_projection, tune, way_of
-    from ganzoo.media.films import write_film
     from ganzoo.media.provenance import made_by
 
     check_space(model, "w" if arguments.space == "w+" else arguments.space)

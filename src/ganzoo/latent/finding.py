@@ -304,6 +304,8 @@ def edit(
     step = strength * found.scales[index] * found.vectors[index].to(latents.values)
     values = latents.values.clone()
     if found.space == "z":
+        if layers is not None:
+            raise BadArgument("layers are those of w; a direction in z moves all of it")
         values += step
     else:
         values[:, _check_layers(model, found.layers if layers is None else layers)] += step

@@ -153,9 +153,20 @@ def write_file(path: str | Path, kind: str, tensors: dict[str, Tensor], facts: d
     """Writes tensors and plain facts as a safetensors file, whole or not at all."""
     from safetensors.torch import save_file
 
+    check_target(path)
     plain = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
     with atomic(path) as part:
         save_file(plain, str(part), metadata={"ganzoo": kind, "facts": json.dumps(facts, allow_nan=False)})
+
+
+def check_target(path: str | Path) -> None:
+    """Whether a file may be written there; asked before what takes long.
+
+    Raises:
+        BadArgument: for a folder.
+    """
+    if Path(path).is_dir():
+        raise BadArgument(f"{path}: is a folder; give the name of a file in it")
 
 
 def read_file(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -182,7 +193,8 @@ def read_file(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
         if not isinstance(facts, dict) or not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
             raise ValueError("its numbers are not finite, or its facts no table")
     except (SafetensorError, ValueError, OSError, RecursionError) as error:
-        raise BadArgument(f"{path}: no file of {kind} ({' '.join(str(error).split())[:200]})") from None
+        said = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())[:200]
+        raise BadArgument(f"{path}: no file of {kind} ({said})") from None
     return tensors, facts
 
 

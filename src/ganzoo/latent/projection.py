@@ -124,6 +124,10 @@ def project(
     """
     kind = check_space(model, "w" if space == "w+" else space)
     check_targets(model, targets)
+    if not (0 <= pixels < math.inf and 0 < lr < math.inf):
+        raise BadArgument(f"pixels={pixels}, lr={lr}: a weight from 0 and a rate above 0 are expected")
+    if noise not in ("learn", "const"):
+        raise BadArgument(f"noise is {noise!r}; learn or const is expected")
     if steps < 1 or starts < 1:
         raise BadArgument(f"{steps} steps from {starts} starts were asked for; at least 1 of each is expected")
     name = network if isinstance(network, str) else nearest_network() if network is None else "given"

@@ -33,16 +33,11 @@ def write_film(pictures: Pictures, path: str | Path, rate: float = 24.0, columns
         BadArgument: for another suffix, an `.mp4` without PyAV, a rate out of range, or no picture.
     """
     path = Path(path)
+    check_film(path)
     if not (isinstance(rate, (int, float)) and 0.1 <= rate <= 120):
         raise BadArgument(f"the rate is {rate} pictures a second; 0.1 to 120 are expected")
     suffix = path.suffix.lower()
-    if suffix not in _WRITERS and not is_picture(path):
-        raise BadArgument(f"{path}: no film is written as {path.suffix or 'a file without suffix'!r}; try .gif or .mp4")
-    if path.is_dir():
-        raise BadArgument(f"{path}: is a folder; give the name of a file in it")
     count = itertools.count()
-    if suffix == ".mp4":
-        _video_library(path)
     given = iter(pictures)
     first = next(given, None)
     if first is None:
@@ -54,6 +49,21 @@ def write_film(pictures: Pictures, path: str | Path, rate: float = 24.0, columns
     else:
         write_picture(_strip([*shown], columns), path, made=True)
     return next(count)
+
+
+def check_film(path: Path) -> None:
+    """Whether a film can be written there; asked before what takes long.
+
+    Raises:
+        BadArgument: for another suffix, a folder, or an `.mp4` without PyAV.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS and not is_picture(path):
+        raise BadArgument(f"{path}: no film is written as {path.suffix or 'a file without suffix'!r}; try .gif or .mp4")
+    if path.is_dir():
+        raise BadArgument(f"{path}: is a folder; give the name of a file in it")
+    if suffix == ".mp4":
+        _video_library(path)
 
 
 def _sized(picture: Image.Image, first: Image.Image, count: Iterator[int]) -> Image.Image:

@@ -168,9 +168,8 @@ def write_picture(
         BadArgument: if the suffix is no format that Pillow writes, or the file cannot be written.
     """
     path = Path(path)
+    check_picture(path)
     form = form or _format_of(path)
-    if path.is_dir():
-        raise BadArgument(f"{path}: is a folder; give the name of a file in it.")
     try:
         with atomic(path) as part:
             picture.save(part, format=form, **(marks(form) if made else {}), **options)
@@ -186,6 +185,18 @@ def is_picture(path: str | Path) -> bool:
     """Whether the path's suffix is that of a format that pictures are written in."""
     Image.init()
     return Image.registered_extensions().get(Path(path).suffix.lower()) in Image.SAVE
+
+
+def check_picture(path: str | Path) -> None:
+    """Whether a picture can be written there; asked before what takes long.
+
+    Raises:
+        BadArgument: if its suffix is no format that Pillow writes, or it is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise BadArgument(f"{path}: is a folder; give the name of a file in it.")
+    _format_of(path)
 
 
 def _format_of(path: Path) -> str:

@@ -58,25 +58,41 @@ class Made:
         return f"{what}{model}{weights}{seeds}. {self.note}".strip()
 
 
-_made: ContextVar[Made | None] = ContextVar("made", default=None)
+_made: ContextVar[Made | None] = ContextVar("made", default=Made())  # noqa: B039 (it is frozen)
 
 
 @contextmanager
-def made_by(model: Any, seeds: Sequence[int] = (), *, composite: bool = False, note: str = "") -> Iterator[None]:
+def made_by(
+    model: Any, seeds: Sequence[int] = (), *, composite: bool | None = None, note: str = "", family: bool = False
+) -> Iterator[None]:
     """Pictures that are written within say that they are of this model.
 
     Args:
         model: a model, or one that was exported.
         seeds: one a picture.
-        composite: whether pictures that were given are in them.
+        composite: whether pictures that were given are in them; None for those of a model that draws none of its own.
         note: what else the description is to say.
+        family: whether the family is to be said alone, which is the same before a model is saved and when it is loaded.
     """
-    card, facts = getattr(model, "card", None), getattr(model, "facts", None) or {}
+    card, facts = None if family else getattr(model, "card", None), getattr(model, "facts", None) or {}
     name = card.name if card is not None else facts.get("name") or type(model).__name__
-    sha256 = (getattr(model, "provenance", None) or {}).get("weights_sha256") or (facts.get("check") or {}).get(
-        "sha256"
-    )
-    token = _made.set(Made(str(name), str(sha256 or ""), tuple(seeds), composite, note))
+    origin = {} if family else getattr(model, "provenance", None) or {}
+    sha256 = origin.get("weights_sha256") or (facts.get("check") or {}).get("sha256") or ""
+    composite = "samples" not in getattr(model, "abilities", ("samples",)) if composite is None else composite
+    with _set(Made(str(name), str(sha256), tuple(seeds), composite, note)):
+        yield
+
+
+@contextmanager
+def real() -> Iterator[None]:
+    """Of pictures that are written within nothing is said: they are real ones."""
+    with _set(None):
+        yield
+
+
+@contextmanager
+def _set(made: Made | None) -> Iterator[None]:
+    token = _made.set(made)
     try:
         yield
     finally:
@@ -114,7 +130,7 @@ def video_marks() -> dict[str, str]:
 
 
 def current() -> Made | None:
-    """What is known of pictures that are written now; None where it is switched off.
+    """What is known of pictures that are written now; None of real ones, and where it is switched off.
 
     Raises:
         BadArgument: for a switch that is neither on nor off.
@@ -124,7 +140,7 @@ def current() -> Made | None:
         return None
     if said not in _ON:
         raise BadArgument(f"{SWITCH} is {said[:40]!r}; 0 or 1 is expected")
-    return _made.get() or Made()
+    return _made.get()
 
 
 def software() -> str:

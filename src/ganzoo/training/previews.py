@@ -13,7 +13,7 @@ from ganzoo.game.game import Game
 from ganzoo.game.inference import side_by_side
 from ganzoo.media.levels import to_float
 from ganzoo.media.medium import save_grid
-from ganzoo.media.provenance import made_by
+from ganzoo.media.provenance import made_by, real
 from ganzoo.training.doctor import DIVERSITY, NOVELTY, Novelty, diversity
 from ganzoo.training.saving import held_out, unless_full
 from ganzoo.types import BadArgument
@@ -41,7 +41,8 @@ class Previews(L.Callback):
             path = self.folder / "reals.png"
             reals, columns = _some(data.open("train"), self.count)
             self._reals = reals
-            _write(trainer, "reals", reals, path, columns)
+            with real():
+                _write(trainer, "reals", reals, path, columns)
             if reals.ndim == 4 and isinstance(pl_module, Game) and "samples" in pl_module.abilities:
                 train, held = data.open("train"), held_out(data)
                 self._novelty = (
@@ -73,10 +74,11 @@ class Previews(L.Callback):
             if not trainer.is_global_zero:
                 return None
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
-            real = held_out(data) or (data.open("train") if isinstance(data, Data) else None)
-            shown = game.preview(real, self.count, SEED)
+            held = held_out(data) or (data.open("train") if isinstance(data, Data) else None)
+            shown = game.preview(held, self.count, SEED)
         path = self.folder / "previews" / f"{trainer.global_step:08d}.png"
-        _write(trainer, "samples", shown.images, path, shown.columns)
+        with made_by(game, family=True):
+            _write(trainer, "samples", shown.images, path, shown.columns)
         return shown.images if "samples" in game.abilities else None
 
 
@@ -118,7 +120,7 @@ def _some(images: Images, count: int) -> tuple[torch.Tensor, int | None]:
 
 def _write(trainer: L.Trainer, key: str, images: torch.Tensor, path: Path, columns: int | None) -> None:
     """Writes a picture and shows it; one that a full disk refuses is left out."""
-    with unless_full(path, "it is left out") as done, made_by(trainer.lightning_module):
+    with unless_full(path, "it is left out") as done:
         save_grid(images, path, columns)
     if done:
         _show(trainer, key, path, trainer.global_step)
