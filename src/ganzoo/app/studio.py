@@ -188,9 +188,9 @@ class Studio:
             found = latent.project(
                 model, target[None], space or None, n, network=network, noise="const", progress=advance
             )
-        far, error = float(found.distances[0]), float(found.errors[0])
+        far, mean = float(found.distances[0]), float(found.errors[0])
         distance = "LPIPS" if network == "vgg16_lpips" else f"squared distance in {network}"
-        said = f"# right: {distance} {far:.4f}, mean absolute error {error:.4f}"
+        said = f"# right: {distance} {far:.4f}, mean absolute error {mean:.4f}"
         return self._found_at(name, model, found.latents, torch.cat([found.targets, found.images]), "projected", said)
 
     def canvas(self, name: str, seed: float, label: str = "", truncation: float = 1.0) -> Image.Image:
