@@ -52,8 +52,6 @@ def test_a_foreign_network_is_not_taken_for_what_it_resembles() -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("stargan_v2.afhq_like.ckpt", "StarGAN v2"),
-        ("stargan_v2.afhq_like.ckpt.nets.pth", "StarGAN v2"),
         ("hifigan.v1_small.pth", "HiFi-GAN"),
         ("hifigan.v1_small.pth.do.pth", "HiFi-GAN"),
         ("dfgan.single.pth", "DF-GAN"),

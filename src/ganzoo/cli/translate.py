@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
 from ganzoo.cli._pictures import plan, progress, report
-from ganzoo.types import BadArgument, GanzooError
+from ganzoo.types import BadArgument, Condition, GanzooError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from PIL import Image
     from torch import Tensor
 
     from ganzoo.game.game import Game
@@ -38,6 +39,7 @@ def parser() -> ArgumentParser:
             "  ganzoo translate cyclegan-emoji smiley.png --out translated/\n"
             "  ganzoo translate cyclegan-emoji smileys/ --to a --out back/\n"
             "  ganzoo translate runs/faces portrait.jpg --to smile --to young --out both/\n"
+            "  ganzoo translate runs/animals cats/ --to dog --reference pug.jpg --out pugs/\n"
             "  ganzoo translate runs/maps 'photos/**/*.jpg' --size 256 --out maps/"
         ),
     )
@@ -48,6 +50,11 @@ def parser() -> ArgumentParser:
     made.add_argument("--out", type=str, default="translated", help="a folder (default: translated)")
     to = "one of the model's domains (default: its first); of several, each has a folder of its name in --out"
     made.add_argument("--to", type=str, action="append", default=[], help=to)
+    style = (
+        "a picture whose style is wanted, of a model that takes one; its middle square is resized to the model's size"
+    )
+    made.add_argument("--reference", type=str, default=None, help=style, metavar="FILE")
+    made.add_argument("--seed", type=int, default=0, help="of what a translation draws, such as its style (default: 0)")
     made.add_argument("--size", type=int, default=None, help="resize the shorter side to so many pixels first")
     made.add_argument("--batch-size", type=int, default=None, help="pictures of one size translated at a time")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
@@ -61,6 +68,8 @@ def run(arguments: Any) -> int:
         raise BadArgument(f"--out is {out}, which is a file; give a folder")
     if arguments.size is not None and not 1 <= arguments.size <= 16384:
         raise BadArgument(f"--size is {arguments.size}; pixels of the shorter side are expected, from 1 to 16384")
+    if not 0 <= arguments.seed < 2**32:
+        raise BadArgument(f"--seed is {arguments.seed}; seeds run from 0 to {2**32 - 1}")
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise BadArgument(f"--batch-size is {arguments.batch_size}; at least 1 is expected")
     jobs = plan(arguments.inputs, out)
@@ -82,6 +91,7 @@ def run(arguments: Any) -> int:
             model.shapes_of(to)
     except BadArgument as error:
         raise BadArgument(f"{arguments.model}: {error}") from None
+    reference = None if arguments.reference is None else _reference(model, Path(arguments.reference))
     domains, done = list(dict.fromkeys(arguments.to)) or [model.domains[0]], 0
     places = {to: out if len(domains) == 1 else out / to for to in domains}
     inputs = {source.resolve() for source, _ in jobs.pairs}
@@ -90,7 +100,7 @@ def run(arguments: Any) -> int:
             raise BadArgument(f"{folder / there[0].relative_to(out)} is an input and a result; give another --out")
     with progress(len(domains) * len(jobs.pairs), "translating") as advance:
         for to, folder in places.items():
-            work = _Work(model, to, arguments.size, arguments.batch_size, jobs.failed, advance)
+            work = _Work(model, to, arguments, reference, jobs.failed, advance)
             for source, target in jobs.pairs:
                 work.take(source, folder / target.relative_to(out))
             work.finish()
@@ -100,6 +110,49 @@ def run(arguments: Any) -> int:
     return report(list(dict.fromkeys(jobs.failed)), "translated")
 
 
+def _reference(model: Game, path: Path) -> Tensor:
+    """A picture `(C, size, size)` in [-1, 1] whose style is wanted."""
+    from PIL import Image, ImageOps
+
+    from ganzoo.data.decoding import Unreadable
+
+    if not model.guided:
+        raise BadArgument(f"--reference: {type(model).__name__} translates by the picture alone; leave it out")
+    channels, height, width = model.shape
+    try:
+        picture = ImageOps.fit(_decoded(path, channels), (width, height), Image.Resampling.LANCZOS)
+    except Unreadable as error:
+        raise BadArgument(f"--reference {path}: {error}") from None
+    return _as_floats(picture)
+
+
+def _decoded(source: Path, channels: int) -> Image.Image:
+    """A file's picture in grey or in colors.
+
+    Raises:
+        Unreadable: saying why there is none.
+    """
+    from ganzoo.data.decoding import Unreadable, decode
+
+    if not source.is_file():
+        raise Unreadable("it is no file; a picture is expected")
+    try:
+        return decode(source.read_bytes()).convert("L" if channels == 1 else "RGB")
+    except OSError as error:
+        raise Unreadable(f"it cannot be read ({error.strerror or error})") from None
+
+
+def _as_floats(picture: Image.Image) -> Tensor:
+    """`(C, H, W)` in [-1, 1]."""
+    import numpy as np
+    import torch
+
+    from ganzoo.media.levels import to_float
+
+    values = torch.from_numpy(np.array(picture))
+    return to_float(values[None] if values.ndim == 2 else values.permute(2, 0, 1).contiguous())
+
+
 class _Work:
     """Decodes pictures, translates those of one size together, and writes them."""
 
@@ -107,12 +160,13 @@ class _Work:
         self,
         model: Game,
         to: str,
-        size: int | None,
-        batch_size: int | None,
+        asked: Any,
+        reference: Tensor | None,
         failed: list[tuple[str, str]],
         advance: Callable[[int], None],
     ) -> None:
-        self.model, self.to, self.size, self.batch_size = model, to, size, batch_size
+        self.model, self.to, self.size, self.batch_size = model, to, asked.size, asked.batch_size
+        self.seed, self.reference = asked.seed, reference
         self.failed, self.advance = failed, advance
         self.channels = model.shapes_of(to)[0][0]
         self.waiting: dict[tuple[int, ...], list[tuple[Path, Path, Tensor]]] = {}
@@ -147,19 +201,11 @@ class _Work:
         Raises:
             Unreadable: saying why there is none.
         """
-        import numpy as np
-        import torch
         from PIL import Image
 
-        from ganzoo.data.decoding import Unreadable, decode
-        from ganzoo.media.levels import to_float
+        from ganzoo.data.decoding import Unreadable
 
-        if not source.is_file():
-            raise Unreadable("it is no file; a picture is expected")
-        try:
-            picture = decode(source.read_bytes()).convert("L" if self.channels == 1 else "RGB")
-        except OSError as error:
-            raise Unreadable(f"it cannot be read ({error.strerror or error})") from None
+        picture = _decoded(source, self.channels)
         if self.size is not None:
             scale = self.size / min(picture.size)
             sides = (max(self.size, round(picture.width * scale)), max(self.size, round(picture.height * scale)))
@@ -172,8 +218,7 @@ class _Work:
                 f"its {found} are smaller than {self.model.stride}, the least side that the model takes; enlarge it, "
                 f"for instance by {advice}"
             )
-        values = torch.from_numpy(np.array(picture))
-        return to_float(values[None] if values.ndim == 2 else values.permute(2, 0, 1).contiguous())
+        return _as_floats(picture)
 
     def _translate(self, shape: tuple[int, ...]) -> None:
         """Translates and writes the waiting pictures of a shape."""
@@ -188,7 +233,11 @@ class _Work:
         try:
             # The same seed for each: a picture's translation does not depend on what else is translated
             images = torch.stack([image for _, _, image in part])
-            made = self.model.translate(images, to=self.to, seed=[0] * len(part), batch_size=self.batch_size)
+            style = None
+            if self.reference is not None:
+                style = Condition(reference=self.reference.expand(len(part), -1, -1, -1))
+            seeds = [self.seed] * len(part)
+            made = self.model.translate(images, to=self.to, seed=seeds, condition=style, batch_size=self.batch_size)
         except GanzooError as error:
             self._fail(sources, str(error))
             return

@@ -78,6 +78,21 @@ def with_labels(condition: Condition, labels: Tensor | None) -> Condition:
     return condition if labels is None else replace(condition, labels=labels)
 
 
+def rows_of(condition: Condition, rows: Sequence[int], n: int) -> Condition:
+    """Some rows of a condition of n images.
+
+    Raises:
+        BadArgument: if it has another number of rows.
+    """
+
+    def chosen(values: Tensor) -> Tensor:
+        if len(values) != n:
+            raise BadArgument(f"the condition has {len(values)} rows for {n} images; give one an image")
+        return values[list(rows)]
+
+    return condition.each(chosen)
+
+
 def labels_for(
     labels: Sequence[int | str] | Tensor | int | str,
     n: int,

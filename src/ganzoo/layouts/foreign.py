@@ -12,8 +12,6 @@ from ganzoo.layouts.containers import Contents
 
 # What it is, and patterns of which each must be the whole name of a tensor of one network
 _KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("StarGAN v2", (r"encode\.0\.conv1\.weight", r"decode\.0\.norm1\.fc\.weight")),
-    ("StarGAN v2's mapping network or style encoder", (r"shared\.0\.weight", r"unshared\.0\.(0\.)?weight")),
     ("pix2pixHD", (r"model\.1\.weight", r"model\.16\.conv_block\.1\.weight", r"model\.1[03]\.weight")),
     ("SPADE", (r"head_0\.norm_0\.mlp_shared\.0\.weight",)),
     ("MUNIT or its kin", (r"enc_content\.model\.0\.conv\.weight",)),

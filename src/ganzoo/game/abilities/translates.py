@@ -18,7 +18,7 @@ from ganzoo.game import inference
 from ganzoo.game.game import Game, Program, Shown
 from ganzoo.media.images import grid
 from ganzoo.media.levels import to_float, to_uint8
-from ganzoo.types import BadArgument, BadModelFolder
+from ganzoo.types import BadArgument, BadModelFolder, Condition
 
 if TYPE_CHECKING:
     from ganzoo.data.batch import Images
@@ -48,7 +48,8 @@ class Translates(Game):
     def transform(self, images: Tensor, to: str) -> Tensor:
         """Maps a batch of images for `translate`, whose further options are the keyword arguments that a family names.
 
-        A family whose translations draw random numbers names `seeds`, which are given to it: one an image.
+        A family whose translations draw random numbers names `seeds`, which are given to it: one an image. One whose
+        translations depend on more than the image names `condition`, which has a row an image, or is None.
 
         Args:
             images: `(n, C, H, W)` in [-1, 1] on the model's device, with sides that are multiples of `stride`.
@@ -86,6 +87,11 @@ class Translates(Game):
         """The shape of the images that it learns from: what a translation starts from."""
         return self.source_shape
 
+    @property
+    def guided(self) -> bool:
+        """Whether translations depend on a condition beside the image."""
+        return "condition" in inspect.signature(self.transform).parameters
+
     def shapes_of(self, to: str | None = None) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The shapes `(C, H, W)` of what a translation starts from and of what it makes, at the sides of training.
 
@@ -105,10 +111,11 @@ class Translates(Game):
         *,
         to: str | Sequence[str] | None = None,
         seed: int | Sequence[int] = 0,
+        condition: Condition | None = None,
         batch_size: int | None = None,
         **options: Any,
     ) -> Tensor:
-        """Maps images to another domain; each depends on itself and its seed alone, at any batch size.
+        """Maps images to another domain; each depends on itself, its seed and condition alone, at any batch size.
 
         Sides that are no multiples of the network's `stride` are padded by reflection, and the result is cropped back.
 
@@ -118,6 +125,7 @@ class Translates(Game):
             to: one of `domains`, or one an image; the first where None.
             seed: of the first image, where a translation draws random numbers, image i's being `seed + i`; or one an
                 image.
+            condition: what else translations depend on, such as reference pictures, with a row an image.
             batch_size: images mapped at a time; None for a million pixels' worth, and at most 64.
             **options: what else the family's `transform` takes.
 
@@ -136,8 +144,10 @@ class Translates(Game):
                 raise BadArgument(f"there are {count} {what} for {n} images; give one, or one an image")
         for domain in dict.fromkeys(wanted) or self.domains[:1]:
             inference.check_images(images, self.shapes_of(domain)[0][0], self.stride, name)
-        inference.check_options(name, self.transform, options, own=("seeds",))
+        inference.check_options(name, self.transform, options, own=("seeds", "condition"))
         inference.check_seeds(seeds)
+        if condition is not None and not self.guided:
+            raise BadArgument(f"{name} translates by the image alone; leave the condition out")
         draws = "seeds" in inspect.signature(self.transform).parameters
         height, width = images.shape[2:]
         step = inference.at_a_time(batch_size, (height, width))
@@ -149,6 +159,8 @@ class Translates(Game):
                     part = rows[start : start + step]
                     if draws:
                         options["seeds"] = [seeds[i] for i in part]
+                    if condition is not None:
+                        options["condition"] = inference.rows_of(condition, part, n).to(self.device)
                     given = images[part].to(device=self.device, dtype=self._precision or torch.float32)
                     mapped = self.transform(inference.pad(given, self.stride), domain, **options)
                     made.update(zip(part, inference.crop(mapped, height, width).float().cpu(), strict=True))
