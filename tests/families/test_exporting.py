@@ -27,6 +27,7 @@ class Exported(nn.Module):
     def __init__(self, game: Any) -> None:
         super().__init__()
         self.network = game.averaged
+        self.networks = nn.ModuleList(game.average_module(name) for name in game.inference)
         if "translates" in game.abilities:
             self.way: Any = lambda images: game.transform(images, game.domains[0])
         elif "upscales" in game.abilities:

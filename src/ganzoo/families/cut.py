@@ -18,18 +18,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Translates
 from ganzoo.game.arguments import Counts, Layers, NonNegative, Positive, PositiveFloat, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
-from ganzoo.media.levels import to_float
 from ganzoo.nn.translation import InstanceNorm, ResNetBlock
 from ganzoo.objectives import losses
 from ganzoo.types import BadArgument, Batch
@@ -290,15 +287,6 @@ class CUT(Translates):
             places.append(drawn.argsort(1)[:, : self.patches])
         pairs = zip(self.projections(queries, places), self.projections(keys, places), strict=True)
         return torch.stack([patch_nce(query, key, self.temperature) for query, key in pairs]).mean()
-
-    def pictures(self, real: Images | None) -> dict[str, Tensor]:
-        """Held-out images: x, G(x), and the counterpart y where the data are pairs."""
-        if real is None or real.targets is None:
-            return {}
-        some = np.linspace(0, len(real) - 1, 8).astype(int)
-        columns = [x := to_float(torch.from_numpy(real.values[some])), self.translate(x)]
-        columns += [to_float(torch.from_numpy(real.targets[some]))] if real.paired else []
-        return {"translations": torch.stack(columns, 1)}
 
 
 def flipped(x: Tensor, which: Tensor) -> Tensor:

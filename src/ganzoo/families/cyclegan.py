@@ -11,18 +11,15 @@ back must give the image it began with (eq. 2 and 3, least squares for the logar
 
 from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Translates
 from ganzoo.game.arguments import Count, Depth, Layers, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
-from ganzoo.media.levels import to_float
 from ganzoo.nn import translation
 from ganzoo.objectives import losses
 from ganzoo.types import BadArgument, Batch
@@ -197,14 +194,3 @@ class CycleGAN(Translates):
         """Fills the pools."""
         for name, pool in self.pools.items():
             pool.held = [image.to(self.device) for image in state.get(name, ())][: pool.size]
-
-    def pictures(self, real: Images | None) -> dict[str, Tensor]:
-        """Held-out images: x, G(x), F(G(x)) where F is there, and the counterpart y where the data are pairs."""
-        if real is None or real.targets is None:
-            return {}
-        some = np.linspace(0, len(real) - 1, 8).astype(int)
-        columns = [to_float(torch.from_numpy(real.values[some]))]
-        for to in self.domains:
-            columns.append(self.translate(columns[-1], to=to))
-        columns += [to_float(torch.from_numpy(real.targets[some]))] if real.paired else []
-        return {"translations": torch.stack(columns, 1)}

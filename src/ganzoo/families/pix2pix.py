@@ -10,18 +10,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Translates
 from ganzoo.game.arguments import Depth, Layers, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
-from ganzoo.media.levels import to_float
 from ganzoo.nn import translation
 from ganzoo.objectives import losses
 from ganzoo.types import Batch
@@ -153,13 +150,3 @@ class Pix2Pix(Translates):
         return (
             losses.nonsaturating_generator(self.discriminator(self.seen(torch.cat([x, fake], 1)))) + self.l1 * distance
         )
-
-    def pictures(self, real: Images | None) -> dict[str, Tensor]:
-        """Held-out images: x, G(x), and y where the data are pairs."""
-        if real is None or real.targets is None:
-            return {}
-        some = np.linspace(0, len(real) - 1, 8).astype(int)
-        x = to_float(torch.from_numpy(real.values[some]))
-        columns = [x, self.translate(x), *([to_float(torch.from_numpy(real.targets[some]))] if real.paired else [])]
-        most = max(column.shape[1] for column in columns)  # grey images stand beside coloured ones
-        return {"translations": torch.stack([column.expand(-1, most, -1, -1) for column in columns], 1)}

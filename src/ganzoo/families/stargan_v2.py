@@ -185,7 +185,7 @@ class Heads(nn.Module):
 
 def own(rows: Tensor, domains: Tensor) -> Tensor:
     """Of `(N, branches, ...)` each row's branch `(N, ...)`."""
-    return rows[torch.arange(len(rows), device=rows.device), domains]
+    return rows[torch.arange(rows.shape[0], device=rows.device), domains]
 
 
 def mapping(latent: int, style: int, hidden: int, domains: int) -> Heads:

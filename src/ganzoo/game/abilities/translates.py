@@ -197,6 +197,20 @@ class Translates(Game):
         rows = inference.side_by_side(columns)
         return Shown(rows.flatten(0, 1), len(columns) * (1 if len(rows) < 8 else 2))
 
+    def pictures(self, real: Images | None) -> dict[str, Tensor]:
+        """Of two domains: held-out images, what becomes of them, there and back where there is a way back.
+
+        Their counterparts stand beside them where the data are pairs.
+        """
+        if not self.two_domains or real is None or real.targets is None:
+            return {}
+        some = np.linspace(0, len(real) - 1, 8).astype(int)
+        columns = [to_float(torch.from_numpy(real.values[some]))]
+        for to in self.domains:
+            columns.append(self.translate(columns[-1], to=to))
+        columns += [to_float(torch.from_numpy(real.targets[some]))] if real.paired else []
+        return {"translations": inference.side_by_side(columns)}
+
     def program(self, *, to: str | None = None) -> Program:
         """From images `(n, C, H, W)` with the sides of training to their translations.
 
