@@ -21,7 +21,7 @@ def test_the_losses_are_the_papers() -> None:
     back = 3 * (game.inverse(made_v) - u).abs().mean() + 7 * (game.generator(made_u) - v).abs().mean()
     wanted = back - game.critic(made_v).mean() - game.inverse_critic(made_u).mean()
     assert close(game.generators_loss(batch), wanted)
-    assert tiny("dualgan", cycle=7.0).source_cycle == 7.0  # type: ignore[attr-defined]
+    assert tiny("dualgan", cycle=7.0).source_cycle == 7.0
 
 
 def test_critics_are_clipped_and_move_more_often() -> None:

@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -325,7 +326,8 @@ class StarGANv2(Translates):
             groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
             for parameter in parameters:
                 groups[id(parameter) in own].append(parameter)
-            return self.adam([{"params": groups[False]}, {"params": groups[True], "lr": self.mapping_lr}])
+            slow: dict[str, Any] = {"params": groups[True], "lr": self.mapping_lr}
+            return self.adam([{"params": groups[False]}, slow])
 
         modules = (self.generator, self.style_encoder, self.mapping_network)
         return {"discriminator": Player(self.discriminator, self.adam), "generator": Player(modules, grouped)}
