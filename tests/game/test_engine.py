@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import fit, same, tensors, tiny
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import nn
 
 from ganzoo.game.engine import Absent, Engine, MovingAverage, Player, stream_seed
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, TrainingStopped
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,63 @@ def test_a_fresh_average_is_the_live_module_and_no_alias() -> None:
 def test_a_network_that_was_not_loaded_says_how_to_load_it() -> None:
     with pytest.raises(BadArgument, match=r"the critic was not loaded; .*players=True"):
         Absent("critic")(torch.zeros(1))
+
+
+def hungry(game: Any, most: int, after: int = 0) -> Any:
+    """A game on a device whose memory holds so many samples of a move, from some batch on."""
+    for name in ("critic_loss", "discriminator_loss", "generator_loss"):
+        loss = getattr(game, name, None)
+        if loss is None:
+            continue
+
+        def fails(batch: Any, *rest: Any, loss: Any = loss) -> torch.Tensor:
+            value: torch.Tensor = loss(batch, *rest)
+            if len(batch) > most and game.batches_seen > after:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory (a test)")
+            return value
+
+        fails.__name__ = name
+        setattr(game, name, fails)
+    return game
+
+
+@pytest.mark.parametrize("name", ["gan", "r3gan"])
+def test_a_move_without_memory_is_done_again_in_slices(name: str) -> None:
+    game, sliced = tiny(name), tiny(name)
+    game.engine.shrink, sliced.engine.accumulate, sliced.engine.shrink = True, 2, True
+    fit(hungry(game, 2), 3)
+    fit(sliced, 3)
+    assert game._slices == 2 and game.latest["slices"] == 2
+    assert not same(tensors(game), tensors(sliced)), "as if it had been so from the first"
+    assert game.latest["discriminator_loss"] == sliced.latest["discriminator_loss"], "counted once"
+
+
+def test_without_memory_for_one_sample_it_says_so() -> None:
+    game: Any = tiny("gan")
+    game.engine.shrink = True
+    with pytest.raises(TrainingStopped, match="not the memory for single samples"):
+        fit(hungry(game, 0), 2)
+    plain: Any = tiny("gan")
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        fit(hungry(plain, 0), 2)
+
+
+def test_another_rank_s_want_of_memory_is_this_one_s_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, sliced = tiny("gan"), tiny("gan")
+    game.engine.shrink = sliced.engine.shrink = True
+    sliced.engine.accumulate = 2
+    answers = iter([True])
+    monkeypatch.setattr(
+        SingleDeviceStrategy, "reduce_boolean_decision", lambda self, decision, all=True: next(answers, decision)
+    )
+    fit(game, 2)
+    fit(sliced, 2)
+    assert game._slices == 2 and not same(tensors(game), tensors(sliced))
+
+
+@pytest.mark.parametrize("name", ["dcgan", "stylegan2", "cgan_pd"])
+def test_slices_are_refused_where_layers_see_the_batch(name: str) -> None:
+    game = tiny(name)
+    game.engine.shrink = True
+    with pytest.raises(BadArgument, match="look at a batch as a whole"):
+        fit(game, 1)

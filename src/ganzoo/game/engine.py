@@ -55,6 +55,8 @@ class Engine:
         simultaneous: every player's gradient is taken where the others were when the batch began, as in Goodfellow's
             tutorial (2016, arXiv:1701.00160, section 3.2), whatever the order of their moves; else they alternate.
         generator_steps: updates of the generator to each of its moves, each with noise of its own; papers have one.
+        shrink: where a device has not the memory for a move, do it again with its batch in twice as many slices, on all
+            ranks alike, and so from then on: the gradients stay those of the whole batch.
         offset: of the random streams, for which a run that was rolled back draws anew; `watch.rollback` counts it.
         slowed: a factor on every learning rate, as rolling back left it.
     """
@@ -71,6 +73,7 @@ class Engine:
     log_every: Positive = 50
     simultaneous: bool = False
     generator_steps: Positive = 1
+    shrink: bool = False
     offset: Count = 0
     slowed: PositiveFloat = 1.0
 

@@ -14,7 +14,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ import lightning as L
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganzoo.data.batch import Data
 from ganzoo.game import strategy as _strategy  # noqa: F401  # registers `ddp_game` with Lightning
@@ -168,6 +169,7 @@ class Game(L.LightningModule, ABC):
         self._moves = 0
         self._begun: dict[str, list[Tensor]] = {}  # parameters of who moved in this batch, as they were before
         self._averaged_at = 0
+        self._slices = 1  # of a move, since there was not the memory for fewer
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._logged = (0, 0, time.monotonic())  # global_step, images_seen and time of the last line
@@ -334,7 +336,7 @@ class Game(L.LightningModule, ABC):
         if self.engine.simultaneous and player not in self._begun:
             self._begun[player] = [parameter.detach().clone() for parameter in state.parameters]
         with _only(state.others), self._as_begun(player):
-            value = self._backward(loss, args)
+            value = self._backward(loss, args) if not self.engine.shrink else self._within_memory(loss, args, before)
         reduce = getattr(self.trainer.strategy, "reduce_gradients", None)
         if reduce is not None:
             reduce(state.parameters)
@@ -419,15 +421,47 @@ class Game(L.LightningModule, ABC):
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 
+    def _within_memory(self, loss: Callable[..., Tensor], args: tuple[Any, ...], before: list[_Buffer]) -> Tensor:
+        """Backpropagates; where any rank has not the memory, all begin the move again in twice as many slices.
+
+        Raises:
+            TrainingStopped: where single samples are too large.
+        """
+        sums, counts = dict(self._sums), dict(self._counts)
+        lists = {name: [*value] for name, value in vars(self).items() if isinstance(value, list)}
+        kept = {name: buffer.clone() for name, buffer in self.adaptation.named_buffers()}
+        while True:
+            value = None
+            with suppress(torch.cuda.OutOfMemoryError):  # outside of it the failed attempt's tensors are let go
+                value = self._backward(loss, args)
+            if not self.trainer.strategy.reduce_boolean_decision(value is None, all=False):
+                assert value is not None
+                return value
+            most = next((len(arg) for arg in args if _divisible(arg)), 1)
+            slices = max(self.engine.accumulate, self._slices)
+            if slices >= most:
+                raise TrainingStopped(f"the device has not the memory for single samples at step {self.global_step}")
+            self._slices = 2 * slices
+            value, self._sums, self._counts = None, dict(sums), dict(counts)
+            vars(self).update({name: [*entries] for name, entries in lists.items()})
+            for name, buffer in self.adaptation.named_buffers():
+                buffer.copy_(kept[name])
+            self._restore_buffers(before, torch.ones((), device=self.device))
+            for parameter in self.parameters():
+                parameter.grad = None
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self._begin_stream()
+
     def _backward(self, loss: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
         """Backpropagates the loss of each slice, weighted by its share; gives the loss of the whole."""
         lengths = [len(a) for a in args if _divisible(a)] or [1]
-        length, slices = lengths[0], min(self.engine.accumulate, lengths[0])
+        length, slices = lengths[0], min(max(self.engine.accumulate, self._slices), lengths[0])
         if slices > 1 and len(set(lengths)) > 1:
             raise BadArgument(
                 f"gradients cannot be accumulated over arguments of lengths {lengths}; give them one length"
             )
-        if slices == 1:
+        if slices == 1 and not self.engine.shrink:
             value = loss(*args)
             self.manual_backward(value)
             return value.detach()
@@ -624,6 +658,11 @@ class Game(L.LightningModule, ABC):
             "find_unused_parameters"
         ):
             raise BadArgument("Lightning's ddp fails on several players; give the Trainer strategy='ddp_game'")
+        if self.engine.shrink and (self.coupled or any(isinstance(m, _BatchNorm) for m in self.modules())):
+            raise BadArgument(
+                f"engine.shrink: {type(self).__name__}'s layers look at a batch as a whole, which slices would change; "
+                "lower the batch size"
+            )
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Data):
             self.check_data(data.open("train"))
@@ -753,6 +792,8 @@ class Game(L.LightningModule, ABC):
         for name, state in self._states.items():
             if state.skipped > 0:
                 self.latest[f"{name}_skipped"] = float(state.skipped)
+        if self._slices > 1:
+            self.latest["slices"] = self._slices
         for logger in self.trainer.loggers:
             logger.log_metrics(self.latest, step=self.global_step)
         self._sums, self._counts, self._logged = {}, {}, (self.global_step, self.images_seen, now)
@@ -780,6 +821,7 @@ class Game(L.LightningModule, ABC):
             "images_seen": self.images_seen,
             "batches_seen": self.batches_seen,
             "averaged_at": self._averaged_at,
+            "slices": self._slices,
             "resumed_half_life": self.resumed_half_life,
             "skipped": {name: int(state.skipped) for name, state in self._states.items()},
             "ranks": ranks,
@@ -796,7 +838,7 @@ class Game(L.LightningModule, ABC):
         check_strict(found, wanted, "the checkpoint")
         saved = checkpoint["ganzoo"]
         self.images_seen, self.batches_seen = saved["images_seen"], saved["batches_seen"]
-        self._averaged_at = saved["averaged_at"]
+        self._averaged_at, self._slices = saved["averaged_at"], saved.get("slices", 1)
         if not self._states:
             self._list_players()
         for name, count in saved["skipped"].items():
