@@ -20,6 +20,7 @@ import socket
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,9 @@ def started(folder: Path, steps: int, ranks: int) -> list[int]:
             try:
                 train(folder, steps, rank, ranks, port)
                 code = 0
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
             finally:
                 os._exit(code)
         processes.append(pid)

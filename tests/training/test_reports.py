@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import json
+import time
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
-from helpers import data_for, fit, trainer
+from helpers import data_for, fit, tiny, trainer
+from lightning.pytorch.loggers import Logger
 from toys import Toy
 
 from ganzoo.training.checkpoints import AtomicIO
-from ganzoo.training.reports import Bar, JsonLines
+from ganzoo.training.reports import Bar, JsonLines, Patient
 
 
 def steps(folder: Path) -> list[int]:
@@ -130,3 +134,52 @@ def test_the_bar_is_closed_when_training_fails() -> None:
     with pytest.raises(RuntimeError, match="on purpose"):
         fit(Fails(), 2, bar)
     assert bar._progress is None
+
+
+class Server(Logger):
+    """A logger of another machine, which answers as it likes."""
+
+    name, version = "server", ""
+
+    def __init__(self, answer: Exception | float | None) -> None:
+        super().__init__()
+        self.answer, self.got = answer, 0
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        time.sleep(self.answer or 0)
+        self.got += 1
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Takes none."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (60.0, "were not taken in 0.2 s"),
+        *((ConnectionError(f"{code} for https://host/?key=s3cret"), "ConnectionError") for code in (401, 429, 500)),
+        (None, ""),
+    ],
+    ids=["hangs", "401", "429", "500", "works"],
+)
+def test_a_logger_that_hangs_or_refuses_costs_no_line(
+    tmp_path: Path, answer: Exception | float | None, said: str
+) -> None:
+    server = Server(answer)
+    lines, patient = JsonLines(tmp_path), Patient(server, patience=0.2 if answer is not None else 30)
+    game = tiny("gan")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = trainer(20)
+        made.loggers = [lines, patient]
+        made.fit(game, data_for(game))
+        warnings.simplefilter("always")
+        patient.finalize("success")
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [*range(1, 21)], "not one line is lost"
+    texts = [str(warning.message) for warning in caught if "Server" in str(warning.message)]
+    assert server.got == 20 if answer is None else all(said in text for text in texts)
+    assert not any("s3cret" in text for text in texts)
+    assert patient._said == (answer is not None)

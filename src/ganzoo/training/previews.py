@@ -1,6 +1,7 @@
 """Previews: the same latents, or the same held-out inputs, every so many steps, beside real samples."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ganzoo.media.levels import to_float
 from ganzoo.media.medium import save_grid
 from ganzoo.media.provenance import made_by, real
 from ganzoo.training.doctor import DIVERSITY, NOVELTY, Novelty, diversity
+from ganzoo.training.reports import Patient
 from ganzoo.training.saving import held_out, unless_full
 from ganzoo.types import BadArgument
 
@@ -127,13 +129,21 @@ def _write(trainer: L.Trainer, key: str, images: torch.Tensor, path: Path, colum
 
 
 def _show(trainer: L.Trainer, key: str, path: Path, step: int) -> None:
-    """Hands a picture to the loggers that take some: wandb's has `log_image`, TensorBoard's an `add_image`."""
+    """Hands a picture to the loggers."""
     for logger in trainer.loggers:
-        if hasattr(logger, "log_image"):
-            logger.log_image(key=key, images=[str(path)], step=step)
-        elif hasattr(getattr(logger, "experiment", None), "add_image"):
-            import numpy as np
+        if isinstance(logger, Patient):
+            logger.hand(partial(_log_picture, logger.logger, key, path, step))
+        else:
+            _log_picture(logger, key, path, step)
 
-            with Image.open(path) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
-            logger.experiment.add_image(key, pixels, step, dataformats="HWC")  # type: ignore[attr-defined]
+
+def _log_picture(logger: Any, key: str, path: Path, step: int) -> None:
+    """Hands it to one that takes some: wandb's has `log_image`, TensorBoard's an `add_image`."""
+    if hasattr(logger, "log_image"):
+        logger.log_image(key=key, images=[str(path)], step=step)
+    elif hasattr(getattr(logger, "experiment", None), "add_image"):
+        import numpy as np
+
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        logger.experiment.add_image(key, pixels, step, dataformats="HWC")

@@ -3,8 +3,13 @@
 import json
 import math
 import os
+import queue
+import threading
+import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,7 @@ from ganzoo.files import atomic
 from ganzoo.game.game import Game
 
 LOG = "log.jsonl"
+_GIVEN_UP = 10  # failures of another logger in a row
 
 
 class JsonLines(Logger):
@@ -73,6 +79,95 @@ class JsonLines(Logger):
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """The run's `recipe.yaml` holds them."""
+
+
+class Patient(Logger):
+    """Another logger, which may hang or fail without holding training up: it is spoken to from a thread of its own.
+
+    What it raises is said once, by its kind alone, since a text may hold an address with a key in it. After ten
+    failures in a row, or while a thousand lines wait, no more are handed to it; `log.jsonl` has them all.
+
+    Args:
+        logger: the other one.
+        patience: seconds for which the end of a run waits for it.
+    """
+
+    def __init__(self, logger: Logger, patience: float = 10.0) -> None:
+        super().__init__()
+        self.logger, self.patience = logger, patience
+        self._waiting: queue.Queue[Callable[[], object]] = queue.Queue(maxsize=1000)
+        self._failures, self._said = 0, False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the other logger's class."""
+        return type(self.logger).__name__
+
+    @property
+    def version(self) -> str:
+        """Lightning wants one."""
+        return ""
+
+    @property
+    def experiment(self) -> Any:
+        """The other logger's own."""
+        return getattr(self.logger, "experiment", None)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Hands a line on."""
+        self.hand(partial(self.logger.log_metrics, dict(metrics), step=step))
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Hands them on."""
+        self.hand(partial(self.logger.log_hyperparams, params, *args, **kwargs))
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Lets the other one write."""
+        self.hand(self.logger.save)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Waits for the other one, but not long."""
+        self.hand(partial(self.logger.finalize, status))
+        until = time.monotonic() + self.patience
+        while self._waiting.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.02)
+        if self._waiting.unfinished_tasks:
+            self._say(f"{self._waiting.unfinished_tasks} lines were not taken in {self.patience:g} s")
+
+    def hand(self, call: Callable[[], object]) -> None:
+        """Lets the thread call something of the other logger's."""
+        if self._failures >= _GIVEN_UP:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True, name=self.name)
+            self._thread.start()
+        try:
+            self._waiting.put_nowait(call)
+        except queue.Full:
+            self._say("it does not answer")
+
+    def _work(self) -> None:
+        while True:
+            call = self._waiting.get()
+            try:
+                if self._failures < _GIVEN_UP:
+                    call()
+                    self._failures = 0
+            except Exception as error:  # whatever another library raises, and wherever its server is
+                self._failures += 1
+                self._say(type(error).__name__)
+            finally:
+                self._waiting.task_done()
+
+    def _say(self, what: str) -> None:
+        if not self._said:
+            self._said = True
+            warnings.warn(f"{self.name}: {what}; training goes on, and {LOG} has every line", stacklevel=1)
 
 
 def cut_log(path: Path, step: int) -> None:

@@ -32,7 +32,7 @@ from ganzoo.training.doctor import GOOD, Doctor, Relapse, Watching
 from ganzoo.training.options import checked, for_trainer
 from ganzoo.training.previews import Previews
 from ganzoo.training.pushing import best_of
-from ganzoo.training.reports import LOG, Bar, JsonLines, cut_log
+from ganzoo.training.reports import LOG, Bar, JsonLines, Patient, cut_log
 from ganzoo.training.saving import FOLDER, Saver
 from ganzoo.training.scores import Scores
 from ganzoo.training.watch import Watch
@@ -235,7 +235,8 @@ def _attempt(
     bar = [] if made.progress_bar_callback is not None else [Bar(run.name or folder.name, str(folder))]
     doctor = Doctor(folder, run.preview_every, watching)
     made.callbacks += [Previews(folder, run.preview_every), doctor, *scores, saver, *bar]  # type: ignore[attr-defined]
-    made.loggers = [JsonLines(folder, -1 if found is None else found.step), *_loggers(run, folder), *made.loggers]
+    others = [Patient(logger) for logger in (*_loggers(run, folder), *made.loggers)]
+    made.loggers = [JsonLines(folder, -1 if found is None else found.step), *others]
     _fit(made, game, data, folder, found)
     trained = Trained(folder, best_of(folder), made.global_step, game.images_seen, made.is_global_zero)
     if saver.interrupted:
