@@ -41,7 +41,7 @@ def train(folder: Path, steps: int, rank: int, ranks: int, port: int) -> None:
         own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_PORT": port}
         os.environ |= {key: str(value) for key, value in own.items()}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "killed", "GROUP_RANK": "0"}
-    rank_zero_only.rank = rank
+    vars(rank_zero_only)["rank"] = rank
     os.setsid()
     with (folder.parent / f"{folder.name}-{rank}.out").open("a") as out:
         os.dup2(out.fileno(), 1)
@@ -167,7 +167,8 @@ def main() -> None:
     whole(given.out / "whole", given.steps, given.ranks)
     tables = [checkpoints.read(given.out / name / checkpoints.LAST) for name in ("killed", "whole")]
     same = ("state_dict", "optimizer_states", "global_step", "ganzoo")
-    found = differences(*({key: table[key] for key in same} for table in tables))
+    one, other = ({key: table[key] for key in same} for table in tables)
+    found = differences(one, other)
     steps = [row["step"] for row in read_log(folder)]
     print(
         json.dumps(
