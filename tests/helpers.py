@@ -57,6 +57,8 @@ OWN: dict[str, dict[str, Any]] = {
     "mobilestylegan": {"size": 16},  # two resolutions, which are half of it at most
     "discogan": {"size": 16, "every": 2},  # its critics' features begin behind the second layer
     "stargan_v2": {"hidden": 8, "max_width": 6},
+    "anogan": {"search_steps": 3},
+    "f_anogan": {"gan_images": 8},  # two batches
     "srgan": {"halvings": 2, "units": 5},
     "cut": {"nce_layers": [0, 4, 8, 12], "patches": 8, "projection": 4},
     "fastgan": {"size": 32},  # its critic ends at 8

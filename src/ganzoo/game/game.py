@@ -51,6 +51,7 @@ _MISSING = {  # what is said of a model that is asked for a method of another ab
     "upscaled_tiles": "does not enlarge images; {instead}",
     "encode": "has no encoder",
     "classify": "has no classifier",
+    "detect": "scores no anomalies",
 }
 _PATIENCE = 20  # moves of one player with non-finite gradients, in a row, after which a run stops
 

@@ -6,10 +6,11 @@ A family names its abilities as its bases, such as `class BiGAN(Samples, Encodes
 
 from ganzoo.game.abilities.adversarial import Adversarial
 from ganzoo.game.abilities.classifies import Classifies
+from ganzoo.game.abilities.detects import Detects
 from ganzoo.game.abilities.encodes import Encodes
 from ganzoo.game.abilities.samples import Samples
 from ganzoo.game.abilities.styled import Styled
 from ganzoo.game.abilities.translates import Translates
 from ganzoo.game.abilities.upscales import Upscales
 
-__all__ = ["Adversarial", "Classifies", "Encodes", "Samples", "Styled", "Translates", "Upscales"]
+__all__ = ["Adversarial", "Classifies", "Detects", "Encodes", "Samples", "Styled", "Translates", "Upscales"]
