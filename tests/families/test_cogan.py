@@ -50,6 +50,29 @@ def test_the_papers_networks() -> None:
     assert [name.split(".")[0] for name in shapes] == ["own"] * 2 + ["shared"] * 3
 
 
+@pytest.mark.parametrize("generator", [0, 1, 2])
+@pytest.mark.parametrize("discriminator", [0, 1, 3])
+def test_the_number_of_shared_layers(generator: int, discriminator: int) -> None:
+    """What is shared stands once; the two domains have the same layers whatever is shared, and their own weights."""
+    whole, some = game(), game(generator_shared=generator, discriminator_shared=discriminator)
+    convolutions = [m for m in some.generator.shared if isinstance(m, torch.nn.ConvTranspose2d)]
+    assert len(convolutions) == generator
+    taught = [m for m in some.discriminator.shared if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
+    assert len(taught) == discriminator
+    for network, other in ((some.generator, whole.generator), (some.discriminator, whole.discriminator)):
+        paths = [[p.shape for p in (*n.shared.parameters(), *n.own[0].parameters())] for n in (network, other)]
+        assert sorted(paths[0]) == sorted(paths[1])
+        assert [p.shape for p in network.own[0].parameters()] == [p.shape for p in network.own[1].parameters()]
+    made = some.generator(torch.rand(3, 6))
+    assert made[0].shape == (3, *some.shape) and not torch.allclose(made[0], made[1])
+    assert some.discriminator(made).shape == (6,)
+
+
+def test_more_shared_layers_than_there_are() -> None:
+    with pytest.raises(BadArgument, match="generator_shared is 9; at most 2 of a generator's 3 layers"):
+        game(generator_shared=9)
+
+
 def test_shared_layers_feel_both_domains_and_own_ones_theirs() -> None:
     cogan = game()
     for domain in (0, 1):

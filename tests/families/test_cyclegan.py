@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from helpers import data_for, fit, same, tensors, tiny, trainer
 from torch import Tensor, nn
 
@@ -55,6 +56,18 @@ def test_the_losses(identity: float, normalization: str) -> None:
     fake_y, fake_x = torch.rand(3, 1, 8, 8), torch.rand(3, 1, 8, 8)
     expected = ((d_y(y) - 1).square().mean() + d_y(fake_y).square().mean()) / 2
     expected = expected + ((d_x(x) - 1).square().mean() + d_x(fake_x).square().mean()) / 2
+    assert torch.allclose(made.discriminators_loss(Batch(x, None, y), fake_y, fake_x), expected)
+
+
+def test_the_logarithm() -> None:
+    """Equation 1, halved for the discriminators and non-saturating for the generators."""
+    made = game(loss="log", identity=0.0, cycle=0.0)
+    g, f, d_y, d_x = affine(made)
+    x, y, fake_y, fake_x = torch.rand(4, 3, 1, 8, 8)
+    expected = F.softplus(-d_y(g(x))).mean() + F.softplus(-d_x(f(y))).mean()
+    assert torch.allclose(made.generators_loss(Batch(x, None, y)), expected)
+    expected = F.softplus(-d_y(y)).mean() + F.softplus(d_y(fake_y)).mean()
+    expected = 0.5 * (expected + F.softplus(-d_x(x)).mean() + F.softplus(d_x(fake_x)).mean())
     assert torch.allclose(made.discriminators_loss(Batch(x, None, y), fake_y, fake_x), expected)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from helpers import tiny
 from torch import Tensor
 
-from ganzoo.families.fgan import _FUNCTIONS
-from ganzoo.types import Batch
+from ganzoo.families.fgan import _FUNCTIONS, Divergence, _alpha, _weighted, functions
+from ganzoo.types import BadArgument, Batch
 
 MEAN = 0.8  # of P = N(MEAN, 1); Q is N(0, 1)
 X = torch.linspace(-14, 15, 400_001, dtype=torch.float64)
@@ -39,15 +39,49 @@ CASES: dict[str, tuple[Tensor, float]] = {
     "jensen_shannon": (LOG, 2 * JENSEN),
     "gan": (LOG, 2 * JENSEN - math.log(4)),
 }
+PAIRS = dict(_FUNCTIONS)
+for alpha in (-0.5, 0.3, 0.5, 2.0, 3.0):
+    # of the two Gaussians int p^a q^(1-a) = exp(a (a - 1) MEAN^2 / 2); the best T is (u^(a-1) - 1) / (a - 1), u = p/q
+    PAIRS[f"alpha {alpha}"] = _alpha(alpha)
+    divergence = (math.exp(alpha * (alpha - 1) * MEAN**2 / 2) - 1) / (alpha * (alpha - 1))
+    t = torch.expm1((alpha - 1) * LOG) / (alpha - 1)
+    less = torch.exp((alpha - 1) * LOG) / abs(1 - alpha)  # 1/(1 - a) - t, where g(v) = 1/(1 - a) - log(1 + e^-v)
+    best = t if alpha > 1 else -less - torch.log(-torch.expm1(-less))
+    CASES[f"alpha {alpha}"] = best, divergence
+for pi in (0.2, 0.5, 0.7):
+    PAIRS[f"weighted {pi}"] = _weighted(pi)
+    mixed = pi * P + (1 - pi) * Q
+    divergence = pi * integral(P * (P / mixed).log().nan_to_num())
+    divergence += (1 - pi) * integral(Q * (Q / mixed).log().nan_to_num())
+    # T = pi log(u / (1 - pi + pi u)), and -pi log pi - log(1 + e^-v) = T
+    CASES[f"weighted {pi}"] = -torch.log(torch.expm1(pi * torch.log1p((1 - pi) / pi / RATIO))), divergence
 
 
 def bound(name: str, v: Tensor) -> float:
-    activation, conjugate = _FUNCTIONS[name]  # type: ignore[index]
+    activation, conjugate = PAIRS[name]
     return integral(P * activation(v)) - integral(Q * conjugate(v))
 
 
 def test_every_divergence_has_a_case() -> None:
-    assert CASES.keys() == _FUNCTIONS.keys()
+    assert CASES.keys() == PAIRS.keys()
+    assert {name.split()[0] for name in CASES} == {*get_args(Divergence), "weighted"} - {"weighted_jensen_shannon"}
+
+
+def test_parameters_at_which_a_divergence_is_another() -> None:
+    """Alpha 2 is half of Pearson's, so that its f* at t is half of the other's at 2t."""
+    t = torch.linspace(-0.9, 3, 20, dtype=torch.float64)
+    assert torch.allclose(_alpha(2.0)[1](t), _FUNCTIONS["pearson"][1](2 * t) / 2)
+    with pytest.raises(BadArgument, match="alpha is 1, where the divergence is kl"):
+        functions("alpha", alpha=1)
+
+
+@pytest.mark.parametrize("name", ["alpha 0.3", "alpha -0.5", "alpha 3.0", "weighted 0.2"])
+def test_far_from_zero_values_and_gradients_stay_finite(name: str) -> None:
+    v = torch.tensor([-200.0, -40.0, 29.0, 31.0, 100.0], requires_grad=True)
+    for function in PAIRS[name]:
+        made = function(v)
+        (gradient,) = torch.autograd.grad(made.sum(), v)
+        assert made.isfinite().all() and gradient.isfinite().all() and (gradient >= 0).all()
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -64,7 +98,7 @@ def test_the_conjugates_slope_is_the_ratio(name: str) -> None:
     v = CASES[name][0][150_000:250_000:5000].clone().requires_grad_()
     if name == "total_variation":
         v = torch.linspace(-2, 2, 20, dtype=torch.float64).requires_grad_()
-    slopes = [torch.autograd.grad(f(v).sum(), v)[0] for f in (_FUNCTIONS[name][1], _FUNCTIONS[name][0])]  # type: ignore[index]
+    slopes = [torch.autograd.grad(f(v).sum(), v)[0] for f in (PAIRS[name][1], PAIRS[name][0])]
     wanted = torch.ones_like(v) if name == "total_variation" else RATIO[150_000:250_000:5000]
     assert torch.allclose(slopes[0] / slopes[1], wanted, rtol=1e-6)
 

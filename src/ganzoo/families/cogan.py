@@ -11,18 +11,19 @@ for digits and their edges.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability
+from ganzoo.game.arguments import Count, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
@@ -33,29 +34,42 @@ _DOMAINS = 2
 
 
 class Generators(nn.Module):
-    """g1 and g2: fractionally strided convolutions that both share, and a last one for each.
+    """g1 and g2: fractionally strided convolutions, of which both share the first ones.
 
     Args:
         latent: length of z.
         channels: channels of an image.
         size: side of an image: 4 more than a multiple of a power of two, so that doublings less 1 end there.
         width: feature maps before the last layer; each layer towards z has twice as many.
+        shared: convolutions that both share; None for all but the last.
     """
 
-    def __init__(self, latent: int, channels: int, size: int, width: int) -> None:
+    def __init__(self, latent: int, channels: int, size: int, width: int, shared: int | None = None) -> None:
         super().__init__()
         steps, doublings = size - 4, 0
         while steps % 2 == 0 and steps > 2:
             steps, doublings = steps // 2, doublings + 1
         if steps < 2 or doublings < 1:
             raise BadArgument(f"image size is {size}; an even one of at least 8 is expected, such as 16, 20 or 28")
-        widths = [width << i for i in reversed(range(doublings + 1))]
-        layers: list[nn.Module] = [nn.ConvTranspose2d(latent, widths[0], steps + 1)]
-        for wide, narrow in pairwise(widths):  # a side of n becomes 2n - 1
-            layers += [nn.BatchNorm2d(wide, affine=False), nn.PReLU()]
-            layers += [nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1)]
-        self.shared = nn.Sequential(*layers, nn.BatchNorm2d(width, affine=False), nn.PReLU())
-        self.own = nn.ModuleList(nn.ConvTranspose2d(width, channels, 6, padding=1) for _ in range(_DOMAINS))
+        widths = [latent, *(width << i for i in reversed(range(doublings + 1)))]
+        most = len(widths) - 1
+        if shared is not None and shared > most:
+            raise BadArgument(f"generator_shared is {shared}; at most {most} of a generator's {most + 1} layers can be")
+
+        def layers(first: int, last: int) -> Iterator[nn.Module]:
+            for i in range(first, last):
+                if i == most:
+                    yield nn.ConvTranspose2d(width, channels, 6, padding=1)
+                else:  # a side of n becomes 2n - 1
+                    strided = {"kernel_size": 3, "stride": 2, "padding": 1} if i else {"kernel_size": steps + 1}
+                    yield nn.ConvTranspose2d(widths[i], widths[i + 1], **strided)
+                    yield nn.BatchNorm2d(widths[i + 1], affine=False)
+                    yield nn.PReLU()
+
+        first = most if shared is None else shared
+        self.shared = nn.Sequential(*layers(0, first))
+        owned = [[*layers(first, most + 1)] for _ in range(_DOMAINS)]
+        self.own = nn.ModuleList(own[0] if len(own) == 1 else nn.Sequential(*own) for own in owned)
         self.apply(initialize)
 
     def forward(self, z: Tensor) -> list[Tensor]:
@@ -65,25 +79,34 @@ class Generators(nn.Module):
 
 
 class Discriminators(nn.Module):
-    """f1 and f2: a first convolution for each, and all further layers shared.
+    """f1 and f2: two convolutions and two fully connected layers, of which both share the last ones.
 
     Args:
         channels: channels of an image.
         size: side of an image.
         widths: of the two convolutions and the hidden layer.
         dropout: of the hidden layer.
+        shared: layers that both share.
     """
 
-    def __init__(self, channels: int, size: int, widths: Sequence[int], dropout: float) -> None:
+    def __init__(self, channels: int, size: int, widths: Sequence[int], dropout: float, shared: int = 3) -> None:
         super().__init__()
         first, second, hidden = widths
         padding = 0 if size >= 16 else 2  # smaller pictures than the paper's would be used up
         side = ((size - 4 + 2 * padding) // 2 - 4 + 2 * padding) // 2
         conv = partial(nn.Conv2d, kernel_size=5, padding=padding)
-        self.own = nn.ModuleList(nn.Sequential(conv(channels, first), nn.MaxPool2d(2)) for _ in range(_DOMAINS))
-        self.shared = nn.Sequential(conv(first, second), nn.MaxPool2d(2), nn.Flatten())
-        self.shared.extend([nn.Linear(second * side * side, hidden), nn.PReLU(), nn.Dropout(dropout)])
-        self.shared.append(nn.Linear(hidden, 1))
+
+        def layers(begin: int, end: int) -> list[nn.Module]:
+            stages: list[list[nn.Module]] = [
+                [conv(channels, first), nn.MaxPool2d(2)],
+                [conv(first, second), nn.MaxPool2d(2), nn.Flatten()],
+                [nn.Linear(second * side * side, hidden), nn.PReLU(), nn.Dropout(dropout)],
+                [nn.Linear(hidden, 1)],
+            ]
+            return [layer for stage in stages[begin:end] for layer in stage]
+
+        self.own = nn.ModuleList(nn.Sequential(*layers(0, 4 - shared)) for _ in range(_DOMAINS))
+        self.shared = nn.Sequential(*layers(4 - shared, 4))
         self.apply(initialize)
 
     def forward(self, pictures: Sequence[Tensor]) -> Tensor:
@@ -116,6 +139,9 @@ class CoGAN(Samples):
         width: feature maps before the generators' last layers.
         maps: of the discriminators' two convolutions, and the units of their hidden layer.
         dropout: of that hidden layer (the authors' first code).
+        generator_shared: layers of the generators, from z on, that both share; None for all but the last, as for the
+            paper's digits, 0 for two generators that know nothing of each other.
+        discriminator_shared: layers of the discriminators, from the logit back, that both share, of 4.
         lr: learning rate of both players.
         betas: Adam's decay rates.
         decay: of the weights (the authors' code).
@@ -132,6 +158,8 @@ class CoGAN(Samples):
         width: Positive = 128,
         maps: tuple[Positive, Positive, Positive] = (20, 50, 500),
         dropout: Probability = 0.5,
+        generator_shared: Count | None = None,
+        discriminator_shared: Annotated[int, Ge(0), Le(3)] = 3,
         lr: NonNegative = 2e-4,
         betas: tuple[Probability, Probability] = (0.5, 0.999),
         decay: NonNegative = 5e-4,
@@ -139,8 +167,8 @@ class CoGAN(Samples):
         super().__init__()
         self.shape = (channels, size, size)
         self.prior = Uniform(-1, 1, latent)
-        self.generator = Generators(latent, channels, size, width)
-        self.discriminator = Discriminators(channels, size, maps, dropout)
+        self.generator = Generators(latent, channels, size, width, generator_shared)
+        self.discriminator = Discriminators(channels, size, maps, dropout, discriminator_shared)
         self.adam = partial(Adam, lr=lr, betas=betas, weight_decay=decay)
 
     def players(self) -> dict[str, Player]:

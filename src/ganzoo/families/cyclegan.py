@@ -9,7 +9,9 @@ back must give the image it began with (eq. 2 and 3, least squares for the logar
           + lambda mu (E |G(y) - y| + E |F(x) - x|)
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +25,13 @@ from ganzoo.game.registry import register
 from ganzoo.nn import translation
 from ganzoo.objectives import losses
 from ganzoo.types import BadArgument, Batch
+
+# L_D and L_G of one direction; D's are halved (section 7.1)
+_GAMES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    # The paper's squares, without the halves of the generator's loss in LSGAN's paper
+    "least-squares": (losses.least_squares_discriminator, lambda fake: 2 * losses.least_squares_generator(fake)),
+    "log": (lambda real, fake: 0.5 * losses.minimax_discriminator(real, fake), losses.nonsaturating_generator),
+}
 
 
 class ImagePool:
@@ -77,6 +86,7 @@ class CycleGAN(Translates):
         patch_layers: halvings of a discriminator: 3 judge patches of 70 x 70 pixels; 0 single pixels.
         normalization: `instance` in the paper; the others are for checkpoints that have them.
         dropout: whether residual blocks drop half of their values; not in the paper.
+        loss: of the game: least squares, or the logarithm of eq. 1, non-saturating.
         cycle: lambda, the weight of the cycle consistency.
         identity: mu, the weight of the identity loss as a share of lambda (section 5.2).
         pool: earlier translations that are held for each discriminator (section 4).
@@ -101,6 +111,7 @@ class CycleGAN(Translates):
         patch_layers: Depth = 3,
         normalization: translation.Normalization = "instance",
         dropout: bool = False,
+        loss: Literal["least-squares", "log"] = "least-squares",
         cycle: NonNegative = 10.0,
         identity: NonNegative = 0.5,
         pool: Count = 50,
@@ -116,6 +127,7 @@ class CycleGAN(Translates):
             )
         self.shape, self.source_shape = (channels, size, size), (source, size, size)
         self.cycle, self.identity = cycle, identity
+        self.discriminators_game, self.generators_game = _GAMES[loss]
         self.generator = translation.ResNetGenerator(source, channels, width, blocks, normalization, dropout)
         self.inverse = translation.ResNetGenerator(channels, source, width, blocks, normalization, dropout)
         critic = partial(
@@ -161,9 +173,8 @@ class CycleGAN(Translates):
         else:
             fake_y, fake_x = self.generator(x), self.inverse(y)
         self.fakes.append((fake_y.detach(), fake_x.detach()))
-        # The paper's squares, without the halves of the loss's first paper
-        game = losses.least_squares_generator(self.discriminator(self.seen(fake_y)))
-        game = 2 * (game + losses.least_squares_generator(self.inverse_discriminator(self.seen(fake_x))))
+        game = self.generators_game(self.discriminator(self.seen(fake_y)))
+        game = game + self.generators_game(self.inverse_discriminator(self.seen(fake_x)))
         cycle = F.l1_loss(self.inverse(fake_y), x) + F.l1_loss(self.generator(fake_x), y)
         self.record(adversarial=game, cycle=cycle)
         if not self.identity:
@@ -173,11 +184,10 @@ class CycleGAN(Translates):
         return game + self.cycle * (cycle + self.identity * identity)
 
     def discriminators_loss(self, batch: Batch, fake_y: Tensor, fake_x: Tensor) -> Tensor:
-        """1/2 E (D(real) - 1)^2 + 1/2 E D(fake)^2 of both, the fakes from the pools."""
+        """1/2 E (D(real) - 1)^2 + 1/2 E D(fake)^2 of both, or the logarithms; the fakes from the pools."""
         real_y, judged_y = self.pair(self.discriminator, self.seen(self.targets_of(batch)), self.seen(fake_y))
         real_x, judged_x = self.pair(self.inverse_discriminator, self.seen(batch.images), self.seen(fake_x))
-        loss = losses.least_squares_discriminator(real_y, judged_y)
-        return loss + losses.least_squares_discriminator(real_x, judged_x)
+        return self.discriminators_game(real_y, judged_y) + self.discriminators_game(real_x, judged_x)
 
     def pair(self, network: nn.Module, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """Two batches through a network: in one pass, unless they would share their statistics."""

@@ -43,6 +43,8 @@ class DRAGAN(Adversarial):
         latent: length of z, uniform in [-1, 1].
         width: feature maps beside the images.
         penalty: lambda, the weight of the penalty.
+        k: the norm that the gradient is held near.
+        c: the variance of delta ~ N(0, cI), as the paper has it; None for the noise of the authors' code.
         lr: learning rate of both players (authors' code).
         betas: Adam's decay rates (authors' code).
     """
@@ -56,11 +58,13 @@ class DRAGAN(Adversarial):
         latent: Positive = 100,
         width: Positive = 64,
         penalty: NonNegative = 10.0,
+        k: NonNegative = 1.0,
+        c: NonNegative | None = None,
         lr: NonNegative = 1e-4,
         betas: tuple[Probability, Probability] = (0.5, 0.9),
     ) -> None:
         super().__init__()
-        self.shape, self.penalty = (channels, size, size), penalty
+        self.shape, self.penalty, self.k, self.c = (channels, size, size), penalty, k, c
         self.prior = Uniform(-1, 1, latent)
         self.generator = dcgan.Generator(latent, channels, size, width)
         # The penalty is on each sample's own gradient: no batch normalization here, as in the authors' code
@@ -80,15 +84,15 @@ class DRAGAN(Adversarial):
         self.move("generator", self.generator_loss, batch)
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
-        """-E log D(x) - E log(1 - D(G(z))) + lambda E (||grad D(x + delta)|| - k)^2 with k = 1.
+        """-E log D(x) - E log(1 - D(G(z))) + lambda E (||grad D(x + delta)|| - k)^2.
 
-        The paper leaves the scale of the noise open; the penalty does as the authors' code: uniform noise of half the
-        batch's standard deviation, of which a random share is added. Inside the penalty D is the logit, as there.
+        The paper leaves the variance of its normal noise open. The authors' code has uniform noise of half the batch's
+        standard deviation, of which a random share is added. Inside the penalty D is the logit, as there.
         """
         fake = self.generator(self.noise(batch))
         real = self.real(batch)
         scores = self.discriminator(self.seen(real)), self.discriminator(self.seen(fake))
-        penalty = penalties.dragan(lambda x: self.discriminator(self.seen(x)), real)
+        penalty = penalties.dragan(lambda x: self.discriminator(self.seen(x)), real, self.k, self.c)
         self.record(gradient_penalty=penalty)
         return losses.minimax_discriminator(*scores) + self.penalty * penalty + self.regularizers(real, fake, *scores)
 

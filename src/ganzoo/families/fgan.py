@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Gt, Lt
 from torch import Tensor
 from torch.optim import Adam
 
@@ -26,12 +27,14 @@ from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
-from ganzoo.types import Batch
+from ganzoo.types import BadArgument, Batch
 
 Divergence = Literal[
-    "total_variation", "kl", "reverse_kl", "pearson", "neyman", "hellinger", "jeffrey", "jensen_shannon", "gan"
-]
+    "total_variation", "kl", "reverse_kl", "pearson", "neyman", "hellinger", "jeffrey", "jensen_shannon",
+    "weighted_jensen_shannon", "gan", "alpha",
+]  # fmt: skip
 _Function = Callable[[Tensor], Tensor]
+_Pair = tuple[_Function, _Function]
 
 
 def _inverse(v: Tensor) -> Tensor:
@@ -45,7 +48,7 @@ def _inverse(v: Tensor) -> Tensor:
 
 
 # g(v), and f*(g(v)) as one function of v, in which logarithms and exponentials that would overflow cancel
-_FUNCTIONS: dict[Divergence, tuple[_Function, _Function]] = {
+_FUNCTIONS: dict[str, _Pair] = {
     "total_variation": (lambda v: torch.tanh(v) / 2, lambda v: torch.tanh(v) / 2),
     "kl": (lambda v: v, lambda v: torch.exp(v - 1)),
     "reverse_kl": (lambda v: -torch.exp(-v), lambda v: v - 1),
@@ -58,6 +61,45 @@ _FUNCTIONS: dict[Divergence, tuple[_Function, _Function]] = {
 }
 
 
+def _log_softplus(v: Tensor) -> Tensor:
+    """log log(1 + e^-v), which is -v where that rounds to 0."""
+    return torch.where(v > 30, -v, F.softplus(-v.clamp(max=30)).log())
+
+
+def _alpha(a: float) -> _Pair:
+    """f(u) = (u^a - 1 - a (u - 1)) / (a (a - 1)), with f*(t) = (1/a) (t (a - 1) + 1)^(a / (a - 1)) - 1/a."""
+    if a in (0, 1):
+        raise BadArgument(f"alpha is {a}, where the divergence is {'kl' if a else 'reverse_kl'}; choose that one")
+    power = a / (a - 1)
+    if a > 1:  # t may be any number; below -1 / (a - 1) the best u is 0
+        return lambda v: v, lambda v: ((v * (a - 1) + 1).clamp(min=0) ** power - 1) / a
+    scale = power * math.log(1 - a)
+    return (
+        lambda v: 1 / (1 - a) - F.softplus(-v),
+        lambda v: ((power * _log_softplus(v) + scale).exp() - 1) / a,
+    )
+
+
+def _weighted(pi: float) -> _Pair:
+    """pi KL(P || M) + (1 - pi) KL(Q || M) with M = pi P + (1 - pi) Q.
+
+    f*(t) = (1 - pi) log((1 - pi) / (1 - pi e^(t/pi))).
+    """
+
+    def conjugate(v: Tensor) -> Tensor:
+        shares = -torch.expm1(-F.softplus(-v.clamp(max=30)) / pi)
+        return (1 - pi) * (math.log(1 - pi) - torch.where(v > 30, -v - math.log(pi), shares.log()))
+
+    return lambda v: -pi * math.log(pi) - F.softplus(-v), conjugate
+
+
+def functions(divergence: Divergence, alpha: float = 0.5, pi: float = 0.5) -> _Pair:
+    """g(v) and f*(g(v)) of a divergence (table 6)."""
+    if divergence == "alpha":
+        return _alpha(alpha)
+    return _weighted(pi) if divergence == "weighted_jensen_shannon" else _FUNCTIONS[divergence]
+
+
 @register(
     paper="Nowozin, Cseke and Tomioka, f-GAN: Training Generative Neural Samplers using Variational Divergence "
     "Minimization",
@@ -68,8 +110,8 @@ _FUNCTIONS: dict[Divergence, tuple[_Function, _Function]] = {
 class FGAN(Samples):
     """The conjugate of an f-divergence's function turns that divergence into a game of two networks.
 
-    The divergences are the paper's without those of a free parameter (alpha, and the weighted Jensen-Shannon). The
-    discriminator has no batch normalization, so that V is a function of one sample, as the bound has it.
+    The divergences are those of the paper's tables, which leave both free parameters open. The discriminator has no
+    batch normalization, so that V is a function of one sample, as the bound has it.
 
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.
@@ -77,6 +119,8 @@ class FGAN(Samples):
         latent: length of z, uniform in [-1, 1].
         width: feature maps beside the images, in both networks.
         divergence: between data P and model Q, which the generator lowers; `gan` is that of the first GAN.
+        alpha: of the alpha-divergence, neither 0 nor 1; 2 is half of Pearson's.
+        pi: the weight of P in the weighted Jensen-Shannon divergence; 1/2 is half of the paper's Jensen-Shannon.
         trick: whether the generator raises E g(V(G(z))) instead of lowering F, which helps at first (section 3.2).
         lr: learning rate of both players.
         betas: Adam's decay rates.
@@ -89,6 +133,8 @@ class FGAN(Samples):
         latent: Positive = 100,
         width: Positive = 64,
         divergence: Divergence = "jensen_shannon",
+        alpha: float = 0.5,
+        pi: Annotated[float, Gt(0), Lt(1)] = 0.5,
         trick: bool = False,
         lr: NonNegative = 1e-4,
         betas: tuple[Probability, Probability] = (0.5, 0.999),
@@ -97,7 +143,7 @@ class FGAN(Samples):
         self.shape, self.prior, self.trick = (channels, size, size), Uniform(-1, 1, latent), trick
         self.generator = dcgan.Generator(latent, channels, size, width)
         self.discriminator = dcgan.Discriminator(channels, size, width, normalization=None)
-        self.activation, self.conjugate = _FUNCTIONS[divergence]
+        self.activation, self.conjugate = functions(divergence, alpha, pi)
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:

@@ -38,6 +38,7 @@ class MLP(nn.Module):
             the code of Goodfellow 2014.
         pieces: above 1, hidden layers are maxout layers and `activation` is not used.
         scale: inputs are divided by it.
+        batch_norm: whether hidden features are normalized before the activation.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class MLP(nn.Module):
         dropout: float = 0.0,
         pieces: int = 1,
         scale: float = 1.0,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         widths = [_numel(inputs), *hidden]
@@ -59,6 +61,8 @@ class MLP(nn.Module):
                 layers.append(nn.Dropout(dropout if i else 0.4 * dropout))
             if pieces > 1:
                 layers.append(Maxout(width, following, pieces))
+            elif batch_norm:
+                layers += [nn.Linear(width, following, bias=False), nn.BatchNorm1d(following), activation()]
             else:
                 layers += [nn.Linear(width, following), activation()]
         if dropout:

@@ -66,25 +66,30 @@ def zero_centered(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     return _squared_norm(_input_gradient(critic, interpolates(real, fake))).mean()
 
 
-def dragan(critic: Critic, real: Tensor) -> Tensor:
-    """Pulls the norm of the critic's gradient towards 1 around the data: E (||∇C(x + αδ)|| - 1)^2.
+def dragan(critic: Critic, real: Tensor, k: float = 1.0, c: float | None = None) -> Tensor:
+    """Pulls the norm of the critic's gradient towards k around the data: E (||∇C(x + δ)|| - k)^2.
 
     Kodali et al. 2017, "On Convergence and Stability of GANs" (arXiv:1705.07215), DRAGAN without its coefficient
-    (10 there). The noise is that of the authors' code: δ is 0.5 std U, with the standard deviation of all values of the
-    batch and U uniform in [0, 1) in each value; α is uniform in [0, 1) in each sample.
+    (10 there). The noise is the paper's, δ ~ N(0, cI), where c is given, and else that of the authors' code: δ is
+    0.5 α std U, with the standard deviation of all values of the batch, U uniform in [0, 1) in each value, and α
+    uniform in [0, 1) in each sample.
 
     Args:
         critic: from samples to scores.
         real: real samples `(N, ...)`.
+        k: the norm that gradients are pulled to.
+        c: the variance of the noise; None for the noise of the authors' code.
 
     Returns:
         A scalar, at least 0.
     """
     real = _wide(real)
-    spread = real.std(correction=0)
-    noise = torch.rand(real.shape, dtype=real.dtype, device=real.device)
-    noised = real + _uniform_per_sample(real) * (0.5 * spread * noise)
-    return _distance_from_one(_input_gradient(critic, noised))
+    if c is None:
+        noise = torch.rand(real.shape, dtype=real.dtype, device=real.device)
+        noise = _uniform_per_sample(real) * (0.5 * real.std(correction=0) * noise)
+    else:
+        noise = math.sqrt(c) * torch.randn(real.shape, dtype=real.dtype, device=real.device)
+    return (_norm(_input_gradient(critic, real + noise)) - k).square().mean()
 
 
 def r1(critic: Critic, real: Tensor) -> Tensor:
