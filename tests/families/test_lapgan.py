@@ -48,9 +48,11 @@ def test_levels_learn_apart_from_real_pictures(monkeypatch: pytest.MonkeyPatch) 
     real = [d[0](two), d[1](four, up(two)), d[2](eight, up(four))]
     made = [g.first(first), up(two) + g.details[0](second, up(two)), up(four) + g.details[1](third, up(four))]
     fake = [d[0](made[0]), d[1](made[1], up(two)), d[2](made[2], up(four))]
-    wanted = sum(F.softplus(-x).mean() + F.softplus(y).mean() for x, y in zip(real, fake, strict=True))
+    wanted = sum(F.softplus(-x).mean() + F.softplus(y).mean() for x, y in zip(real, fake, strict=True)) + torch.zeros(
+        ()
+    )
     assert game.discriminator_loss(batch).item() == pytest.approx(wanted.item(), rel=1e-5)
-    wanted = sum(F.softplus(-y).mean() for y in fake)
+    wanted = sum(F.softplus(-y).mean() for y in fake) + torch.zeros(())
     assert game.generator_loss(batch).item() == pytest.approx(wanted.item(), rel=1e-5)
     assert close(game.realness(batch.images, None), real[0] + real[1] + real[2])
     F.softplus(-game.judged(batch)[1][1]).mean().backward()

@@ -61,8 +61,8 @@ class Generators(nn.Module):
                 if i == most:
                     yield nn.ConvTranspose2d(width, channels, 6, padding=1)
                 else:  # a side of n becomes 2n - 1
-                    strided = {"kernel_size": 3, "stride": 2, "padding": 1} if i else {"kernel_size": steps + 1}
-                    yield nn.ConvTranspose2d(widths[i], widths[i + 1], **strided)
+                    taps, stride, padding = (3, 2, 1) if i else (steps + 1, 1, 0)
+                    yield nn.ConvTranspose2d(widths[i], widths[i + 1], taps, stride, padding)
                     yield nn.BatchNorm2d(widths[i + 1], affine=False)
                     yield nn.PReLU()
 
