@@ -51,10 +51,9 @@ def test_a_data_set_without_styles(
     ("words", "line"),
     [
         ([], "name is missing; `ganzoo data --help` shows examples"),
-        (["emojis"], "there is no data set 'emojis' to prepare; there are emoji and mnist"),
-        (["emoji", "--style", "apple"],
-         "--style is apple; google or twitter is expected; `ganzoo data --help` shows examples"),
-        (["mnist", "--style", "google"], "--style is google; mnist has no styles, only emoji have"),
+        (["emojis"], "there is no data set 'emojis' to prepare; there are avatars, emoji, icons and mnist"),
+        (["emoji", "--style", "apple"], "--style is apple; emoji has the styles google, twitter"),
+        (["mnist", "--style", "google"], "--style is google; mnist has no styles, only avatars and emoji have"),
         (["emoji", "--styel", "google"],
          "there is no option --styel; did you mean --style?; `ganzoo data --help` shows examples"),
     ],
