@@ -159,3 +159,11 @@ def test_a_strangers_name_is_text() -> None:
 def test_seeds_as_a_person_writes_them() -> None:
     assert ranges([0, 1, 2, 5, 7, 8]) == "0-2, 5, 7-8" and ranges([3]) == "3" and ranges([2, 1]) == "2, 1"
     assert len(ranges([*range(0, 10_000, 2)])) < 330 and ranges([*range(0, 10_000, 2)]).endswith("(5000 in all)")
+
+
+def test_an_exported_model_says_the_same(model: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    ganzoo.export(ganzoo.load(model), tmp_path / "mine.onnx")
+    for name, given in (("a.png", model), ("b.png", str(tmp_path / "mine.onnx"))):
+        assert cli.main(["sample", given, "--seeds", "2", "--out", str(tmp_path / name)]) == 0
+    assert told(tmp_path / "a.png") == told(tmp_path / "b.png")

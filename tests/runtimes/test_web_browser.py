@@ -46,6 +46,15 @@ def test_a_seeds_picture_in_the_browser_is_the_models(name: str, options: dict[s
                     drawn = np.asarray(picture.convert("RGB"), np.int16)
                 wanted = ganzoo.to_pil(model.sample(1, seed=seed, **options))[0].convert("RGB")
                 assert np.abs(drawn - np.asarray(wanted, np.int16)).max() <= 1
+            data = browser.execute_async_script(
+                "const done = arguments[0], reader = new FileReader(); reader.onload = () => done(reader.result);"
+                "document.getElementById('picture').toBlob(async (blob) => reader.readAsDataURL("
+                "marked(new Uint8Array(await blob.arrayBuffer()), facts.xmp.replace('@seed@', shown))));"
+            )
+            with Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))) as picture:
+                picture.load()  # its sums are held against what is in it
+                told = str(picture.info["xmp"])
+            assert name in told and "Seed 4000000000." in told and "/trainedAlgorithmicMedia" in told
             urls = requested(browser)
             assert len(urls) > 5 and not outside(urls), outside(urls)
     finally:

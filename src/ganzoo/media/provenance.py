@@ -31,7 +31,7 @@ class Made:
 
     Args:
         model: its name.
-        sha256: of its weights' file, or of the exported model's check pictures.
+        sha256: of its weights' file.
         seeds: one a picture.
         composite: whether a picture that was given is in it.
         note: what else the description is to say.
@@ -77,7 +77,7 @@ def made_by(
     card, facts = None if family else getattr(model, "card", None), getattr(model, "facts", None) or {}
     name = card.name if card is not None else facts.get("name") or type(model).__name__
     origin = {} if family else getattr(model, "provenance", None) or {}
-    sha256 = origin.get("weights_sha256") or (facts.get("check") or {}).get("sha256") or ""
+    sha256 = origin.get("weights_sha256") or facts.get("weights_sha256") or ""
     composite = "samples" not in getattr(model, "abilities", ("samples",)) if composite is None else composite
     with _set(Made(str(name), str(sha256), tuple(seeds), composite, note)):
         yield

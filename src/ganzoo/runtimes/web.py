@@ -17,6 +17,7 @@ from typing import Any
 from ganzoo.data import npm
 from ganzoo.files import atomic
 from ganzoo.game.game import Game
+from ganzoo.media.provenance import current, made_by, xmp
 from ganzoo.runtimes.writing import write
 from ganzoo.types import BadArgument
 
@@ -67,7 +68,10 @@ def write_page(game: Game, target: str | Path, say: Callable[[str], None], **opt
                 raise ValueError(f"{min(wanted)} is not in it")
         facts = found["facts"]
         layers = found["inputs"].get("truncation") or [0]
-        (fresh / "model.json").write_text(json.dumps({**facts, "layers": layers[0]}, ensure_ascii=False))
+        with made_by(game, note="Seed @seed@."):  # which the page fills in
+            made = current()
+        known = {**facts, "layers": layers[0], "xmp": None if made is None else xmp(made)}
+        (fresh / "model.json").write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
         terms = (facts["terms"] or {}).get("title") or facts["license"] or "no license is stated"
         page = Template((_STATIC / "index.html").read_text(encoding="utf-8"))
         named = {"title": html.escape(facts["name"]), "terms": html.escape(f"Weights: {terms}. Made by ganzoo.")}

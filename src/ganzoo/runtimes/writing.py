@@ -113,6 +113,7 @@ def _facts(game: Game, program: Program, images: Array) -> dict[str, Any]:
         "family": type(game).__name__ if card is None else card.family,
         "shape": list(game.shape),
         "value_range": [-1, 1] if len(game.shape) == 3 else None,
+        "weights_sha256": (game.provenance or {}).get("weights_sha256"),
         "license": known.get("license"),
         "terms": known.get("terms"),
         **program.facts,

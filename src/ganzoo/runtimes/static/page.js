@@ -64,7 +64,7 @@ class RandomState {
 
 const at = (id) => document.getElementById(id);
 const say = (text) => { at("state").textContent = text; };
-let facts, session;
+let facts, session, shown = 0;
 
 function inputs(seed, label, psi) {
   const rng = new RandomState(seed), z = [];
@@ -98,7 +98,33 @@ async function draw() {
     pixels.data[4 * i + 3] = 255;
   }
   canvas.getContext("2d").putImageData(pixels, 0, 0);
+  shown = seed;
   say(`seed ${seed}, ${Math.round(performance.now() - started)} ms`);
+}
+
+// A PNG with a chunk of XMP behind its first, in which the file says where it came from
+function marked(png, xmp) {
+  const text = new TextEncoder().encode(`iTXtXML:com.adobe.xmp\0\0\0\0\0${xmp}`);
+  const chunk = new Uint8Array(text.length + 8), view = new DataView(chunk.buffer), first = 8 + 25;
+  let crc = -1;
+  for (const byte of text) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  view.setUint32(0, text.length - 4);
+  chunk.set(text, 4);
+  view.setUint32(text.length + 4, ~crc >>> 0);
+  return new Blob([png.slice(0, first), chunk, png.slice(first)], { type: "image/png" });
+}
+
+async function save() {
+  const drawn = await new Promise((done) => at("picture").toBlob(done, "image/png"));
+  const png = new Uint8Array(await drawn.arrayBuffer());
+  const link = document.createElement("a");
+  link.download = `${facts.name}-${shown}.png`;
+  link.href = URL.createObjectURL(facts.xmp ? marked(png, facts.xmp.replace("@seed@", shown)) : drawn);
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 const attempt = (work) => work().catch((error) => say(`this did not work: ${error.message || error}`));
@@ -116,11 +142,6 @@ attempt(async () => {
     at("seed").value = crypto.getRandomValues(new Uint32Array(1))[0];
     attempt(draw);
   });
-  at("save").addEventListener("click", () => {
-    const link = document.createElement("a");
-    link.download = `${facts.name}-${at("seed").value}.png`;
-    link.href = at("picture").toDataURL("image/png");
-    link.click();
-  });
+  at("save").addEventListener("click", () => attempt(save));
   await draw();
 });
