@@ -167,3 +167,21 @@ def test_an_exported_model_says_the_same(model: str, tmp_path: Path) -> None:
     for name, given in (("a.png", model), ("b.png", str(tmp_path / "mine.onnx"))):
         assert cli.main(["sample", given, "--seeds", "2", "--out", str(tmp_path / name)]) == 0
     assert told(tmp_path / "a.png") == told(tmp_path / "b.png")
+
+
+def test_samples_are_remembered_whole(model: str, tmp_path: Path) -> None:
+    game: Any = ganzoo.load(model)
+    images = game.sample(2, seed=7)
+    save_grid(images, tmp_path / "whole.png")
+    save_grid(images[:1], tmp_path / "part.png")
+    assert (
+        ", seeds 7-8." in told(tmp_path / "whole.png")["text"] and told(tmp_path / "part.png")["text"] == "Generated."
+    )
+    with made_by(game, [1]):
+        save_grid(images, tmp_path / "said.png")
+    assert ", seed 1." in told(tmp_path / "said.png")["text"], "what is said counts"
+    torch.save(images, tmp_path / "images.pt")
+    assert torch.equal(torch.load(tmp_path / "images.pt", weights_only=True), images), "no class of ours is in it"
+    other: Any = tiny("cyclegan")
+    save_grid(other.translate(torch.zeros(1, *other.shapes_of(None)[0])), tmp_path / "other.png")
+    assert told(tmp_path / "other.png")["type"] == COMPOSITE

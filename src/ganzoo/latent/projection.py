@@ -184,6 +184,7 @@ def tune(
         A projection whose model is a tuned copy; the one that was given is not changed.
     """
     model = copy.deepcopy(found.model)
+    model.provenance = None  # its weights are a folder's no longer
     name = found.network if network is None else network
     features: Features = name if callable(name) else Perceptual(name, model.device)
     wanted = found.targets.to(model.device).float()

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ganzoo.files import atomic
-from ganzoo.media.provenance import marks
+from ganzoo.media.provenance import marks, remembered
 from ganzoo.schema import checked
 from ganzoo.types import BadArgument
 
@@ -132,7 +132,8 @@ def save_grid(samples: Numbers, path: str | Path, columns: int | None = None) ->
     """
     form = _format_of(Path(path))  # before anything is drawn
     given = as_array(samples)
-    write_picture(medium_of(given.shape[1:], len(given)).draw(given, columns), path, form, made=True)
+    with remembered(samples):
+        write_picture(medium_of(given.shape[1:], len(given)).draw(given, columns), path, form, made=True)
 
 
 def as_array(samples: Numbers) -> npt.NDArray[Any]:

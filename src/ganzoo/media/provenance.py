@@ -11,13 +11,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
+import numpy as np
+
 from ganzoo.types import VERSION, BadArgument, printable
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SWITCH: Final = "GANZOO_PROVENANCE"
 _TERMS: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -58,7 +64,8 @@ class Made:
         return f"{what}{model}{weights}{seeds}. {self.note}".strip()
 
 
-_made: ContextVar[Made | None] = ContextVar("made", default=Made())  # noqa: B039 (it is frozen)
+_UNKNOWN: Final = Made()
+_made: ContextVar[Made | None] = ContextVar("made", default=_UNKNOWN)
 
 
 @contextmanager
@@ -74,13 +81,40 @@ def made_by(
         note: what else the description is to say.
         family: whether the family is to be said alone, which is the same before a model is saved and when it is loaded.
     """
+    with _set(_facts(model, seeds, composite, note, family)):
+        yield
+
+
+def _facts(
+    model: Any, seeds: Sequence[int] = (), composite: bool | None = None, note: str = "", family: bool = False
+) -> Made:
     card, facts = None if family else getattr(model, "card", None), getattr(model, "facts", None) or {}
     name = card.name if card is not None else facts.get("name") or type(model).__name__
     origin = {} if family else getattr(model, "provenance", None) or {}
     sha256 = origin.get("weights_sha256") or facts.get("weights_sha256") or ""
     composite = "samples" not in getattr(model, "abilities", ("samples",)) if composite is None else composite
-    with _set(Made(str(name), str(sha256), tuple(seeds), composite, note)):
+    return Made(str(name), str(sha256), tuple(seeds), composite, note)
+
+
+def remember(samples: Tensor, model: Any, seeds: Sequence[int] = (), composite: bool | None = None) -> Tensor:
+    """The samples; what made them is kept in mind for as long as they live, but not of parts, nor in their pickle."""
+    _kept()[samples] = _facts(model, seeds, composite)
+    return samples
+
+
+@contextmanager
+def remembered(samples: Any) -> Iterator[None]:
+    """Pictures that are written within say what is remembered of samples, where nothing else is said."""
+    known = None if isinstance(samples, np.ndarray) or _made.get() is not _UNKNOWN else _kept().get(samples)
+    with nullcontext() if known is None else _set(known):
         yield
+
+
+@cache
+def _kept() -> Any:
+    from torch.utils.weak import WeakTensorKeyDictionary
+
+    return WeakTensorKeyDictionary()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from ganzoo.game.game import Game, Program, Shown
 from ganzoo.game.priors import Prior, draw
 from ganzoo.media.images import grid
 from ganzoo.media.medium import Medium, medium_of
+from ganzoo.media.provenance import remember
 from ganzoo.types import BadArgument, BadModelFolder, Batch, Condition
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class Samples(Game):
                 drawn, whole = self._draw(rngs, given.part(part.start, part.stop))
                 latents = (drawn if z is None else z[part]).to(device=self.device, dtype=self._precision)
                 images.append(self.render(latents, whole.to(self.device), rngs, **options).float().cpu())
-        return self.limit(torch.cat(images))
+        return remember(self.limit(torch.cat(images)), self, chosen if z is None else ())
 
     # ---------------------------------------------------------------- what its critic says
 

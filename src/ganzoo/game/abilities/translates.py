@@ -18,6 +18,7 @@ from ganzoo.game import inference
 from ganzoo.game.game import Game, Program, Shown
 from ganzoo.media.images import grid
 from ganzoo.media.levels import to_float, to_uint8
+from ganzoo.media.provenance import remember
 from ganzoo.types import BadArgument, BadModelFolder, Condition
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class Translates(Game):
                     given = images[part].to(device=self.device, dtype=self._precision or torch.float32)
                     mapped = self.transform(inference.pad(given, self.stride), domain, **options)
                     made.update(zip(part, inference.crop(mapped, height, width).float().cpu(), strict=True))
-        return self.limit(torch.stack([made[i] for i in range(n)]))
+        return remember(self.limit(torch.stack([made[i] for i in range(n)])), self, composite=True)
 
     # ---------------------------------------------------------------- how it is shown and checked
 

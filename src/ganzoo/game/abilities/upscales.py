@@ -17,6 +17,7 @@ from ganzoo.game import inference
 from ganzoo.game.game import Game, Program, Shown
 from ganzoo.media.images import grid
 from ganzoo.media.levels import to_float, to_uint8
+from ganzoo.media.provenance import remember
 from ganzoo.nn.enlarging import bicubic
 from ganzoo.types import BadArgument, BadModelFolder
 
@@ -86,7 +87,7 @@ class Upscales(Game):
         for start in range(0, len(images), step):
             for top, left, part in self.upscaled_tiles(images[start : start + step], tile, overlap):
                 made[start : start + step, :, top : top + part.shape[2], left : left + part.shape[3]] = part
-        return made
+        return remember(made, self, composite=True)
 
     def upscaled_tiles(
         self, images: Tensor, tile: int | None = None, overlap: int | None = None
