@@ -54,7 +54,6 @@ def test_a_foreign_network_is_not_taken_for_what_it_resembles() -> None:
     [
         ("hifigan.v1_small.pth", "HiFi-GAN"),
         ("hifigan.v1_small.pth.do.pth", "HiFi-GAN"),
-        ("dfgan.single.pth", "DF-GAN"),
     ],
 )
 def test_the_authors_files_are_named(name: str, what: str) -> None:

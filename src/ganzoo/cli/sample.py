@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, Condition
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -32,6 +32,7 @@ def parser() -> ArgumentParser:
             "  ganzoo sample dcgan-fashion-mnist --seeds 0-99 --out pictures/\n"
             "  ganzoo sample dcgan-fashion-mnist --seeds 0-63 --rank-by critic --out best-first.png\n"
             "  ganzoo sample stylegan2-ffhq --seeds 85,100 --truncation 0.7 --noise const --out faces/\n"
+            "  ganzoo sample dfgan-avatars --seeds 0-3 --caption 'a smiling old person with glasses'\n"
             "  ganzoo sample dcgan.onnx --seeds 0-15 --out grid.png"
         ),
     )
@@ -44,6 +45,7 @@ def parser() -> ArgumentParser:
     )
     made.add_argument("--columns", type=int, default=None, help="of the grid")
     made.add_argument("--rank-by", choices=["critic"], default=None, help="by its own critic, the most real first")
+    made.add_argument("--caption", type=str, default=None, help="what is to be seen, where the model draws captions")
     return with_sampling(made)
 
 
@@ -113,6 +115,12 @@ def run(arguments: Any) -> int:
     options = {**options_of(arguments), "batch_size": arguments.batch_size}
     import numpy as np
 
+    text = None
+    if arguments.caption is not None:
+        if "depicts" not in getattr(model, "abilities", ()):
+            raise BadArgument(f"--caption: {arguments.model} draws nothing of captions; leave it out")
+        text = model.embedded([arguments.caption])
+
     pictures = []
     parts = _runs(seeds, 64 if model.shape[-1] <= 128 else 4)
     with progress(len(seeds), len(parts) > 1) as advance:
@@ -121,6 +129,8 @@ def run(arguments: Any) -> int:
             if labels is not None:
                 part = labels if len(labels) == 1 else [labels[i] for i, _ in run_of_seeds]
             chosen = [seed for _, seed in run_of_seeds]
+            if text is not None:
+                options["condition"] = Condition(text=text.expand(len(chosen), -1))
             pictures.append(np.asarray(model.sample(seeds=chosen, labels=part, **options)))
             advance(len(run_of_seeds))
     images = np.concatenate(pictures)

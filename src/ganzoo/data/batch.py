@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ganzoo.media.levels import to_float
 from ganzoo.media.medium import media
 from ganzoo.schema import Count, Positive, check_ranges
-from ganzoo.types import BadArgument, BadData, Batch
+from ganzoo.types import BadArgument, BadData, Batch, Condition
 
 SPLITS: Final = ("train", "test", "all")
 VALIDATION: Final = "validation"  # a further split, which some data can be asked for
@@ -73,6 +73,7 @@ class Images:
         license: of the data, as an SPDX identifier where it has one.
         targets: for translation, the other domain's images: uint8 `(M, C', H, W)`; None elsewhere.
         paired: whether the k-th target is the counterpart of the k-th image; else M is a number of its own.
+        texts: embeddings of captions `(N, d)` float32; None elsewhere.
 
     Raises:
         BadData: if the arrays do not have these types and shapes, or a label has no class.
@@ -86,9 +87,10 @@ class Images:
     license: str = "unknown"
     targets: npt.NDArray[np.uint8] | None = None
     paired: bool = True
+    texts: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        values, labels = self.values, self.labels
+        values, labels, texts = self.values, self.labels, self.texts
         if not any(values.dtype == each.stored and each.fits(self.shape) for each in media()):
             known = " or ".join(f"{each.stored} (N, {each.form})" for each in media())
             raise BadData(f"{self.name}: values must be {known}, not {values.dtype} {values.shape}.")
@@ -105,6 +107,9 @@ class Images:
                 raise BadData(f"{self.name}: labels run from {span}, but {what}.")
         if self.targets is not None:
             self._check_targets(self.targets)
+        if texts is not None and (texts.dtype != np.float32 or texts.ndim != 2 or len(texts) != len(values)):
+            found = f"{texts.dtype} {texts.shape}"
+            raise BadData(f"{self.name}: texts must be float32 ({len(values)}, d), not {found}.")
 
     def _check_targets(self, targets: npt.NDArray[np.uint8]) -> None:
         values = self.values
@@ -126,9 +131,10 @@ class Images:
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 (64 hex digits) of values, labels, classes and targets: the same for the same content."""
+        """The sha256 (64 hex digits) of values, labels, classes, targets and texts: the same for the same content."""
         sha = hashlib.sha256()
-        for array in (self.values, self.labels, *(() if self.targets is None else (self.targets,))):
+        more = [array for array in (self.targets, self.texts) if array is not None]
+        for array in (self.values, self.labels, *more):
             if array is None:
                 sha.update(b"none\n")
                 continue
@@ -153,17 +159,20 @@ class Images:
         images = torch.from_numpy(np.asarray(self.values[at]))
         labels = None if self.labels is None else torch.from_numpy(self.labels[at])
         labels = labels.float() if labels is not None and labels.ndim == 2 else labels
+        text = None if self.texts is None else torch.from_numpy(self.texts[at])
+        condition = Condition(labels, text)
         if self.targets is None:
-            return Batch(images, labels)
+            return Batch(images, condition=condition)
         if not self.paired:
             at = at % len(self.targets) if partners is None else np.asarray(partners, dtype=np.int64)
-        return Batch(images, labels, torch.from_numpy(np.asarray(self.targets[at])))
+        return Batch(images, targets=torch.from_numpy(np.asarray(self.targets[at])), condition=condition)
 
     def part(self, kept: npt.NDArray[np.bool_], split: str, targets: npt.NDArray[np.bool_] | None = None) -> Images:
         """Some of the samples, under the name of their split; `targets` chooses those that are not paired."""
         labels = None if self.labels is None else self.labels[kept]
         others = None if self.targets is None else self.targets[kept if targets is None else targets]
-        return replace(self, values=self.values[kept], labels=labels, targets=others, split=split)
+        texts = None if self.texts is None else self.texts[kept]
+        return replace(self, values=self.values[kept], labels=labels, targets=others, texts=texts, split=split)
 
     def __getstate__(self) -> dict[str, Any]:
         # numpy pickles a mapped array by its content: a worker started by spawn would receive the whole data set
@@ -317,7 +326,7 @@ class _Gather(Dataset[Batch]):
     def __getitem__(self, draw: Draw) -> Batch:
         batch = self.images.batch(draw.indices, None if draw.targets is None else draw.targets.indices)
         targets = None if batch.targets is None else varied(batch.targets, draw.targets or draw, self.jitter)
-        return Batch(varied(batch.images, draw, self.jitter), batch.labels, targets)
+        return Batch(varied(batch.images, draw, self.jitter), targets=targets, condition=batch.condition)
 
 
 def varied(images: Tensor, draw: Draw, jitter: int) -> Tensor:

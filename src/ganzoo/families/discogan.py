@@ -192,7 +192,7 @@ class DiscoGAN(Translates):
         with torch.no_grad():
             fakes = self.inverse(b), self.generator(a)
         both = zip((self.inverse_discriminator, self.discriminator), (a, b), fakes, strict=True)
-        each = [losses.minimax_discriminator(judge(real)[0], judge(fake)[0]) for judge, real, fake in both]
+        each = [losses.minimax_discriminator(judge(self.seen(real))[0], judge(self.seen(fake))[0]) for judge, real, fake in both]
         return 0.5 * (each[0] + each[1])
 
     def generators_loss(self, batch: Batch) -> Tensor:
@@ -201,9 +201,9 @@ class DiscoGAN(Translates):
         made_b, made_a = self.generator(a), self.inverse(b)
         game = features = torch.zeros((), device=self.device)
         for judge, real, fake in ((self.inverse_discriminator, a, made_a), (self.discriminator, b, made_b)):
-            logits, fakes = judge(fake)
+            logits, fakes = judge(self.seen(fake))
             game = game + losses.nonsaturating_generator(logits)
-            features = features + feature_distance(judge(real)[1], fakes)
+            features = features + feature_distance(judge(self.seen(real))[1], fakes)
         # Of values in [0, 1] there
         back = (F.mse_loss(self.inverse(made_b), a) + F.mse_loss(self.generator(made_a), b)) / 4
         self.record(adversarial=game, features=features, reconstruction=back)

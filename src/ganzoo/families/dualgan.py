@@ -132,15 +132,16 @@ class DualGAN(Translates):
         u, v = batch.images, self.targets_of(batch)
         with torch.no_grad():
             made_v, made_u = self.generator(u), self.inverse(v)
-        loss = losses.wasserstein_critic(self.critic(v), self.critic(made_v))
-        return loss + losses.wasserstein_critic(self.inverse_critic(u), self.inverse_critic(made_u))
+        loss = losses.wasserstein_critic(self.critic(self.seen(v)), self.critic(self.seen(made_v)))
+        scores = self.inverse_critic(self.seen(u)), self.inverse_critic(self.seen(made_u))
+        return loss + losses.wasserstein_critic(*scores)
 
     def generators_loss(self, batch: Batch) -> Tensor:
         """What both critics say, and the ways there and back (eq. 3)."""
         u, v = batch.images, self.targets_of(batch)
         made_v, made_u = self.generator(u), self.inverse(v)
-        game = losses.wasserstein_generator(self.critic(made_v))
-        game = game + losses.wasserstein_generator(self.inverse_critic(made_u))
+        game = losses.wasserstein_generator(self.critic(self.seen(made_v)))
+        game = game + losses.wasserstein_generator(self.inverse_critic(self.seen(made_u)))
         back_u, back_v = F.l1_loss(self.inverse(made_v), u), F.l1_loss(self.generator(made_u), v)
         self.record(adversarial=game, cycle=back_u + back_v)
         return self.source_cycle * back_u + self.cycle * back_v + game

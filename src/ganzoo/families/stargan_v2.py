@@ -387,9 +387,9 @@ class StarGANv2(Translates):
         labels = self.labels_of(batch)
         with torch.no_grad():
             fake = self.generator(batch.images, s).to(batch.images)
-        real, penalty = penalties.scored(lambda x: self.discriminator(x, labels), batch.images)
+        real, penalty = penalties.scored(lambda x: self.discriminator(self.seen(x), labels), batch.images)
         self.record(r1=penalty.mean())
-        game = losses.minimax_discriminator(real, self.discriminator(fake, wanted))
+        game = losses.minimax_discriminator(real, self.discriminator(self.seen(fake), wanted))
         return game + self.penalty * penalty.mean()
 
     def generator_latent_loss(self, batch: Batch) -> Tensor:
@@ -411,7 +411,7 @@ class StarGANv2(Translates):
         fake = self.generator(x, one)
         with torch.no_grad():
             second = self.generator(x, other)
-        adversarial = losses.nonsaturating_generator(self.discriminator(fake, wanted))
+        adversarial = losses.nonsaturating_generator(self.discriminator(self.seen(fake), wanted))
         style = F.l1_loss(encode(fake, wanted), one)
         diversity = F.l1_loss(fake, second)
         cycle = F.l1_loss(self.generator(fake, encode(x, self.labels_of(batch))), x)

@@ -49,6 +49,7 @@ _MISSING = {  # what is said of a model that is asked for a method of another ab
     "shapes_of": "does not translate images; {instead}",
     "upscale": "does not enlarge images; {instead}",
     "upscaled_tiles": "does not enlarge images; {instead}",
+    "depict": "draws nothing of captions; {instead}",
     "encode": "has no encoder",
     "classify": "has no classifier",
     "detect": "scores no anomalies",

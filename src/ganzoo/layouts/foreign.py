@@ -21,8 +21,6 @@ _KNOWN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("FastGAN (lightweight GAN)", (r"init\.init\.0\.weight_orig", r"se_64\.main\.1\.weight_orig")),
     ("HiFi-GAN, which makes sound", (r"conv_pre\.weight_v", r"ups\.0\.weight_v", r"conv_post\.weight_v")),
     ("HiFi-GAN's discriminators, which judge sound", (r"discriminators\.0\.convs\.0\.weight_(v|orig)",)),
-    ("DF-GAN, which makes pictures of sentences", (r"GBlocks\.0\.c1\.weight", r"GBlocks\.0\.fuse1\..*")),
-    ("DF-GAN's discriminator", (r"conv_img\.weight", r"DBlocks\.0\.gamma")),
     ("GFPGAN", (r"stylegan_decoder\..*",)),
     ("a diffusion model, no GAN", (r"(.*\.)?(input_blocks\.0\.0\.weight|down_blocks\.0\.resnets\.0\.conv1\.weight)",)),
     ("VQGAN", (r"(.*\.)?quantize\.embedding\.weight",)),

@@ -41,6 +41,7 @@ INPUTS: Final = frozenset(
 LACKS: Final = {
     "samples": "draws no samples of its own",
     "translates": "does not translate",
+    "depicts": "draws nothing of captions",
     "upscales": "does not enlarge",
     "encodes": "has no encoder",
     "classifies": "has no classifier",
@@ -54,6 +55,7 @@ LACKS: Final = {
 _SETTINGS: Final = {
     "samples": {"split", "labels", "truncation", "weights", "rounding", "resizer"},
     "translates": {"split", "to", "rounding", "resizer"},
+    "depicts": {"split", "rounding", "resizer"},
     "upscales": {"split", "rounding", "resizer"},
     "encodes": {"split"},
     "classifies": {"split"},

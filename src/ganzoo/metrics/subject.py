@@ -30,6 +30,8 @@ class _Images(Protocol):
     @property
     def paired(self) -> bool: ...  # whether the k-th target is the counterpart of the k-th image
     @property
+    def texts(self) -> npt.NDArray[np.float32] | None: ...  # embeddings of captions (N, d)
+    @property
     def digest(self) -> str: ...
 
 
@@ -59,6 +61,7 @@ class Subject:
 
     sample: Callable[..., Tensor] = cannot
     translate: Callable[..., Tensor] = cannot  # (images, *, to, seed, batch_size); `to`: a domain, or one an image
+    depict: Callable[..., Tensor] = cannot  # (texts (n, d), *, seed, batch_size): pictures of captions
     upscale: Callable[[Tensor], Tensor] = cannot  # small images to large ones,
     reduce: Callable[[Tensor], Tensor] = cannot  # large ones to small ones,
     bicubic: Callable[[Tensor], Tensor] = cannot  # and small ones to large ones by interpolation
@@ -81,6 +84,7 @@ class Subject:
         held = {
             "samples": self.sample is not cannot,
             "translates": self.translate is not cannot,
+            "depicts": self.depict is not cannot,
             "upscales": self.upscale is not cannot,
             "encodes": self.encode is not cannot,
             "classifies": self.classify is not cannot,

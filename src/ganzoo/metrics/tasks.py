@@ -4,6 +4,7 @@
 |---|---|---|
 | `samples` | samples with real images | `floor`: real images; `ceiling`: uniform noise |
 | `translates` | translations with counterparts, with the domain; their classes | the copied input; fresh weights; ... |
+| `depicts` | pictures of held-out captions with the pictures that these are of | |
 | `upscales` | images made small and enlarged again, with themselves | bicubic interpolation |
 | `encodes` | classes of held-out images by training images, in encodings | neighbours in pixels |
 | `classifies` | the model's classes of labelled images | the most frequent class for all |
@@ -163,7 +164,13 @@ class _Samples(_Drawn):
             labels = torch.from_numpy(np.asarray(real.labels)[order[np.arange(n) % len(order)]])
         options = {} if stream.truncation is None else {"truncation": stream.truncation}
 
+        texts = real.texts if subject.depict is not cannot else None
+        told = None if texts is None else np.random.RandomState(stream.seed).permutation(len(texts))
+
         def images(rows: range) -> Tensor:
+            if texts is not None and told is not None:  # of the data's captions
+                given = torch.from_numpy(texts[told[np.arange(rows.start, rows.stop) % len(told)]])
+                return subject.depict(given, seed=stream.seed + rows.start, batch_size=len(rows), **options)
             asked = {} if labels is None or subject.given else {"labels": labels[rows.start : rows.stop]}
             return sample(len(rows), seed=stream.seed + rows.start, batch_size=len(rows), **asked, **options)
 
@@ -296,6 +303,35 @@ class _Translations(_Drawn):
         return self.against(p, noise, f"{len(noise)} images of uniform noise")
 
 
+class _Depictions(_Drawn):
+    """Pictures of held-out captions, against the pictures that these are of."""
+
+    def check(self, p: Protocol) -> None:
+        super().check(p)
+        real = self.run.real(p.split)
+        if real.texts is None:
+            raise BadArgument(f"{p.key} needs captions, and {real.name} has none in its split {p.split}.")
+
+    def count(self, p: Protocol) -> int:
+        return min(p.n, len(self.run.real(p.split).values))
+
+    def stream(self, p: Protocol) -> Stream:
+        return Stream(p.seed, split=p.split, to="captions")
+
+    def drawing(self, stream: Stream, n: int) -> Drawing:
+        real = self.run.real(stream.split)
+        rows_ = self.run.order(stream.split, "values", stream.seed)
+
+        def images(rows: range) -> Tensor:
+            texts = torch.from_numpy(np.asarray(real.texts)[rows_[rows.start : rows.stop]])
+            return self.subject.depict(texts, seed=stream.seed + rows.start, batch_size=len(rows))
+
+        return Drawing("pictures of captions", tuple(real.values.shape[1:]), images)
+
+    def found(self, p: Protocol) -> Compared:
+        return self.compared(p, self.run.images(p, p.split, self.count(p)), self.made(p))
+
+
 class _Enlargements(_Drawn):
     """Images that were made small and enlarged again, against themselves."""
 
@@ -415,6 +451,7 @@ class _Paths(Task):
 TASKS: Final[dict[str, type[Task]]] = {
     "samples": _Samples,
     "translates": _Translations,
+    "depicts": _Depictions,
     "upscales": _Enlargements,
     "encodes": _Encodings,
     "classifies": _Classifications,

@@ -121,6 +121,7 @@ def subject_of(game: Game) -> Subject:
     return Subject(
         sample=sample if samples else cannot,
         translate=getattr(game, "translate", cannot),
+        depict=getattr(game, "depict", cannot),
         upscale=getattr(game, "upscale", cannot),
         reduce=getattr(game, "reduced", cannot),
         bicubic=getattr(game, "interpolated", cannot),

@@ -6,6 +6,7 @@ A family names its abilities as its bases, such as `class BiGAN(Samples, Encodes
 
 from ganzoo.game.abilities.adversarial import Adversarial
 from ganzoo.game.abilities.classifies import Classifies
+from ganzoo.game.abilities.depicts import Depicts
 from ganzoo.game.abilities.detects import Detects
 from ganzoo.game.abilities.encodes import Encodes
 from ganzoo.game.abilities.samples import Samples
@@ -13,4 +14,4 @@ from ganzoo.game.abilities.styled import Styled
 from ganzoo.game.abilities.translates import Translates
 from ganzoo.game.abilities.upscales import Upscales
 
-__all__ = ["Adversarial", "Classifies", "Detects", "Encodes", "Samples", "Styled", "Translates", "Upscales"]
+__all__ = ["Adversarial", "Classifies", "Depicts", "Detects", "Encodes", "Samples", "Styled", "Translates", "Upscales"]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ganzoo.metrics.functional.classes import share_of
 from ganzoo.metrics.functional.neighbours import nearest_neighbours
-from ganzoo.metrics.metric import BICUBIC, COPY, Result, metric
+from ganzoo.metrics.metric import BICUBIC, COPY, Positive, Result, metric
 
 
 @metric(
@@ -66,6 +66,20 @@ def retrieval(real: Tensor, generated: Tensor) -> Result:
     true = (generated - real[: len(generated)]).double().norm(dim=1)
     first, fifth = (share_of(true <= distances[:, k] * (1 + 1e-6)) for k in (0, -1))
     return Result(first, details={"top5": fifth, "chance": 1 / len(real)})
+
+
+@metric(
+    "match",
+    "share of captions whose drawn picture is nearest, of a hundred real ones, to the caption's own (retrieval)",
+    better="higher",
+    needs={"depicts": ["1k_mobilenet_v2_test"]},
+    beside=[],
+)
+def matches(real: Tensor, generated: Tensor, among: Positive = 100) -> Result:
+    """The share of rows to which no other real row of their block is nearer; the last block may be smaller."""
+    blocks = [*zip(generated.double().split(among), real[: len(generated)].double().split(among), strict=True)]
+    hits = [torch.cdist(made, true).argmin(1).cpu() == torch.arange(len(true)) for made, true in blocks]
+    return Result(share_of(torch.cat(hits)), details={"chance": len(blocks) / len(generated)})
 
 
 def _mean(each: Tensor) -> Result:
