@@ -55,6 +55,8 @@ SMALL: dict[str, Any] = {
 
 OWN: dict[str, dict[str, Any]] = {
     "mobilestylegan": {"size": 16},  # two resolutions, which are half of it at most
+    "dfgan": {"text": 7},
+    "gan_int_cls": {"text": 7, "described": 5},
     "discogan": {"size": 16, "every": 2},  # its critics' features begin behind the second layer
     "stargan_v2": {"hidden": 8, "max_width": 6},
     "anogan": {"search_steps": 3},
@@ -143,6 +145,7 @@ class Noise(Data):
         classes: how many classes the labels have; None for no labels.
         targets: shape of the targets, for translation: random pictures without pairs, a few less; None for none.
         paired: whether the targets are as many, and count as pairs.
+        text: length of the embeddings of captions; None for none.
     """
 
     def __init__(
@@ -153,8 +156,10 @@ class Noise(Data):
         classes: int | None = None,
         targets: tuple[int, ...] | None = None,
         paired: bool = False,
+        text: int | None = None,
     ) -> None:
         super().__init__(batch_size)
+        self.text = text
         self.sample_shape, self.n, self.classes, self.targets, self.paired = shape, n, classes, targets, paired
 
     def read(self, split: str) -> Images:
@@ -166,7 +171,8 @@ class Noise(Data):
         else:
             values = rng.randint(0, 256, (self.n, *self.sample_shape)).astype(np.uint8)
         if self.targets is None:
-            return Images("noise", values, labels, names, split)
+            texts = None if self.text is None else rng.randn(self.n, self.text).astype(np.float32)
+            return Images("noise", values, labels, names, split, texts=texts)
         others = rng.randint(0, 256, (self.n if self.paired else self.n - 5, *self.targets)).astype(np.uint8)
         return Images("noise", values, labels, names, split, targets=others, paired=self.paired)
 
@@ -174,7 +180,8 @@ class Noise(Data):
 def data_for(game: Game, batch_size: int = 4) -> Noise:
     """Noise of the game's shapes."""
     targets = tuple(game.shape) if game.two_domains else None
-    return Noise(tuple(game.input_shape), batch_size, classes=game.classes, targets=targets)
+    text = getattr(game, "text", None)
+    return Noise(tuple(game.input_shape), batch_size, classes=game.classes, targets=targets, text=text)
 
 
 def close(found: Tensor, wanted: Tensor, share: float = 1e-5, at_least: float = 0.0) -> bool:

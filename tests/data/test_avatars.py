@@ -16,6 +16,7 @@ from PIL import Image
 from ganzoo.cli.data import parser, run
 from ganzoo.data import avatars, drawing
 from ganzoo.data.avatars import STYLES, AvatarOutlines, Avatars, caption, drawn, prepare
+from ganzoo.data.captions import embed
 from ganzoo.types import BadArgument, BadData, UnknownName
 
 
@@ -53,6 +54,15 @@ def test_classes_are_even_independent_and_tell_the_options(style: str) -> None:
     names = list(source.attributes)
     table = np.corrcoef([columns[name] for name in names])
     assert np.abs(table - np.eye(len(names))).max() < 0.07
+
+
+def test_captions_come_as_embeddings(root: str) -> None:
+    data = Avatars("pixel-art", captions=True, root=root)
+    images = data.open("test")
+    assert images.texts is not None and np.array_equal(images.texts, embed([r["caption"] for r in data.table("test")]))
+    batch = data.open("train").batch([3, 1])
+    assert batch.condition.text is not None and len(batch.condition.text) == 2
+    assert Avatars("pixel-art", root=root).open("test").digest != images.digest
 
 
 def test_the_first_are_always_the_same() -> None:

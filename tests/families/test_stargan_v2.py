@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,9 @@ import ganzoo
 from ganzoo.cli import main
 from ganzoo.folder import write_model
 from ganzoo.media.images import to_pil
+from ganzoo.media.levels import to_float, to_uint8
+from ganzoo.metrics.evaluate import measure
+from ganzoo.training.scores import subject_of
 from ganzoo.types import BadArgument, BadCheckpoint, Batch, Condition
 from ganzoo.zoo.converting import convert
 
@@ -159,6 +163,23 @@ def test_styles_by_seed_and_by_reference() -> None:
             game.translate(x, to="dog", condition=given)
     with pytest.raises(BadArgument, match="CUT translates by the image alone"):
         tiny("cut").translate(x, condition=condition)
+
+
+def test_diversity_is_the_distance_of_styles_of_one_picture() -> None:
+    game: Any = stirred(tiny("stargan_v2", classes=2))
+    data = Noise((1, 8, 8), classes=2)
+    found = measure(subject_of(game), data, ["diversity60_pixels_test", "diversity60_pixels_test_styles3"])
+    order = np.random.RandomState(0).permutation(64)[:6]
+    x = to_float(torch.from_numpy(data.open("test").values[order]))
+    wanted = []
+    for i in range(6):
+        given = x[i : i + 1].expand(10, -1, -1, -1)
+        made = to_float(to_uint8(game.translate(given, to=game.domains[i % 2], seed=10 * i))).flatten(1)
+        wanted.append(float(torch.cdist(made, made).sum() / 90))
+    assert abs(found[0].value / (sum(wanted) / 6) - 1) < 1e-3
+    assert found[0].floor is not None and found[0].floor > found[0].value, "noise differs more"
+    with pytest.raises(BadArgument, match="translates a picture in one way alone"):
+        measure(subject_of(tiny("stargan", classes=2)), data, ["diversity60_pixels_test"])
 
 
 def test_the_pictures_are_a_grid_of_references() -> None:

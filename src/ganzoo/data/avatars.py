@@ -18,6 +18,7 @@ from annotated_types import Ge, Le
 from PIL import Image
 
 from ganzoo.data.batch import Data, Images
+from ganzoo.data.captions import embed
 from ganzoo.data.drawing import draw
 from ganzoo.data.lines import outlines
 from ganzoo.data.prepared import Prepared, made_folder, resized
@@ -238,6 +239,7 @@ class Avatars(Data):
             `clothes`, `age`, as the style has them), whose classes are numbered; or several words of classes
             (`black-hair`, `glasses`, `old`, ...) or names, which stand for all their classes' words: then labels are
             vectors of 0 and 1. None for no labels.
+        captions: whether each picture comes with its caption's embedding, by `data.captions`.
         size: the pixels of a side; others than 64 are means of pixels, or repeat them.
         root: the folder that `ganzoo data avatars --out` was given; by default that in the cache.
         **options: of every source; see `Data`.
@@ -247,12 +249,13 @@ class Avatars(Data):
         self,
         style: Literal["pixel-art", "lorelei", "open-peeps", "notionists"] = "pixel-art",
         labels: str | list[str] | None = None,
+        captions: bool = False,
         size: Annotated[int, Ge(8), Le(256)] = SIZE,
         root: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.style, self.labels, self.size, self.root = style, labels, size, root
+        self.style, self.labels, self.captions, self.size, self.root = style, labels, captions, size, root
         self.known = STYLES[style].classes
         self.wanted = self._wanted()
 
@@ -303,7 +306,8 @@ class Avatars(Data):
         elif self.wanted is not None:
             labels = np.stack([self._is(word) for word in self.wanted], 1).astype(np.int64)[kept]
         pictures = resized(values, self.size, Image.Resampling.BOX)
-        return Images(f"avatars-{self.style}", pictures, labels, self.wanted, split, LICENSE)
+        texts = embed([row["caption"] for row in self.table(split)]) if self.captions else None
+        return Images(f"avatars-{self.style}", pictures, labels, self.wanted, split, LICENSE, texts=texts)
 
     def table(self, split: str) -> list[dict[str, str]]:
         """What is known of each picture of a split (`train`, `test` or `all`), in its order.

@@ -192,7 +192,10 @@ class DiscoGAN(Translates):
         with torch.no_grad():
             fakes = self.inverse(b), self.generator(a)
         both = zip((self.inverse_discriminator, self.discriminator), (a, b), fakes, strict=True)
-        each = [losses.minimax_discriminator(judge(self.seen(real))[0], judge(self.seen(fake))[0]) for judge, real, fake in both]
+        each = [
+            losses.minimax_discriminator(judge(self.seen(real))[0], judge(self.seen(fake))[0])
+            for judge, real, fake in both
+        ]
         return 0.5 * (each[0] + each[1])
 
     def generators_loss(self, batch: Batch) -> Tensor:

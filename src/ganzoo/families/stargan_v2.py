@@ -271,6 +271,7 @@ class StarGANv2(Translates):
     inference = ("generator", "mapping_network", "style_encoder")
     average_half_life = 5542.0  # the authors' 0.999 an update of 8 images
     coupled = True  # references are others of the batch
+    in_styles = True
 
     def __init__(
         self,

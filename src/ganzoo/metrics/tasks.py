@@ -5,6 +5,7 @@
 | `samples` | samples with real images | `floor`: real images; `ceiling`: uniform noise |
 | `translates` | translations with counterparts, with the domain; their classes | the copied input; fresh weights; ... |
 | `depicts` | pictures of held-out captions with the pictures that these are of | |
+| `styles` | translations of one picture with one another | `floor`: real images of one class |
 | `upscales` | images made small and enlarged again, with themselves | bicubic interpolation |
 | `encodes` | classes of held-out images by training images, in encodings | neighbours in pixels |
 | `classifies` | the model's classes of labelled images | the most frequent class for all |
@@ -332,6 +333,48 @@ class _Depictions(_Drawn):
         return self.compared(p, self.run.images(p, p.split, self.count(p)), self.made(p))
 
 
+class _Styles(_Drawn):
+    """Pictures translated several times each, to each domain by turns, in the styles of as many seeds."""
+
+    def count(self, p: Protocol) -> int:
+        several = p.settings["styles"]
+        return min(p.n // several, len(self.run.real(p.split).values)) * several
+
+    def check(self, p: Protocol) -> None:
+        super().check(p)
+        if self.count(p) < 1 or p.settings["styles"] < 2:
+            raise BadArgument(f"{p.key}: at least two styles of one picture are compared; ask for more.")
+
+    def stream(self, p: Protocol) -> Stream:
+        return Stream(p.seed, split=p.split, to="styles", view=p.settings["styles"])
+
+    def drawing(self, stream: Stream, n: int) -> Drawing:
+        values, domains = self.run.real(stream.split).values, self.subject.domains
+        order = self.run.order(stream.split, "values", stream.seed)
+
+        def images(rows: range) -> Tensor:
+            places = np.arange(rows.start, rows.stop) // stream.view
+            given = to_float(torch.from_numpy(values[order[places]]))
+            to = [domains[k % len(domains)] for k in places]
+            return self.subject.translate(given, to=to, seed=stream.seed + rows.start, batch_size=len(rows))
+
+        return Drawing("translations in styles", tuple(values.shape[1:]), images)
+
+    def found(self, p: Protocol) -> Compared:
+        made = self.made(p)
+        return self.compared(p, made, made)
+
+    def floor(self, p: Protocol) -> Compared | None:
+        """As many real images of one class."""
+        real, several = self.run.real(p.split), p.settings["styles"]
+        if real.labels is None or real.labels.ndim != 1:
+            return None
+        rows = [self.run.images(p, p.split, several, label=(k, True)) for k in range(len(real.classes or ()))]
+        features = torch.cat([sample.features for sample in rows if len(sample) == several] or [torch.empty(0)])
+        made = Sample(features)
+        return self.compared(p, made, made, f"{len(made)} images of one class each {several}") if len(made) else None
+
+
 class _Enlargements(_Drawn):
     """Images that were made small and enlarged again, against themselves."""
 
@@ -452,6 +495,7 @@ TASKS: Final[dict[str, type[Task]]] = {
     "samples": _Samples,
     "translates": _Translations,
     "depicts": _Depictions,
+    "styles": _Styles,
     "upscales": _Enlargements,
     "encodes": _Encodings,
     "classifies": _Classifications,

@@ -191,7 +191,8 @@ def _metadata(name: str, config: dict[str, Any], results: list[dict[str, Any]]) 
     """What the Hub reads, by way of huggingface_hub's own model of it."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    pipeline = _PIPELINES.get(config.get("task", ""), "unconditional-image-generation")
+    pipelines = {**_PIPELINES, "text-to-image": "text-to-image"}
+    pipeline = pipelines.get(config.get("task", ""), "unconditional-image-generation")
     trained_on = config.get("data", {}).get("name") or "unknown"
     evaluations = [
         EvalResult(
@@ -279,6 +280,8 @@ def _what(config: dict[str, Any]) -> Iterable[str]:
 def _call(config: dict[str, Any]) -> Sequence[str]:
     if config.get("task") in _PIPELINES:
         return ("translated = model.translate(images)  # (N, C, H, W) in [-1, 1]",)
+    if config.get("task") == "text-to-image":
+        return ('images = model.depict(["a smiling old person with glasses"])  # (n, C, H, W) in [-1, 1]',)
     if not _images(config):
         return ("points = model.sample(1000, seed=0)  # (1000, 2)",)
     return ("images = model.sample(16, seed=0)  # (16, C, H, W) in [-1, 1]", 'ganzoo.save_grid(images, "grid.png")')

@@ -7,7 +7,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,12 +36,14 @@ class Translates(Game):
     Attributes:
         back: the domain that the data's own images are of, where a family also translates back to it.
         stride: sides of images are padded to its multiples.
+        in_styles: whether a translation's seed changes its style.
     """
 
     ability = "translates"
     instead = "give it some with translate"
     back: str | None = None
     stride: int = 1
+    in_styles: ClassVar[bool] = False
     _domains: tuple[str, ...] = ("b",)
     _source_shape: tuple[int, ...] | None = None
 

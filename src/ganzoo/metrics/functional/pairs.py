@@ -82,5 +82,17 @@ def matches(real: Tensor, generated: Tensor, among: Positive = 100) -> Result:
     return Result(share_of(torch.cat(hits)), details={"chance": len(blocks) / len(generated)})
 
 
+@metric(
+    "diversity",
+    "mean distance in features of translations of one picture in several styles (Choi 2020, there by LPIPS)",
+    better="higher",
+    needs={"styles": ["1k_mobilenet_v2_test"]},
+    beside=["floor"],
+)
+def diversity(generated: Tensor, styles: Positive = 10) -> Result:
+    """The mean Euclidean distance of all pairs of the `styles` rows of each picture, which follow one another."""
+    return _mean(torch.stack([torch.pdist(rows).mean() for rows in generated.double().split(styles)]))
+
+
 def _mean(each: Tensor) -> Result:
     return Result(float(each.mean()), details={"std": float(each.std(correction=0))})
