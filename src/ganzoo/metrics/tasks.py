@@ -34,7 +34,7 @@ from ganzoo.metrics.metric import BICUBIC, COPY, MIXTURES
 from ganzoo.metrics.protocol import Protocol
 from ganzoo.metrics.sets import Compared, Drawing, Sample, Stream, View
 from ganzoo.metrics.subject import cannot
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, Condition
 
 if TYPE_CHECKING:
     from ganzoo.metrics.evaluate import Run
@@ -169,10 +169,12 @@ class _Samples(_Drawn):
         told = None if texts is None else np.random.RandomState(stream.seed).permutation(len(texts))
 
         def images(rows: range) -> Tensor:
+            asked: dict[str, Any] = {}
             if texts is not None and told is not None:  # of the data's captions
-                given = torch.from_numpy(texts[told[np.arange(rows.start, rows.stop) % len(told)]])
-                return subject.depict(given, seed=stream.seed + rows.start, batch_size=len(rows), **options)
-            asked = {} if labels is None or subject.given else {"labels": labels[rows.start : rows.stop]}
+                given = texts[told[np.arange(rows.start, rows.stop) % len(told)]]
+                asked = {"condition": Condition(text=torch.from_numpy(given))}
+            elif labels is not None and not subject.given:
+                asked = {"labels": labels[rows.start : rows.stop]}
             return sample(len(rows), seed=stream.seed + rows.start, batch_size=len(rows), **asked, **options)
 
         return Drawing("generated images", tuple(real.values.shape[1:]), images, None if labels is None else labels[:n])
