@@ -24,7 +24,10 @@ def test_words_that_are_shared_bring_captions_near_and_their_order_counts() -> N
     one, other, turned, foreign = embed(
         ["red hair blue clothes", "red hair green hat", "blue hair red clothes", "x y z"]
     )
-    cosine = lambda a, b: float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))  # noqa: E731
+
+    def cosine(a: np.ndarray, b: np.ndarray) -> float:
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
     assert abs(cosine(one, other) - 3 / 7) < 0.25 and abs(cosine(one, foreign)) < 0.25
     assert cosine(one, turned) < 0.85, "a bag of words alone could not tell them"
     values = embed([f"word{i} and word{i + 1}" for i in range(200)])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,8 @@ import ganzoo
 from ganzoo.cli import main
 from ganzoo.folder import write_model
 from ganzoo.media.images import to_pil
-from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.metrics.evaluate import measure
+from ganzoo.metrics.functional.pairs import diversity
 from ganzoo.training.scores import subject_of
 from ganzoo.types import BadArgument, BadCheckpoint, Batch, Condition
 from ganzoo.zoo.converting import convert
@@ -166,20 +166,26 @@ def test_styles_by_seed_and_by_reference() -> None:
 
 
 def test_diversity_is_the_distance_of_styles_of_one_picture() -> None:
+    rows = torch.randn(6, 4)
+    each = [torch.cdist(part, part).sum() / 6 for part in rows.split(3)]
+    assert abs(diversity(rows, styles=3).value - float(sum(each)) / 2) < 1e-5
     game: Any = stirred(tiny("stargan_v2", classes=2))
     data = Noise((1, 8, 8), classes=2)
-    found = measure(subject_of(game), data, ["diversity60_pixels_test", "diversity60_pixels_test_styles3"])
-    order = np.random.RandomState(0).permutation(64)[:6]
-    x = to_float(torch.from_numpy(data.open("test").values[order]))
-    wanted = []
-    for i in range(6):
-        given = x[i : i + 1].expand(10, -1, -1, -1)
-        made = to_float(to_uint8(game.translate(given, to=game.domains[i % 2], seed=10 * i))).flatten(1)
-        wanted.append(float(torch.cdist(made, made).sum() / 90))
-    assert abs(found[0].value / (sum(wanted) / 6) - 1) < 1e-3
-    assert found[0].floor is not None and found[0].floor > found[0].value, "noise differs more"
+    (found,) = measure(subject_of(game), data, ["diversity60_digits_cnn_test"])
+    assert found.floor is not None and found.floor > found.value > 0, "noise differs more"
+    seen: list[tuple[torch.Tensor, Any, int]] = []
+
+    def translate(x: torch.Tensor, *, to: Any, seed: int, **more: Any) -> torch.Tensor:
+        seen.append((x, to, seed))
+        return x
+
+    (same,) = measure(replace(subject_of(game), translate=translate), data, ["diversity60_digits_cnn_test"])
+    assert abs(same.value) < 1e-4, "no styles"
+    x, to = torch.cat([s[0] for s in seen]), [domain for s in seen for domain in s[1]]
+    assert torch.equal(x[:10], x[:1].expand(10, -1, -1, -1)) and not torch.equal(x[0], x[10])
+    assert to == ["class-0"] * 10 + ["class-1"] * 10 + ["class-0"] * 10 + ["class-1"] * 10 + to[40:] and len(x) == 60
     with pytest.raises(BadArgument, match="translates a picture in one way alone"):
-        measure(subject_of(tiny("stargan", classes=2)), data, ["diversity60_pixels_test"])
+        measure(subject_of(tiny("stargan", classes=2)), data, ["diversity60_digits_cnn_test"])
 
 
 def test_the_pictures_are_a_grid_of_references() -> None:

@@ -41,12 +41,14 @@ class Affine(nn.Module):
 
     def __init__(self, condition: int, width: int) -> None:
         super().__init__()
-        self.gamma, self.beta = (
-            nn.Sequential(nn.Linear(condition, width), nn.ReLU(), nn.Linear(width, width)) for _ in range(2)
-        )
-        for layers, value in ((self.gamma, 1.0), (self.beta, 0.0)):
-            nn.init.zeros_(layers[-1].weight)
-            nn.init.constant_(layers[-1].bias, value)
+        self.gamma, self.beta = (self._layers(condition, width, value) for value in (1.0, 0.0))
+
+    @staticmethod
+    def _layers(condition: int, width: int, value: float) -> nn.Sequential:
+        last = nn.Linear(width, width)
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, value)
+        return nn.Sequential(nn.Linear(condition, width), nn.ReLU(), last)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         """Maps `(N, width, H, W)` to the same shape."""
