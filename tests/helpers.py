@@ -57,7 +57,7 @@ OWN: dict[str, dict[str, Any]] = {
     "mobilestylegan": {"size": 16},  # two resolutions, which are half of it at most
     "dfgan": {"text": 7},
     "gan_int_cls": {"text": 7, "described": 5},
-    "discogan": {"size": 16, "every": 2},  # its critics' features begin behind the second layer
+    "discogan": {"size": 16, "every": 3},  # its critics' features begin behind the second layer
     "stargan_v2": {"hidden": 8, "max_width": 6},
     "anogan": {"search_steps": 3},
     "f_anogan": {"gan_images": 8},  # two batches

@@ -365,11 +365,14 @@ class StarGANv2(Translates):
         return self.averaged(images, s, masks)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Two updates of each player: with styles of latents, then with those of references."""
+        """Two updates of each player: with styles of latents, then with those of references.
+
+        A step is counted, and averaged, at the first of the generator's two; the authors average after both.
+        """
         self.move("discriminator", self.discriminator_latent_loss, batch)
         self.move("discriminator", self.discriminator_reference_loss, batch)
-        self.move("generator", self.generator_latent_loss, batch, counts=False)
-        self.move("generator", self.generator_reference_loss, batch)
+        self.move("generator", self.generator_latent_loss, batch)
+        self.move("generator", self.generator_reference_loss, batch, counts=False)
 
     def discriminator_latent_loss(self, batch: Batch) -> Tensor:
         """L_D with s_1 = F_y(z)."""
