@@ -126,7 +126,9 @@ def test_retrieval_and_samples_are_of_the_datas_captions() -> None:
     found, whole = measure(subject_of(game), data, ["match150_digits_cnn_test", "fd150_digits_cnn_test"])
     # Two thirds, and a few whose wrong picture is another block's
     assert 0.66 < found.value < 0.7 and abs(found.details["chance"] - 2 / 150) < 1e-6
-    assert 0 < whole.value < whole.ceiling, "the captions are those of the data, or none would be found"
+    assert whole.ceiling is not None and 0 < whole.value < whole.ceiling, (
+        "the captions are those of the data, or none would be found"
+    )
     with pytest.raises(BadArgument, match="needs captions, and noise has none"):
         measure(subject_of(game), Noise((1, 8, 8)), ["match50_digits_cnn_test"])
     rows = torch.randn(7, 5)
