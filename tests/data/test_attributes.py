@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganzoo.data.captions import embed
 from ganzoo.data.folder import Folder
 from ganzoo.types import BadArgument, BadData
 
@@ -120,3 +121,51 @@ def test_files_and_values_that_are_missing(root: Path) -> None:
         read(root, attributes=file, labels="colour")
     with pytest.raises(BadArgument, match="labels is 'colour', of a file of attributes; give that as attributes"):
         Folder(str(root), labels="colour")
+
+
+# --------------------------------------------------------------------------------------------------------- captions
+
+CAPTIONS = {"a.png": "a red hat", "b/c.png": "two\n blue  cats", "d, e.png": "nothing"}
+
+
+def texts(root: Path, **options: Any) -> dict[int, np.ndarray]:
+    images = Folder(str(root), size=8, test_share=0.0, **options).open("train")
+    assert images.texts is not None
+    return dict(zip(images.values[:, 0, 0, 0].tolist(), images.texts, strict=True))
+
+
+def test_captions_beside_pictures_and_in_lines_of_json(root: Path) -> None:
+    for name, caption in CAPTIONS.items():
+        (root / name).with_suffix(".txt").write_text(caption)
+    lines = [json.dumps({"file_name": name, "text": " ".join(text.split())}) for name, text in CAPTIONS.items()]
+    (root / "metadata.jsonl").write_text("\n".join(lines))
+    found = texts(root, captions="txt")
+    other = texts(root, attributes="metadata.jsonl", captions="text")
+    for k, caption in enumerate(["a red hat", "two blue cats", "nothing"]):
+        assert np.array_equal(found[k], embed([caption])[0]) and np.array_equal(other[k], found[k])
+
+
+def test_captions_beside_attributes(root: Path) -> None:
+    file = write(root, "csv", TABLE)
+    images = Folder(str(root), attributes=file, labels=["hat"], captions="colour", size=8, test_share=0.0).open("train")
+    assert images.texts is not None and images.classes == ("hat",) and images.labels is not None
+    batch = images.batch(np.arange(3))
+    assert batch.condition.text is not None and len(batch.condition.text) == 3
+
+
+def test_captions_that_are_missing(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "a.txt").write_text("a red hat")
+    (root / "d, e.txt").write_text(" ")
+    with pytest.raises(BadData, match=r"no caption is given of .*, and of 2 pictures in all; write them, or set bad=s"):
+        texts(root, captions="txt")
+    with caplog.at_level(logging.WARNING):
+        assert list(texts(root, captions="txt", bad="skip")) == [0]
+    assert "of 2 pictures in all; they are left out" in caplog.text
+    (root / "b" / "c.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadData, match=r"c\.txt: is no caption"):
+        texts(root, captions="txt")
+    with pytest.raises(BadArgument, match="captions is 'text', of a file of attributes"):
+        Folder(str(root), captions="text")
+    file = write(root, "csv", TABLE)
+    with pytest.raises(BadArgument, match="captions: the attributes have no column 'color'; did you mean colour"):
+        texts(root, attributes=file, captions="color")

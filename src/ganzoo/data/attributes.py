@@ -85,6 +85,44 @@ def labels_of(
     return np.array([[_YES[rows[name][key].lower()] for key in asked] for name in names], np.int64), tuple(asked)
 
 
+def column(rows: Rows, name: str) -> dict[str, str]:
+    """What a column says of each picture of which it says something, such as a caption.
+
+    Raises:
+        BadArgument: for a column that is not there.
+    """
+    found = {picture: row[name] for picture, row in rows.items() if row.get(name)}
+    if not found:
+        columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+        there = f"there are {', '.join(columns)}"
+        raise BadArgument(f"captions: the attributes have no column {quoted(name)}{nearest(name, columns, there)}")
+    return found
+
+
+def beside(root: Path, names: Sequence[str]) -> dict[str, str]:
+    """The captions that stand in files of text beside pictures, of those that have one.
+
+    Args:
+        root: the folder.
+        names: of the pictures, relative to it: that of `woods/7.jpg` stands in `woods/7.txt`.
+
+    Raises:
+        BadData: if a file cannot be read.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        path = (root / name).with_suffix(".txt")
+        try:
+            text = " ".join(path.read_text("utf-8-sig").split())
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise BadData(f"{path}: is no caption ({reason(error)}); repair or remove it.") from error
+        if text:
+            found[name] = text
+    return found
+
+
 def _csv(text: str) -> list[tuple[str, dict[str, Any]]]:
     header, *lines = [line for line in csv.reader(text.splitlines()) if line]
     for line in lines:
