@@ -108,6 +108,7 @@ def test_every_tenth_is_for_testing(root: str) -> None:
 def test_labels_are_classes_or_vectors(root: str) -> None:
     table = Avatars(root=root).table("test")
     by_class = Avatars(labels="age", root=root).open("test")
+    assert by_class.name == "avatars-pixel-art-age"  # by which a classifier is found
     assert by_class.classes == ("young", "middle-aged", "old") and by_class.labels is not None
     assert [by_class.classes[k] for k in by_class.labels] == [row["age"] for row in table]
     vectors = Avatars(labels=["glasses", "beard", "age"], root=root).open("test")

@@ -180,6 +180,8 @@ def test_what_is_measured_follows_from_what_a_model_can_do() -> None:
     ]
     assert "top1k_mobilenet_v2_test_to-a" in keys("emoji", "translates", "pairs", domains=("b", "a"))
     assert "acc1k_digits_cnn_test_uniform" in keys("digits", "translates", "classes", domains=("0", "1"))
+    avatars = keys("avatars-lorelei-hair-colour", "translates", "classes", domains=("a", "b"))
+    assert "acc1k_avatars_hair_colour_test_uniform" in avatars
     assert keys("digits", "encodes") == ["knn10k_model_test_k1", "knn10k_model_test_k5"]
     for data in ("digits", "fashion-mnist", "ring", "grid", "anything"):
         every = keys(data, *LACKS, domains=("b", "a"))

@@ -28,6 +28,7 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 
 from annotated_types import Ge, Le
 
+from ganzoo.metrics.features.classifiers import AVATAR_CLASSES
 from ganzoo.metrics.features.network import NETWORKS
 from ganzoo.metrics.features.resize import Resizer
 from ganzoo.metrics.metric import LACKS, MIXTURES, Metric, Option, Setting, metrics, named
@@ -230,6 +231,14 @@ _ONE_DOMAIN: Final = ("translates", "translates pairs")  # what is measured for 
 _SUITABLE: Final = {
     "digits": {"features": "digits_cnn", "classifier": "digits_cnn"},
     "fashion-mnist": {"features": "mobilenet_v2", "classifier": "fashion_mnist_cnn"},
+    **{
+        f"avatars-{style}-{attribute.replace('_', '-')}": {
+            "features": "mobilenet_v2",
+            "classifier": f"avatars_{attribute}",
+        }
+        for style in ("lorelei", "pixel-art")
+        for attribute in AVATAR_CLASSES
+    },
     **{mixture: {"mixture": mixture} for mixture in MIXTURES},
 }
 
