@@ -42,7 +42,6 @@ def train(folder: Path, steps: int, rank: int, ranks: int, port: int) -> None:
         os.environ |= {key: str(value) for key, value in own.items()}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "killed", "GROUP_RANK": "0"}
     vars(rank_zero_only)["rank"] = rank
-    os.setsid()
     with (folder.parent / f"{folder.name}-{rank}.out").open("a") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)

@@ -310,3 +310,19 @@ def test_ada_adjusts_faster_where_a_model_is_trained_on(here: Path) -> None:
     assert fresh.augment.images == 500_000
     fresh.train_on()
     assert fresh.augment.images == fresh.arguments["augment_images"] == 100_000
+
+
+def test_what_torchrun_begins_again_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "model: {class_path: DCGAN, init_args: {size: 8, channels: 1, latent: 8, width: 4}}\n"
+        "data: {class_path: Digits, init_args: {batch_size: 8}}\n"
+        f"run: {{folder: {tmp_path / 'run'}}}\ntrainer: {{max_steps: 4, accelerator: cpu, devices: 1}}\n"
+    )
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")  # it was lost before it had saved
+    assert not plan_of(tmp_path / "r.yaml", {}).resume
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    assert plan_of(tmp_path / "r.yaml", {}).train().steps == 4
+    with pytest.raises(BadArgument, match="already holds a run"):
+        plan_of(tmp_path / "r.yaml", {}).train()
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    assert plan_of(tmp_path / "r.yaml", {"trainer.max_steps": 6}).train().steps == 6

@@ -161,6 +161,12 @@ class Found:
         return facts if isinstance(facts, dict) else {}
 
 
+def restarted(folder: Path) -> bool:
+    """Whether torchrun (`--max-restarts`) began again after a rank was lost, and the run has something to go on from."""
+    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
+    return again and any((folder / name).exists() for name in (LAST, PREVIOUS))
+
+
 def newest(folder: Path) -> Found | None:
     """The newest sound checkpoint of a run; None where there is none at all."""
     complaint: str | None = None

@@ -184,6 +184,7 @@ def plan_of(
         data: to train on instead of the recipe's.
         objects: of the Trainer, by keys, where they are no plain values.
     """
+    from ganzoo.training.checkpoints import restarted
     from ganzoo.training.record import RECIPE
 
     is_run = (Path(target) / RECIPE).is_file()
@@ -191,8 +192,10 @@ def plan_of(
     try:
         given = given if isinstance(given, Mapping) else recipes.parse(given)
         table = recipes.read(path)
-        draft = _Draft(table, dict(given), recipes.name_of(path), "/".join(path.absolute().parts[-2:]), resume=resume)
-        draft.folder = path.parent if is_run else _folder_of(table, given, draft.name)
+        name = recipes.name_of(path)
+        folder = path.parent if is_run else _folder_of(table, given, name)
+        resume = resume or restarted(folder)
+        draft = _Draft(table, dict(given), name, "/".join(path.absolute().parts[-2:]), resume, folder)
         draft.given.pop("run.folder", None)
         if data is not None:
             draft.take_data(data, table)
