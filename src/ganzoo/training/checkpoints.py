@@ -162,7 +162,7 @@ class Found:
 
 
 def restarted(folder: Path) -> bool:
-    """Whether torchrun (`--max-restarts`) began again after a rank was lost, and the run has something to go on from."""
+    """Whether torchrun (`--max-restarts`) began again after a rank was lost, and there is something to go on from."""
     again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
     return again and any((folder / name).exists() for name in (LAST, PREVIOUS))
 
