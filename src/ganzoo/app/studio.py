@@ -5,6 +5,7 @@ Nothing of a visitor's is kept between requests, and a model is shared by all of
 
 from __future__ import annotations
 
+import math
 import secrets
 import tempfile
 import time
@@ -30,7 +31,7 @@ from ganzoo.media.levels import to_float
 from ganzoo.media.medium import medium_of, write_picture
 from ganzoo.media.provenance import made_by
 from ganzoo.metrics.features.network import at_hand, package_of
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, quoted
 from ganzoo.zoo import catalogue
 from ganzoo.zoo.loading import load
 
@@ -83,7 +84,7 @@ class Studio:
 
     def sample(self, name: str, seed: float, count: float, label: str = "", truncation: float = 1.0) -> Answer:
         """Pictures of consecutive seeds, of one class or of the seeds' own, truncated where psi is below 1."""
-        model, n = self.model(name), int(count)
+        model, n = self.model(name), _whole(count, "pictures", 1, PICTURES)
         first, options = _seed(seed), self._options(model, label, truncation)
         self._bound(model, n)
         self._able(model, "samples", "draws no pictures; give it one under Translate")
@@ -110,8 +111,9 @@ class Studio:
         ]
         for i, strength in enumerate(strengths):
             if strength and i < len(found):
-                at = latent.edit(model, at, found, i, float(strength))
-                lines.append(f"at = ganzoo.latent.edit(model, at, found, {i}, {float(strength)})")
+                way = _number(strength, "strength")
+                at = latent.edit(model, at, found, i, way)
+                lines.append(f"at = ganzoo.latent.edit(model, at, found, {i}, {way})")
         lines.append("images = ganzoo.latent.images(model, at)")
         return self._answer(name, latent.images(model, at), f"seed-{first}-moved", "\n".join(lines), seeds=[first])
 
@@ -127,7 +129,7 @@ class Studio:
 
     def walk(self, name: str, seeds: str, steps: float, label: str = "", truncation: float = 1.0) -> Answer:
         """A way from seed to seed and back to the first, as an animated picture."""
-        model, chosen, n = self.model(name), _seeds(seeds), int(steps)
+        model, chosen, n = self.model(name), _seeds(seeds), _whole(steps, "steps", 1, PICTURES)
         self._able(model, "samples", "has no latents to walk through")
         self._bound(model, n * len(chosen))
         space = check_space(model, None)
@@ -171,7 +173,7 @@ class Studio:
 
     def project(self, name: str, file: str | None, space: str = "", steps: float = 200) -> Found:
         """A visitor's picture beside the nearest that the model makes, and the latents of that."""
-        model, n = self.model(name), self._steps(steps)
+        model, n = self.model(name), _whole(steps, "steps", 1, _STEPS)
         self._able(model, "samples", "has no latents to be found")
         if file is None:
             raise BadArgument("there is no picture; choose one first")
@@ -206,7 +208,7 @@ class Studio:
         self, name: str, seed: float, label: str, truncation: float, drawn: Mapping[str, Any] | None, steps: float = 200
     ) -> Found:
         """A seed's picture beside the one that has a visitor's strokes where they are, and is as it was elsewhere."""
-        model, first, n = self.model(name), _seed(seed), self._steps(steps)
+        model, first, n = self.model(name), _seed(seed), _whole(steps, "steps", 1, _STEPS)
         self._able(model, "samples", "draws nothing to paint on")
         strokes, mask = _strokes(model, drawn)
         at = self._at(model, first, label, truncation)
@@ -227,11 +229,6 @@ class Studio:
         if "truncation" in options and space != "w":
             raise BadArgument(f"{type(model).__name__} has no w to truncate; leave the truncation at 1")
         return options
-
-    def _steps(self, steps: float | None) -> int:
-        if steps is None or not 1 <= steps <= _STEPS or steps != int(steps):
-            raise BadArgument(f"{steps} steps; a whole number from 1 to {_STEPS} is expected")
-        return int(steps)
 
     @contextmanager
     def _search(self, steps: int) -> Iterator[Callable[[int], None]]:
@@ -281,8 +278,8 @@ class Studio:
 
     def _options(self, model: Any, label: str, truncation: float) -> dict[str, Any]:
         """What is asked for beside the seeds; a class only where one was named, a truncation where it is one."""
-        options: dict[str, Any] = {"labels": label.strip()[:80]} if label.strip() else {}
-        return options | ({} if truncation == 1 else {"truncation": float(truncation)})
+        options: dict[str, Any] = {"labels": label.strip()[:80]} if label and label.strip() else {}
+        return options | ({} if truncation == 1 else {"truncation": _number(truncation, "truncation")})
 
     def _bound(self, model: Any, n: int) -> None:
         """Holds the number of pictures against what a request may cost."""
@@ -356,13 +353,25 @@ def _strokes(model: Any, drawn: Mapping[str, Any] | None) -> tuple[Tensor, Tenso
     return to_float(values.permute(2, 0, 1)), mask
 
 
-def _seed(value: float | None) -> int:
-    if value is None or not 0 <= value < 2**32 or value != int(value):
-        raise BadArgument(f"seed is {value}; a whole number from 0 to {2**32 - 1} is expected")
-    return int(value)
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise BadArgument(f"{name} is {quoted(value)}; a number is expected")
+    return float(value)
+
+
+def _whole(value: Any, name: str, least: int, most: int) -> int:
+    number = _number(value, name)
+    if not least <= number <= most or number != int(number):
+        raise BadArgument(f"{name} is {value}; a whole number from {least} to {most} is expected")
+    return int(number)
+
+
+def _seed(value: Any) -> int:
+    return _whole(value, "seed", 0, 2**32 - 1)
 
 
 def _seeds(text: str) -> list[int]:
+    text = text or ""
     pieces = [piece.strip() for piece in text.split(",")]
     if not all(piece.isdecimal() for piece in pieces) or len(pieces) > 32:
         raise BadArgument(f"seeds are {text[:80]!r}; up to 32 numbers are expected, such as 3, 7, 12")
