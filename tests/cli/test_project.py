@@ -28,7 +28,7 @@ def test_pictures_are_projected(tmp_path: Path, capsys: pytest.CaptureFixture[st
     tuned = ganzoo.load(out / "model")
     assert ganzoo.latent.load_latents(out / "latents.safetensors", tuned).values.shape == (1, 4, 6)
     assert cli.main([*words, "--resume"]) == 2
-    assert "is of another projection: its space is w+, not None" in capsys.readouterr().err
+    assert "is of another search: its space is w+, not None" in capsys.readouterr().err
 
 
 def test_points_are_no_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,7 +92,7 @@ def test_an_interrupted_search_goes_on_to_the_bit(tmp_path: Path, monkeypatch: p
     assert torch.equal(again.latents.values, whole.latents.values)
     assert all(torch.equal(a, b) for a, b in zip(again.noise, whole.noise, strict=True))
     assert len(again.way) == len(whole.way) == 22
-    with pytest.raises(BadArgument, match=r"is of another projection: its pixels is 1\.0, not 0\.5"):
+    with pytest.raises(BadArgument, match=r"is of another search: its pixels is 1\.0, not 0\.5"):
         searched("cut", resume=True, pixels=0.5)
 
 

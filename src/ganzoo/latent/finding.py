@@ -8,7 +8,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from ganzoo.latent.latents import (
     Latents,
     Progress,
     Space,
-    batches,
     check_own,
     check_space,
     draw,
@@ -243,28 +242,45 @@ class _Enough(Exception):
     """A layer has run; what comes after it is not needed."""
 
 
-def _activations(model: Any, latents: Latents, layer: str | None, progress: Progress | None) -> Tensor:
-    """What a layer of the generator gives, `(n, numbers)` float64."""
+def layer_of(model: Any, name: str) -> nn.Module:
+    """A layer of the generator, by its name in `named_modules`.
+
+    Raises:
+        BadArgument: for a name that no layer has.
+    """
     known = dict(model.averaged.named_modules())
-    if layer is not None and layer not in known:
-        raise BadArgument(f"the generator has no layer {layer!r}; its layers are {', '.join(list(known)[1:9])}, ...")
-    module = known[layer] if layer is not None else readers(model, latents.part(0, 1))[0][0]
+    if name not in known:
+        raise BadArgument(f"the generator has no layer {name!r}; its layers are {', '.join(list(known)[1:9])}, ...")
+    return known[name]
+
+
+def activations(model: Any, module: nn.Module, latents: Latents) -> Tensor:
+    """What a layer gives for latents on the model's device; what comes after it is not run, and gradients flow."""
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, given: Any, made: Tensor) -> None:
-        kept.append(made.flatten(1).double().cpu())
+        kept.append(made)
         raise _Enough
 
     hook = module.register_forward_hook(keep)
     try:
-        for start in range(0, len(latents), 64):
-            try:
-                next(batches(model, latents.part(start, start + 64), 64))
-            except _Enough:
-                if progress is not None:
-                    progress(64)
+        with suppress(_Enough):
+            render(model, latents)
     finally:
         hook.remove()
+    return kept[0]
+
+
+def _activations(model: Any, latents: Latents, layer: str | None, progress: Progress | None) -> Tensor:
+    """What a layer of the generator gives, `(n, numbers)` float64."""
+    module = layer_of(model, layer) if layer is not None else readers(model, latents.part(0, 1))[0][0]
+    kept: list[Tensor] = []
+    for start in range(0, len(latents), 64):
+        part = latents.part(start, start + 64)
+        with model.inferring():
+            kept.append(activations(model, module, part.to(model.device)).flatten(1).double().cpu())
+        if progress is not None:
+            progress(len(part))
     return torch.cat(kept)
 
 

@@ -147,6 +147,7 @@ def generator_hash(model: Any) -> str:
 # ---------------------------------------------------------------- files
 
 _HEADER, _SIZE = 2**20, 2**30  # bytes that are read of a file's header, and of a file
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def write_file(path: str | Path, kind: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -196,6 +197,51 @@ def read_file(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
         said = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())[:200]
         raise BadArgument(f"{path}: no file of {kind} ({said})") from None
     return tensors, facts
+
+
+def save_search(
+    path: str | Path, kind: str, adam: torch.optim.Adam, facts: dict[str, Any], more: dict[str, Tensor]
+) -> None:
+    """Notes how far a search is: what Adam moves, its moments, and what else the search holds."""
+    learnt = adam.param_groups[0]["params"]
+    held = {f"learnt.{i}": each.detach() for i, each in enumerate(learnt)}
+    for i, each in enumerate(learnt):
+        held |= {f"adam.{i}.{key}": adam.state[each][key] for key in _MOMENTS}
+    write_file(path, kind, {**held, **more}, facts)
+
+
+def resume_search(
+    path: str | Path, kind: str, adam: torch.optim.Adam, facts: dict[str, Any]
+) -> tuple[int, dict[str, Tensor]]:
+    """Puts what Adam moves, and its moments, back where they were.
+
+    Args:
+        path: what `save_search` wrote.
+        kind: of search.
+        adam: of the same tensors.
+        facts: of the search.
+
+    Returns:
+        The steps that were made, and all that the file holds.
+
+    Raises:
+        BadArgument: for a file that is not whole, or of a search of which other facts were noted.
+    """
+    tensors, told = read_file(path, kind)
+    for key, value in facts.items():
+        if told.get(key) != value:
+            raise BadArgument(f"{path}: is of another search: its {key} is {told.get(key)}, not {value}")
+    learnt, step = adam.param_groups[0]["params"], told.get("step")
+    wanted = {f"learnt.{i}": each.shape for i, each in enumerate(learnt)}
+    wanted |= {f"adam.{i}.{key}": each.shape for i, each in enumerate(learnt) for key in _MOMENTS}
+    if not isinstance(step, int) or any(key not in tensors or tensors[key].shape != wanted[key] for key in wanted):
+        raise BadArgument(f"{path}: is not whole; leave --resume out to begin anew")
+    with torch.no_grad():
+        for i, each in enumerate(learnt):
+            each.copy_(tensors[f"learnt.{i}"])
+            moments = {key: tensors[f"adam.{i}.{key}"].to(each) for key in _MOMENTS}
+            adam.state[each] = {"step": torch.tensor(float(step)), **moments}
+    return step, tensors
 
 
 def save_latents(path: str | Path, model: Any, latents: Latents) -> None:

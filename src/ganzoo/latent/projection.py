@@ -29,10 +29,10 @@ from ganzoo.latent.latents import (
     draw_many,
     generator_hash,
     images,
-    read_file,
     render,
+    resume_search,
     save_latents,
-    write_file,
+    save_search,
 )
 from ganzoo.media.medium import medium_of
 from ganzoo.metrics.features.network import at_hand
@@ -42,6 +42,7 @@ from ganzoo.types import BadArgument
 Noise = Literal["learn", "const"]
 Features = Callable[[Tensor], Tensor]
 _FRAMES, _SAVED = 60, 100  # points that are kept of the way, and steps from one saved state to the next
+_STATE = "a projection's state"
 _RAMP_UP, _RAMP_DOWN, _JITTER, _JITTER_LENGTH, _REGULAR = 0.05, 0.25, 0.05, 0.75, 1e5  # the authors'
 
 
@@ -417,7 +418,8 @@ class _Search:
                 if (step + 1) * _FRAMES // steps > step * _FRAMES // steps:
                     self.trail.append(self.point.detach().clone())
                 if state is not None and ((step + 1) % _SAVED == 0 or step + 1 == steps):
-                    self._save(state, {**facts, "step": step + 1}, adam)
+                    trail = {f"trail.{i}": each for i, each in enumerate(self.trail)}
+                    save_search(state, _STATE, adam, {**facts, "step": step + 1}, trail)
             if progress is not None:
                 progress(1)
         for each in learnt:
@@ -432,28 +434,8 @@ class _Search:
         self.labels = None if self.labels is None else self.labels[rows]
         return self.at(self.point)
 
-    def _save(self, path: Path, facts: dict[str, Any], adam: torch.optim.Adam) -> None:
-        held = {f"learnt.{i}": each for i, each in enumerate([self.point, *self.noise])}
-        for i, slot in adam.state_dict()["state"].items():
-            held |= {f"adam.{i}.{key}": slot[key] for key in ("exp_avg", "exp_avg_sq")}
-        trail = {f"trail.{i}": each for i, each in enumerate(self.trail)}
-        write_file(path, "a projection's state", {**held, **trail}, facts)
-
     def _restore(self, path: Path, facts: dict[str, Any], adam: torch.optim.Adam) -> int:
-        tensors, told = read_file(path, "a projection's state")
-        for key, value in facts.items():
-            if told.get(key) != value:
-                raise BadArgument(f"{path}: is of another projection: its {key} is {told.get(key)}, not {value}")
-        step, learnt = told.get("step"), [self.point, *self.noise]
-        wanted = {f"learnt.{i}": each.shape for i, each in enumerate(learnt)}
-        wanted |= {f"adam.{i}.{key}": each.shape for i, each in enumerate(learnt) for key in ("exp_avg", "exp_avg_sq")}
-        if not isinstance(step, int) or any(key not in tensors or tensors[key].shape != wanted[key] for key in wanted):
-            raise BadArgument(f"{path}: is not whole; leave --resume out to begin anew")
-        with torch.no_grad():
-            for i, each in enumerate(learnt):
-                each.copy_(tensors[f"learnt.{i}"])
-                moments = {key: tensors[f"adam.{i}.{key}"].to(each) for key in ("exp_avg", "exp_avg_sq")}
-                adam.state[each] = {"step": torch.tensor(float(step)), **moments}
+        step, tensors = resume_search(path, _STATE, adam, facts)
         count = sum(key.startswith("trail.") for key in tensors)
         self.trail = [tensors[f"trail.{i}"].to(self.point) for i in range(count)]
         return step
