@@ -124,7 +124,7 @@ def drawn(figure: Figure) -> Image.Image:
             form: Formatter = ScalarFormatter(useOffset=False)
             if largest >= 5000:
                 form = EngFormatter(sep="")
-            elif largest < 1e-3:
+            elif largest < 1e-3 or axis.get_scale() == "log":
                 form = StrMethodFormatter("{x:g}")
             axis.set_major_formatter(form)
     canvas = FigureCanvasAgg(figure)
