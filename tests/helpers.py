@@ -55,6 +55,7 @@ SMALL: dict[str, Any] = {
 
 OWN: dict[str, dict[str, Any]] = {
     "mobilestylegan": {"size": 16},  # two resolutions, which are half of it at most
+    "ccgan": {"classes": 3},
     "dfgan": {"text": 7},
     "gan_int_cls": {"text": 7, "described": 5},
     "discogan": {"size": 16, "every": 3},  # its critics' features begin behind the second layer

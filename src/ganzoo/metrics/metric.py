@@ -42,6 +42,7 @@ LACKS: Final = {
     "samples": "draws no samples of its own",
     "translates": "does not translate",
     "depicts": "draws nothing of captions",
+    "fills": "fills no holes",
     "styles": "translates a picture in one way alone",
     "upscales": "does not enlarge",
     "encodes": "has no encoder",
@@ -57,6 +58,7 @@ _SETTINGS: Final = {
     "samples": {"split", "labels", "truncation", "weights", "rounding", "resizer"},
     "translates": {"split", "to", "rounding", "resizer"},
     "depicts": {"split", "rounding", "resizer"},
+    "fills": {"split", "rounding"},
     "styles": {"split", "rounding", "resizer"},
     "upscales": {"split", "rounding", "resizer"},
     "encodes": {"split"},
@@ -67,6 +69,7 @@ _SETTINGS: Final = {
 MIXTURES: Final = ("ring", "grid")
 COPY: Final = "copy of the input"
 BICUBIC: Final = "bicubic"
+MEAN: Final = "mean of what is around"
 
 
 @dataclass(frozen=True)

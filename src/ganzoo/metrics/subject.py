@@ -70,6 +70,7 @@ class Subject:
     classes: int | None = None  # of a conditional model; None for one that is given no labels
     labelled: bool = True  # whether they are the data's own classes
     domains: tuple[str, ...] = ()  # that it translates to, the first by default
+    crops: Callable[[Tensor, str], Tensor] = cannot  # what fills holes of images: the `true`, the `filled`, the `mean`
     styles: bool = False  # whether a translation depends on its seed too
     back: str | None = None  # the domain of the data's own images, where it translates back to it
     views: int = 1  # how many pictures one latent gives
@@ -86,6 +87,7 @@ class Subject:
             "samples": self.sample is not cannot,
             "translates": self.translate is not cannot,
             "depicts": self.depict is not cannot,
+            "fills": self.crops is not cannot,
             "styles": self.styles,
             "upscales": self.upscale is not cannot,
             "encodes": self.encode is not cannot,

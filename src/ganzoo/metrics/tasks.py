@@ -5,6 +5,7 @@
 | `samples` | samples with real images | `floor`: real images; `ceiling`: uniform noise |
 | `translates` | translations with counterparts, with the domain; their classes | the copied input; fresh weights; ... |
 | `depicts` | pictures of held-out captions with the pictures that these are of | |
+| `fills` | what fills holes with what was there | the mean color of what is around |
 | `styles` | translations of one picture with one another | `floor`: real images of one class |
 | `upscales` | images made small and enlarged again, with themselves | bicubic interpolation |
 | `encodes` | classes of held-out images by training images, in encodings | neighbours in pixels |
@@ -30,7 +31,7 @@ from torch import Tensor
 from ganzoo.media.levels import to_float
 from ganzoo.metrics.features.network import NETWORKS, FeatureNetwork
 from ganzoo.metrics.functional.path import feature_distance
-from ganzoo.metrics.metric import BICUBIC, COPY, MIXTURES
+from ganzoo.metrics.metric import BICUBIC, COPY, MEAN, MIXTURES
 from ganzoo.metrics.protocol import Protocol
 from ganzoo.metrics.sets import Compared, Drawing, Sample, Stream, View
 from ganzoo.metrics.subject import cannot
@@ -377,6 +378,38 @@ class _Styles(_Drawn):
         return self.compared(p, made, made, f"{len(made)} images of one class each {several}") if len(made) else None
 
 
+class _Fillings(_Drawn):
+    """What fills the holes of held-out images, against what was there."""
+
+    def seen(self, p: Protocol) -> tuple[int, ...]:
+        return self._shape(p.split)
+
+    def count(self, p: Protocol) -> int:
+        return min(p.n, len(self.run.real(p.split).values))
+
+    def stream(self, p: Protocol) -> Stream:
+        return Stream(p.seed, split=p.split, to="filled")
+
+    def _shape(self, split: str) -> tuple[int, ...]:
+        one = to_float(torch.from_numpy(np.asarray(self.run.real(split).values[:1])))
+        return tuple(self.subject.crops(one, "true").shape[1:])
+
+    def drawing(self, stream: Stream, n: int) -> Drawing:
+        values, order = self.run.real(stream.split).values, self.run.order(stream.split, "values", stream.seed)
+
+        def images(rows: range) -> Tensor:
+            return self.subject.crops(to_float(torch.from_numpy(values[order[rows.start : rows.stop]])), stream.to)
+
+        return Drawing(f"holes ({stream.to})", self._shape(stream.split), images)
+
+    def found(self, p: Protocol, by: str = "filled") -> Compared:
+        true, made = (self.made(p, replace(self.stream(p), to=to)) for to in ("true", by))
+        return self.compared(p, true, made)
+
+    def mean_fill(self, p: Protocol) -> Compared:
+        return self.found(p, "mean")
+
+
 class _Enlargements(_Drawn):
     """Images that were made small and enlarged again, against themselves."""
 
@@ -497,6 +530,7 @@ TASKS: Final[dict[str, type[Task]]] = {
     "samples": _Samples,
     "translates": _Translations,
     "depicts": _Depictions,
+    "fills": _Fillings,
     "styles": _Styles,
     "upscales": _Enlargements,
     "encodes": _Encodings,
@@ -510,6 +544,7 @@ BESIDE: Final = {
     "ceiling": "ceiling",
     COPY: "copy",
     BICUBIC: "bicubic",
+    MEAN: "mean_fill",
     "untrained network": "untrained",
     "pixels": "pixels",
     "one class for all": "one_class",

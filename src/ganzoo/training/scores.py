@@ -130,6 +130,7 @@ def subject_of(game: Game) -> Subject:
         classes=game.classes,
         labelled=game.labelled,
         domains=getattr(game, "domains", ()),
+        crops=getattr(game, "crops", cannot),
         styles=getattr(game, "in_styles", False),
         back=getattr(game, "back", None),
         views=getattr(game, "views", 1),

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ganzoo.metrics.functional.classes import share_of
 from ganzoo.metrics.functional.neighbours import nearest_neighbours
-from ganzoo.metrics.metric import BICUBIC, COPY, Positive, Result, metric
+from ganzoo.metrics.metric import BICUBIC, COPY, MEAN, Positive, Result, metric
 
 
 @metric(
@@ -80,6 +80,19 @@ def matches(real: Tensor, generated: Tensor, among: Positive = 100) -> Result:
     blocks = [*zip(generated.double().split(among), real[: len(generated)].double().split(among), strict=True)]
     hits = [torch.cdist(made, true).argmin(1).cpu() == torch.arange(len(true)) for made, true in blocks]
     return Result(share_of(torch.cat(hits)), details={"chance": len(blocks) / len(generated)})
+
+
+@metric(
+    "fill",
+    "mean absolute difference of what fills holes to what was there, pixels in [-1, 1] (L1)",
+    better="lower",
+    needs={"fills": ["1k_pixels_test"]},
+    networks=["pixels"],
+    beside=[MEAN],
+)
+def filling(real: Tensor, generated: Tensor) -> Result:
+    """The mean over holes of the mean absolute difference of their pixels `(n, d)`."""
+    return absolute_difference(real, generated)
 
 
 @metric(
