@@ -182,7 +182,8 @@ def data_for(game: Game, batch_size: int = 4) -> Noise:
     """Noise of the game's shapes."""
     targets = tuple(game.shape) if game.two_domains else None
     text = getattr(game, "text", None)
-    return Noise(tuple(game.input_shape), batch_size, classes=game.classes, targets=targets, text=text)
+    classes = game.classes or (game.taught if game.labels_optional else None)
+    return Noise(tuple(game.input_shape), batch_size, classes=classes, targets=targets, text=text)
 
 
 def close(found: Tensor, wanted: Tensor, share: float = 1e-5, at_least: float = 0.0) -> bool:

@@ -127,6 +127,7 @@ class CCGAN(Translates, Classifies):
     """
 
     averages = inference = ("generator", "discriminator")
+    labels_optional = True
 
     def __init__(
         self,
