@@ -229,7 +229,7 @@ class ALI(Samples, Encodes):
         z = self.noise(batch)
         mean, log_deviation = self.encoder(batch.images)
         drawn = mean + log_deviation.exp() * torch.randn_like(mean)
-        both = self.discriminator(torch.cat([batch.images, self.generator(z)]), torch.cat([drawn, z]))
+        both = self.discriminator(self.seen(torch.cat([batch.images, self.generator(z)])), torch.cat([drawn, z]))
         encoded, generated = both.chunk(2)
         return encoded, generated
 

@@ -93,11 +93,11 @@ class AnoGAN(Samples, Detects):
     def discriminator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z))), each batch normalized by itself."""
         fake = self.fake(batch) if fake is None else fake
-        return losses.minimax_discriminator(self.discriminator(batch.images), self.discriminator(fake))
+        return losses.minimax_discriminator(*(self.discriminator(self.seen(x)) for x in (batch.images, fake)))
 
     def generator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E log D(G(z))."""
-        return losses.nonsaturating_generator(self.discriminator(self.fake(batch) if fake is None else fake))
+        return losses.nonsaturating_generator(self.discriminator(self.seen(self.fake(batch) if fake is None else fake)))
 
     def fake(self, batch: Batch) -> Tensor:
         """G(z), as many as there are images in the batch."""

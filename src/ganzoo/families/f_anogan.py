@@ -147,14 +147,14 @@ class FAnoGAN(Samples, Encodes, Detects):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """E D(G(z)) - E D(x) + 10 E (||grad D(x^)|| - 1)^2."""
         fake = self.generator(self.noise(batch))
-        distance = losses.wasserstein_critic(self.discriminator(batch.images), self.discriminator(fake))
+        distance = losses.wasserstein_critic(*(self.discriminator(self.seen(x)) for x in (batch.images, fake)))
         return distance + self.penalty * penalties.gradient_penalty(
-            lambda x: self.discriminator(x)[:, 0], batch.images, fake
+            lambda x: self.discriminator(self.seen(x))[:, 0], batch.images, fake
         )
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E D(G(z))."""
-        return losses.wasserstein_generator(self.discriminator(self.generator(self.noise(batch))))
+        return losses.wasserstein_generator(self.discriminator(self.seen(self.generator(self.noise(batch)))))
 
     def encoder_loss(self, batch: Batch) -> Tensor:
         """E A(x)."""

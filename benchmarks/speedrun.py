@@ -1,0 +1,182 @@
+"""What a family reaches on Fashion-MNIST in minutes of one core: `docs/speedrun.md`.
+
+    python benchmarks/speedrun.py --out runs/speedrun dcgan sngan --minutes 3 10 --seeds 0 1 2
+    python benchmarks/speedrun.py --out runs/speedrun --table docs/speedrun.md
+
+An entry is a family's recipe `recipes/FAMILY/fashion-mnist.yaml`, or `--recipe FILE`, which makes a record replayable,
+trained in this process, with one thread, until its processor time is spent: that of training alone, from the first batch
+on, so that a busy machine changes nothing. Learning rates are constant for two fifths of the budget and then fall
+linearly to a twentieth. What comes out is measured afterwards, against the 10,000 test pictures, in two feature
+networks. Entries that `OUT/results.jsonl` holds are left out, so that a run that was stopped goes on with the next one; `--table`
+writes the page's table from that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+import ganzoo
+from ganzoo import files
+from ganzoo.game.game import Game
+
+PROTOCOLS = ("fd10k_mobilenet_v2", "fd10k_fashion_mnist_cnn")
+RESULTS = "results.jsonl"
+BEGIN, END = "<!-- table -->", "<!-- /table -->"
+
+
+class Budget(L.Callback):
+    """Ends a run when its processor time is spent, and lets its rates fall by then.
+
+    Args:
+        seconds: of processor time.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.begun = seconds, 0.0
+
+    @property
+    def spent(self) -> float:
+        """The share of it, from 0 on."""
+        return (time.process_time() - self.begun) / self.seconds
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begins to count."""
+        self.begun = time.process_time()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        """Slows the rates down, and stops."""
+        assert isinstance(pl_module, Game)
+        pl_module.engine.slowed = rate(self.spent)
+        trainer.should_stop = self.spent >= 1
+
+
+def rate(spent: float) -> float:
+    """The factor on learning rates after a share of the budget: 1 until 0.4, then linear to 0.05 at 1."""
+    return 1.0 if spent <= 0.4 else max(0.05, 1 - 0.95 * (spent - 0.4) / 0.6)
+
+
+def entries(folder: Path) -> Iterator[dict[str, Any]]:
+    """What was measured already."""
+    path = folder / RESULTS
+    yield from (json.loads(line) for line in path.read_text().splitlines()) if path.exists() else ()
+
+
+def run(out: Path, family: str, recipe: Path, minutes: float, seed: int) -> dict[str, Any]:
+    """Trains and measures an entry."""
+    folder = out / f"{family}-{minutes:g}-{seed}"
+    budget = Budget(60 * minutes)
+    never = 10**9
+    trained = ganzoo.train(
+        recipe,
+        folder=folder,
+        resume=False,
+        engine={"seed": seed, "decay": None},
+        max_steps=never,
+        callbacks=[budget],
+        accelerator="cpu",
+        devices=1,
+        precision="32-true",
+        preview_every=never,
+        save_every=never,
+        protocols=[],
+    )
+    seconds = time.process_time() - budget.begun
+    measured = ganzoo.evaluate(trained.model, protocol=PROTOCOLS)
+    return {
+        "family": family,
+        "recipe": recipe.parent.name + "/" + recipe.name,
+        "minutes": minutes,
+        "seed": seed,
+        "steps": trained.steps,
+        "images": trained.images_seen,
+        "seconds": round(seconds, 1),
+        **{key: round(measured[key], 2) for key in PROTOCOLS},
+        "hardware": hardware(),
+        "torch": torch.__version__,
+        "ganzoo": ganzoo.__version__,
+    }
+
+
+def hardware() -> str:
+    """The processor's name."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The page's table: the mean over the seeds, and their range, the best first."""
+    found = []
+    for family, minutes in sorted({(row["family"], row["minutes"]) for row in rows}):
+        same = [row for row in rows if (row["family"], row["minutes"]) == (family, minutes)]
+        cells = []
+        for key in PROTOCOLS:
+            values = [row[key] for row in same]
+            spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.1f}{spread}")
+        images = statistics.mean(row["images"] for row in same)
+        first = statistics.mean(row[PROTOCOLS[0]] for row in same)
+        found.append(
+            (minutes, first, f"| {minutes:g} | {family} | {cells[0]} | {cells[1]} | {images:,.0f} | {len(same)} |")
+        )
+    head = [
+        "| minutes | family | " + " | ".join(f"`{key}`" for key in PROTOCOLS) + " | images | seeds |",
+        "|---" * 6 + "|",
+    ]
+    machines = sorted({f"{row['hardware']}, torch {row['torch']}" for row in rows})
+    return "\n".join([*head, *(line for *_, line in sorted(found)), "", f"Measured on {'; '.join(machines)}."])
+
+
+def write(page: Path, text: str) -> None:
+    """Puts the table into the page, between its marks."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    with files.atomic(page) as part:
+        part.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def main() -> int:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("families", nargs="*")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of their results")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[3.0, 10.0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--recipe", type=Path, help="of the one family, where it is not the shipped model's")
+    parser.add_argument("--table", type=Path, help="a page, whose table is written from the results")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    wanted = [(f, m, s) for m in given.minutes for s in given.seeds for f in given.families]
+    for family, minutes, seed in wanted:
+        if any((row["family"], row["minutes"], row["seed"]) == (family, minutes, seed) for row in entries(given.out)):
+            continue
+        if len(wanted) > 1:  # a process of its own, whose time is its own
+            words = ["--minutes", str(minutes), "--seeds", str(seed), "--out", str(given.out)]
+            words += ["--recipe", str(given.recipe)] if given.recipe else []
+            subprocess.run([sys.executable, __file__, family, *words], check=True)
+            continue
+        recipe = given.recipe or Path(__file__).parents[1] / "recipes" / family / "fashion-mnist.yaml"
+        found = run(given.out, family, recipe, minutes, seed)
+        with (given.out / RESULTS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(found) + "\n")
+        print(json.dumps(found), flush=True)
+    if given.table is not None:
+        write(given.table, table([*entries(given.out)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
