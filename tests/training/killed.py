@@ -35,8 +35,18 @@ from ganzoo.training.doctor import read_log
 SAVE_EVERY, LOG_EVERY, TICK = 10, 5, os.sysconf("SC_CLK_TCK")
 
 
-def train(folder: Path, steps: int, rank: int, ranks: int, port: int) -> None:
-    """One rank's part of a run, which begins, or goes on where its folder has a checkpoint."""
+def run(folder: Path, steps: int, ranks: int = 1) -> None:
+    """Trains, from the beginning or on from the folder's checkpoint."""
+    torch.manual_seed(0)
+    game: Any = ganzoo.create("dcgan", size=8, channels=1, latent=8, width=4)
+    game.engine.log_every, game.engine.average = LOG_EVERY, 500
+    resume = any((folder / name).exists() for name in (checkpoints.LAST, checkpoints.PREVIOUS))
+    options: dict[str, Any] = {"max_steps": steps, "save_every": SAVE_EVERY, "preview_every": 200, "accelerator": "cpu"}
+    ganzoo.train(game, Digits(batch_size=8), folder=folder, resume=resume, devices=ranks, **options)
+
+
+def rank_of(folder: Path, steps: int, rank: int, ranks: int, port: int) -> None:
+    """One rank's part of a run."""
     if ranks > 1:
         own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_PORT": port}
         os.environ |= {key: str(value) for key, value in own.items()}
@@ -45,12 +55,7 @@ def train(folder: Path, steps: int, rank: int, ranks: int, port: int) -> None:
     with (folder.parent / f"{folder.name}-{rank}.out").open("a") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
-    torch.manual_seed(0)
-    game: Any = ganzoo.create("dcgan", size=8, channels=1, latent=8, width=4)
-    game.engine.log_every, game.engine.average = LOG_EVERY, 500
-    resume = any((folder / name).exists() for name in (checkpoints.LAST, checkpoints.PREVIOUS))
-    options: dict[str, Any] = {"max_steps": steps, "save_every": SAVE_EVERY, "preview_every": 200, "accelerator": "cpu"}
-    ganzoo.train(game, Digits(batch_size=8), folder=folder, resume=resume, devices=ranks, **options)
+    run(folder, steps, ranks)
 
 
 def started(folder: Path, steps: int, ranks: int) -> list[int]:
@@ -64,7 +69,7 @@ def started(folder: Path, steps: int, ranks: int) -> list[int]:
         if pid == 0:
             code = 1
             try:
-                train(folder, steps, rank, ranks, port)
+                rank_of(folder, steps, rank, ranks, port)
                 code = 0
             except BaseException:
                 traceback.print_exc()
@@ -153,6 +158,8 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     elsewhere = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()  # another filesystem
     os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(dir=elsewhere)
+    with (given.out / "first.out").open("w") as out, contextlib.redirect_stdout(out):
+        run(given.out / "first", SAVE_EVERY)  # imports all that a run imports
     chance, folder, kills, in_saves, attempts = random.Random(given.seed), given.out / "killed", 0, 0, 0
     while kills < given.kills and attempts < 3 * given.kills:
         killed, saving = attempt(folder, given.steps, given.ranks, chance, in_save=attempts % 2 == 1)
