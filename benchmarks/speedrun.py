@@ -4,7 +4,7 @@
     python benchmarks/speedrun.py --out runs/speedrun --table docs/speedrun.md
 
 An entry is a family's recipe `recipes/FAMILY/fashion-mnist.yaml`, or `--recipe FILE`, which makes a record replayable.
-It is trained in this process, with one thread, until its processor time is spent: that of training alone, from the first
+It is trained in this process, with one thread, until its processor time is spent: that of training, from the first
 batch on, so that a busy machine changes nothing. Learning rates are constant for two fifths of the budget and then fall
 linearly to a twentieth. What comes out is measured afterwards, against the 10,000 test pictures, in two feature
 networks. Entries that `OUT/results.jsonl` holds are left out, so that a run that was stopped goes on with the next one;
