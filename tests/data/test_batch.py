@@ -338,7 +338,8 @@ def test_sources_are_found_by_themselves() -> None:
 
 def test_the_signature_of_a_source_shows_all_its_options() -> None:
     shown = inspect.signature(source("Folder")).parameters
-    assert list(shown)[:4] == ["root", "size", "channels", "fit"] and {"flip", "validation", "max_pixels"} <= set(shown)
+    assert list(shown)[:5] == ["root", "attributes", "labels", "captions", "size"]
+    assert {"channels", "fit", "flip", "validation", "max_pixels"} <= set(shown)
     assert "options" not in shown and shown["batch_size"].default == 64
     pairs = inspect.signature(source("Pairs")).parameters
     assert (pairs["batch_size"].default, pairs["size"].default, list(pairs).count("size")) == (1, 256, 1)
