@@ -1,7 +1,8 @@
 """What directions, arithmetic and projection reach on shipped models: `python benchmarks/latent.py [PART ...]`.
 
-`attribute`: directions towards each class by `fashion_mnist_cnn`, judged by another classifier, a logistic regression
-on pixels of 10,000 training images. `arithmetic`: x + mean(c) - mean(a) for a sample x of class a. `projection`: own
+`attribute`: directions towards each class by one classifier, judged by another: `fashion_mnist_cnn`, and a logistic
+regression on pixels of 10,000 training images. `arithmetic`: x + mean(c) - mean(a) for a sample x of class a.
+`projection`: own
 samples. `speed`, which needs `--peer`, a checkout of github.com/NVlabs/stylegan2-ada-pytorch: a step of projection at
 256 pixels beside that of NVIDIA's projector with its reference operations, with equal networks of random weights, and
 VGG16 of random weights for a loss; turn by turn, by the processor time of this process.
@@ -12,10 +13,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import itertools
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,23 +53,41 @@ class Judge:
         return torch.from_numpy(self.model.predict_log_proba(self.pixels(images)))
 
 
-def attribute(judge: Judge) -> None:
-    """How often a step of three deviations towards a class raises the judge's belief in it, or makes it its answer."""
-    tell = feature_network("fashion_mnist_cnn").probabilities
-    model: Any = ganzoo.load("stylegan2-fashion-mnist")
-    sure = tell(latent.images(model, latent.draw(model, range(2000), "w"), noise="const"))
-    before = latent.draw(model, range(10_000, 10_100), "w")
-    first = judge(latent.images(model, before))
-    raised = became = tried = 0
-    for k in range(10):
-        found = latent.directions(model, "attribute", scores=sure[:, k], n=2000)
-        second = judge(latent.images(model, latent.edit(model, before, found)))
-        others = first.argmax(1) != k
-        tried += int(others.sum())
-        raised += int((second[:, k] > first[:, k])[others].sum())
-        became += int((second.argmax(1) == k)[others].sum())
-    print(f"stylegan2-fashion-mnist, w: of {tried} samples of another class the judge believes more in it for "
-          f"{raised / tried:.0%}, and takes {became / tried:.0%} for it", flush=True)  # fmt: skip
+def attribute(judge: Judge, names: Sequence[str] = ("stylegan2-fashion-mnist", "dcgan-fashion-mnist")) -> None:
+    """How often samples of another class become those of a class for a classifier that nothing was fitted to.
+
+    Of w, where a class's mean tells what else a sample is: how often a moved sample is nearer, in pixels, to the sample
+    of its own z and the class that it was moved to than to that of another z.
+    """
+    cnn = feature_network("fashion_mnist_cnn").probabilities
+    tellers: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda x: judge(x).exp(), "fashion_mnist_cnn": cnn}
+    for name in names:
+        model: Any = ganzoo.load(name)
+        options = {"noise": "const"} if "styled" in model.abilities else {}
+        before = latent.draw(model, range(10_000, 10_100), None)
+        old = latent.images(model, before, **options)
+        some = latent.images(model, latent.draw(model, range(2000), None), **options)
+        for (one, tell), (other, ask) in itertools.permutations(tellers.items()):
+            sure, first = tell(some), ask(old).argmax(1)
+            found = latent.directions(model, "attribute", scores=sure, n=2000)
+            became: dict[str, list[float]] = {"all classes": [], "a class and the rest": []}
+            kept = []
+            for k in range(10):
+                others = first != k
+                plane = latent.directions(model, "attribute", scores=(sure.argmax(1) == k).double(), n=2000, share=0.1)
+                moved = [latent.towards(model, before, found, k), latent.towards(model, before, plane, 1)]
+                for values, each in zip(became.values(), moved, strict=True):
+                    made = latent.images(model, each, **options)
+                    values += (ask(made).argmax(1) == k)[others].double().tolist()
+                    if values is became["all classes"] and options:
+                        own = model.sample(seeds=range(10_000, 10_100), labels=[k] * 100, **options)
+                        kept += (
+                            (made - own).flatten(1).norm(dim=1) < (made - own.roll(1, 0)).flatten(1).norm(dim=1)
+                        ).tolist()
+            text = ", ".join(f"{np.mean(values):.0%} by directions between {key}" for key, values in became.items())
+            print(f"{name}, {found.space}, fitted to {one} (told apart in {found.facts['accuracy']:.0%}): of "
+                  f"{len(became['all classes'])} samples of another class {other} takes for the class {text}"
+                  + (f"; {np.mean(kept):.0%} keep their z" if kept else ""), flush=True)  # fmt: skip
 
 
 def arithmetic(judge: Judge) -> None:

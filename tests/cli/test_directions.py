@@ -29,10 +29,17 @@ def test_found_and_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_an_attribute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_model(tiny("dcgan"), tmp_path / "m", {})
     words = ["directions", str(tmp_path / "m"), "--method", "attribute", "--out", str(tmp_path / "d.safetensors")]
-    assert cli.main([*words, "--classifier", "digits_cnn", "--class", "3", "--n", "60"]) == 0
+    assert cli.main([*words, "--classifier", "digits_cnn", "--class", "3", "--n", "200"]) == 0
     assert "1 directions in z" in capsys.readouterr().out
+    edit = ["edit", str(tmp_path / "m"), "--directions", words[-1], "--seeds", "0-1", "--pictures", "3"]
+    assert cli.main([*edit, "--to", "1", "--out", str(tmp_path / "to.png")]) == 0
+    assert capsys.readouterr().out == f"2 samples on the way to 1 in {tmp_path / 'to.png'}\n"
+    with Image.open(tmp_path / "to.png") as sheet:
+        assert sheet.size[0] > sheet.size[1], "a row a sample"
     for more, said in (
-        ([], "--method attribute needs a --classifier and a --class"),
+        ([], "--method attribute needs a --classifier"),
+        (["--class", "3", "--method", "sefa"], "--class is one of a --classifier's"),
+        (["--resume", "--classifier", "digits_cnn"], "--resume is for --method voynov"),
         (["--classifier", "points", "--class", "3"], "the network points tells no classes"),
         (["--classifier", "digits_cnn", "--class", "three"], "a number is expected"),
     ):

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from ganzoo import latent
 from ganzoo.game import registry
+from ganzoo.latent.attribute import discriminants
 from ganzoo.latent.finding import Directions, ganspace, readers, sefa
 from ganzoo.latent.latents import draw_many
+from ganzoo.latent.voynov import glimpses
 from ganzoo.types import BadArgument
 
 
@@ -108,6 +110,73 @@ def test_a_hyperplane_finds_the_attribute_that_it_is_told() -> None:
     assert (rise > 0).float().mean() > 0.9
 
 
+def test_discriminants_are_those_of_the_nearest_mean() -> None:
+    rng = np.random.RandomState(0)
+    kinds = rng.randint(0, 4, 400)
+    x = rng.randn(4, 6)[kinds] * 2 + rng.randn(400, 6) @ rng.randn(6, 6)
+    normals, axes, means = (each.numpy() for each in discriminants(torch.tensor(x), torch.tensor(kinds), 4))
+    assert np.allclose(normals @ axes.T, np.eye(3)) and means.shape == (4, 3)
+    # By Mahalanobis's distance in all six numbers, with the same covariance
+    mu = np.stack([x[kinds == k].mean(0) for k in range(4)])
+    s = np.cov((x - mu[kinds]).T, bias=True)
+    s = 0.9 * s + 0.1 * np.trace(s) / 6 * np.eye(6)
+    off = x[:, None] - mu
+    far = np.einsum("nki,ij,nkj->nk", off, np.linalg.inv(s), off)
+    near = ((x @ normals.T)[:, None] - means) ** 2
+    assert np.allclose(far - far[:, :1], near.sum(2) - near.sum(2)[:, :1])
+
+
+def test_a_latent_takes_a_value_and_keeps_all_else() -> None:
+    game: Any = tiny("dcgan")
+    z = latent.draw(game, range(600)).values
+    ways = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0)))[0][:3]
+    found = latent.directions(game, "attribute", scores=z @ ways.T, n=600, values=["red", "green", "blue"])
+    assert len(found) == 2 and found.facts["accuracy"] > 0.8
+    start = latent.draw(game, range(1000, 1100))
+    moved = latent.towards(game, start, found, "green")
+    assert ((moved.values @ ways.T).argmax(1) == 1).float().mean() > 0.95
+    assert close(latent.towards(game, moved, found, 1).values, moved.values, 1e-4), "it is there already"
+    assert torch.equal(latent.towards(game, start, found, 1, share=0.0).values, start.values)
+    step = moved.values - start.values
+    assert close(step @ torch.linalg.pinv(found.vectors) @ found.vectors, step, 1e-4), "in the directions' span"
+    assert np.linalg.matrix_rank(step.numpy(), tol=1e-3) == 2
+
+
+def test_an_attribute_that_is_there_or_not() -> None:
+    game: Any = tiny("stylegan2")
+    w = latent.draw(game, range(300), "w")
+    scores = w.values[:, 0, 1]
+    found = latent.directions(game, "attribute", scores=scores, n=300, share=0.3, name="lean")
+    assert found.facts["values"] == ["without lean", "lean"] and found.space == "w"
+    some, few, top = w.part(0, 50), scores.sort().values[-90:], [0, 2]
+    moved = latent.towards(game, some, found, "lean", layers=top)
+    assert torch.equal(moved.values[:, [1, 3]], some.values[:, [1, 3]])
+    # The mean of those that have it, and a deviation of theirs more
+    assert (moved.values[:, top, 1].mean() - few.mean() - few.std()).abs() < few.std()
+
+
+def test_a_reconstructor_of_a_layer_goes_on_to_the_bit(tmp_path: Path) -> None:
+    game: Any = tiny("stylegan2")
+    options: dict[str, Any] = {"count": 2, "batch_size": 4, "layer": "synthesis.blocks.0", "steps": 4}
+    whole = latent.directions(game, "voynov", **options)
+    assert 0 < whole.facts["explained"] <= 1 and whole.facts["layer"] == "synthesis.blocks.0"
+    options |= {"state": tmp_path / "state"}
+    latent.directions(game, "voynov", **{**options, "steps": 2})
+    again = latent.directions(game, "voynov", **options, resume=True)
+    assert torch.equal(again.vectors, whole.vectors) and again.facts == whole.facts
+    assert all(torch.equal(again.tensors[key], value) for key, value in whole.tensors.items())
+    with pytest.raises(BadArgument, match=r"is of another search: its lr is 0\.001, not 0\.1"):
+        latent.directions(game, "voynov", **{**options, "lr": 0.1}, resume=True)
+
+
+def test_a_picture_is_read_off_a_layer() -> None:
+    game: Any = tiny("dcgan")  # whose last layer but tanh is a picture already
+    with game.inferring():
+        look, share = glimpses(game, f"main.{len(game.generator.main) - 2}", "z", 8)
+        z = latent.draw(game, range(4))
+        assert share > 0.99 and close(look(z), game.sample(z=z.values), 0.1)
+
+
 def test_a_reconstructor_learns_with_its_directions() -> None:
     game: Any = tiny("dcgan", width=16)
     with torch.no_grad():
@@ -166,6 +235,16 @@ def test_what_cannot_be_edited(asked: dict[str, Any], said: str) -> None:
         latent.edit(game, latent.draw(game, [0], "w"), sefa(game, count=2), **asked)
 
 
+def test_directions_of_no_attribute_have_no_values() -> None:
+    game: Any = tiny("dcgan")
+    with pytest.raises(BadArgument, match="directions by sefa have no values to move to"):
+        latent.towards(game, latent.draw(game, [0]), sefa(game, count=2))
+    scores = latent.draw(game, range(60)).values[:, 0]
+    found = latent.directions(game, "attribute", scores=scores, n=60, share=0.5)
+    with pytest.raises(BadArgument, match="value 2 is out of range; there are 2"):
+        latent.towards(game, latent.draw(game, [0]), found, 2)
+
+
 def test_a_direction_moves_the_layers_that_it_is_meant_for() -> None:
     game: Any = tiny("stylegan2")
     found: Directions = sefa(game, count=1, layers=[2])
@@ -185,6 +264,9 @@ def test_a_direction_moves_the_layers_that_it_is_meant_for() -> None:
         ("ganspace", {"layer": "x", "n": 10}, "the generator has no layer 'x'"),
         ("attribute", {"scores": torch.zeros(50), "n": 50}, "are all the same"),
         ("attribute", {"scores": torch.zeros(3), "n": 50}, "3 scores of 50 samples"),
+        ("attribute", {"scores": torch.eye(3)[[0, 1] * 25], "n": 50}, "0 of 50 samples are value 2, too few"),
+        ("attribute", {"scores": torch.eye(50), "n": 50, "values": ["a"]}, "1 names of 50 values"),
+        ("voynov", {"layer": "x", "steps": 1}, "the generator has no layer 'x'"),
     ],
 )
 def test_what_cannot_be_found(method: str, options: dict[str, Any], said: str) -> None:

@@ -24,7 +24,7 @@ def parser() -> ArgumentParser:
             "  ganzoo directions mobilestylegan-ffhq --method sefa --out faces.safetensors\n"
             "  ganzoo directions dcgan-fashion-mnist --method ganspace --count 5 --out clothes.safetensors\n"
             "  ganzoo directions dcgan-fashion-mnist --method voynov --steps 1000 --out clothes.safetensors\n"
-            "  ganzoo directions stylegan2-fashion-mnist --method attribute --classifier fashion_mnist_cnn --class 9"
+            "  ganzoo directions stylegan2-fashion-mnist --method attribute --classifier fashion_mnist_cnn"
         ),
     )
     made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
@@ -33,11 +33,14 @@ def parser() -> ArgumentParser:
     made.add_argument("--space", type=str, default=None, help="z or w (default: w of a model with styles)")
     made.add_argument("--count", type=int, default=None, help="how many (default: 10)")
     made.add_argument("--layers", type=str, default=None, help="of w that sefa looks at, such as 0-3 (default: all)")
-    made.add_argument("--layer", type=str, default=None, help="whose activations ganspace looks at, for z")
+    made.add_argument(
+        "--layer", type=str, default=None, help="that ganspace looks at, for z, and voynov instead of pictures"
+    )
     made.add_argument("--n", type=int, default=None, help="latents that ganspace and attribute look at")
     made.add_argument("--steps", type=int, default=None, help="that voynov trains for")
+    made.add_argument("--resume", action="store_true", help="go on where voynov was interrupted, or to more steps")
     made.add_argument("--classifier", type=str, default=None, help="for attribute: a feature network or a model")
-    made.add_argument("--class", type=str, default=None, dest="named", help="of the classifier, by index or name")
+    made.add_argument("--class", type=str, default=None, dest="named", help="of the classifier (default: all)")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
     return made
 
@@ -48,8 +51,14 @@ def run(arguments: Any) -> int:
     options = {key: value for key, value in given.items() if value is not None}
     if arguments.layers is not None:
         options["layers"] = numbers(arguments.layers, "--layers")
-    if (arguments.method == "attribute") != (arguments.classifier is not None and arguments.named is not None):
-        raise BadArgument("--method attribute needs a --classifier and a --class of it, and others need neither")
+    if (arguments.method == "attribute") != (arguments.classifier is not None):
+        raise BadArgument("--method attribute needs a --classifier, and others need none")
+    if arguments.named is not None and arguments.classifier is None:
+        raise BadArgument("--class is one of a --classifier's; give that too")
+    if arguments.method == "voynov":
+        options |= {"state": f"{arguments.out}.state", "resume": arguments.resume}
+    elif arguments.resume:
+        raise BadArgument(f"--resume is for --method voynov; {arguments.method} is found at once")
     from ganzoo.latent import directions
     from ganzoo.latent.latents import check_target
 
@@ -61,8 +70,12 @@ def run(arguments: Any) -> int:
         from ganzoo.zoo.helpers import classifier
 
         tell, names = classifier(arguments.classifier)
-        k = class_index(arguments.named, names)
-        options |= {"scores": lambda images: tell(images)[:, k], "name": names[k] if names else f"class {k}"}
+        names = names or model.class_names
+        if arguments.named is None:
+            options |= {"scores": tell, "name": "class", "values": names}
+        else:
+            k = class_index(arguments.named, names)
+            options |= {"scores": lambda images: tell(images)[:, k], "name": names[k] if names else f"class {k}"}
     with progress(options.get("n", options.get("steps", 2000)), True, "looking") as advance:
         found = directions(model, arguments.method, progress=advance, **options)
     found.save(arguments.out)

@@ -18,11 +18,12 @@ def parser() -> ArgumentParser:
     """The command's options."""
     made = new_parser(
         prog="ganzoo edit",
-        description="A contact sheet: a row a direction and latent, from one strength to its opposite.",
+        description="A contact sheet: a row a direction and latent, from one strength to its opposite, or to a value.",
         epilog=(
             "examples:\n"
             "  ganzoo edit mobilestylegan-ffhq --directions faces.safetensors --index 0-2 --seeds 4 --out sheet.png\n"
             "  ganzoo edit stylegan2-fashion-mnist --directions boot.safetensors --strength 2 --layers 0-3\n"
+            "  ganzoo edit stylegan2-fashion-mnist --directions classes.safetensors --to boot --seeds 0-5\n"
             "  ganzoo edit stylegan2-ffhq --directions age.safetensors --latents me/latents.safetensors"
         ),
     )
@@ -31,6 +32,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--index", type=str, default=None, help="of directions, such as 0-4 (default: all)")
     made.add_argument("--seeds", type=str, default="0", help="of the pictures that are moved (default: 0)")
     made.add_argument("--latents", type=str, default=None, help="a file of latents instead, as `ganzoo project` writes")
+    made.add_argument("--to", type=str, default=None, help="a value of the attribute that the directions are of")
     made.add_argument("--strength", type=float, default=3.0, help="in standard deviations (default: 3)")
     made.add_argument("--pictures", type=int, default=5, help="in a row (default: 5)")
     made.add_argument("--layers", type=str, default=None, help="of w that are moved, such as 0-3 (default: all)")
@@ -51,7 +53,7 @@ def run(arguments: Any) -> int:
     model = loaded(arguments)
     import torch
 
-    from ganzoo.latent import draw, load_directions, load_latents, sheet
+    from ganzoo.latent import draw, images, load_directions, load_latents, sheet, towards
     from ganzoo.media.provenance import made_by
 
     found = load_directions(arguments.directions, model)
@@ -62,6 +64,14 @@ def run(arguments: Any) -> int:
         keys = ("truncation", "truncation_cutoff") if found.space == "w" else ()
         mapping = {key: options.pop(key) for key in keys if key in options}
         latents = draw(model, seeds, found.space, labels, **mapping)
+    if arguments.to is not None:
+        shares = torch.linspace(0, 1, arguments.pictures).tolist()
+        moved = [towards(model, latents, found, arguments.to, share, layers) for share in shares]
+        made = [images(model, each, batch_size=arguments.batch_size, **options) for each in moved]
+        with made_by(model, () if arguments.latents is not None else seeds):
+            save_grid(torch.stack(made, 1).flatten(0, 1), arguments.out, columns=arguments.pictures)
+        print(f"{len(latents)} samples on the way to {arguments.to} in {arguments.out}")
+        return 0
     strengths = torch.linspace(-arguments.strength, arguments.strength, arguments.pictures).tolist()
     with progress(len(indices) * len(latents), True, "moving") as advance:
         made = sheet(

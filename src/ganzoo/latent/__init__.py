@@ -3,6 +3,7 @@
 All of it goes through the model's abilities: `draw` and `sample` of any, `map` and `synthesize` of those with styles.
 """
 
+from ganzoo.latent.attribute import towards
 from ganzoo.latent.finding import Directions, directions, edit, load_directions, sheet
 from ganzoo.latent.latents import Latents, draw, images, load_latents, save_latents
 from ganzoo.latent.means import arithmetic, panel
@@ -29,6 +30,7 @@ __all__ = [
     "project",
     "save_latents",
     "sheet",
+    "towards",
     "tune",
     "walk",
 ]

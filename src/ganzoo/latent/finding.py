@@ -194,7 +194,7 @@ def readers(
             (slopes,) = torch.autograd.grad(x, values, each, is_grads_batched=True, retain_graph=True)
             slopes = slopes[:, 0]  # (numbers of x, d), or with the layers of w between
             if slopes.dim() == 3:
-                slopes = slopes[:, _check_layers(model, layers)].sum(1)
+                slopes = slopes[:, check_layers(model, layers)].sum(1)
             if slopes.any():
                 found.append((module, x.detach().double(), slopes.double()))
     return found
@@ -258,8 +258,8 @@ def activations(model: Any, module: nn.Module, latents: Latents) -> Tensor:
     """What a layer gives for latents on the model's device; what comes after it is not run, and gradients flow."""
     kept: list[Tensor] = []
 
-    def keep(module: nn.Module, given: Any, made: Tensor) -> None:
-        kept.append(made)
+    def keep(module: nn.Module, given: Any, made: Any) -> None:
+        kept.append(made[0] if isinstance(made, tuple) else made)  # of a block that gives an image too, its maps
         raise _Enough
 
     hook = module.register_forward_hook(keep)
@@ -308,11 +308,7 @@ def edit(
     Raises:
         BadArgument: for directions of another model or space, or a direction or layer that there is not.
     """
-    own = generator_hash(model)
-    if found.generator != own:
-        raise BadArgument(f"directions of another model ({found.generator[:12]}...); this one's is {own[:12]}...")
-    if latents.values.dim() != (2 if found.space == "z" else 3):
-        raise BadArgument(f"a direction in {found.space} cannot move latents {tuple(latents.values.shape)}")
+    check_of(model, latents, found)
     if not 0 <= index < len(found):
         raise BadArgument(f"direction {index} is out of range; there are {len(found)}, from 0 on")
     if not math.isfinite(strength):
@@ -324,8 +320,17 @@ def edit(
             raise BadArgument("layers are those of w; a direction in z moves all of it")
         values += step
     else:
-        values[:, _check_layers(model, found.layers if layers is None else layers)] += step
+        values[:, check_layers(model, found.layers if layers is None else layers)] += step
     return Latents(values, latents.labels)
+
+
+def check_of(model: Any, latents: Latents, found: Directions) -> None:
+    """Holds directions against the model and the latents that they are to move."""
+    own = generator_hash(model)
+    if found.generator != own:
+        raise BadArgument(f"directions of another model ({found.generator[:12]}...); this one's is {own[:12]}...")
+    if latents.values.dim() != (2 if found.space == "z" else 3):
+        raise BadArgument(f"a direction in {found.space} cannot move latents {tuple(latents.values.shape)}")
 
 
 def sheet(
@@ -387,7 +392,8 @@ def made(
     return Directions(vectors.float(), scales.float(), space, method, own, chosen, facts, tensors or {})
 
 
-def _check_layers(model: Any, layers: Sequence[int] | None) -> list[int]:
+def check_layers(model: Any, layers: Sequence[int] | None) -> list[int]:
+    """The layers of w that are meant; None for all."""
     count = model.averaged.synthesis.count
     for layer in layers or ():
         if not 0 <= layer < count:
