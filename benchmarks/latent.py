@@ -63,7 +63,7 @@ def attribute(judge: Judge, names: Sequence[str] = ("stylegan2-fashion-mnist", "
     tellers: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda x: judge(x).exp(), "fashion_mnist_cnn": cnn}
     for name in names:
         model: Any = ganzoo.load(name)
-        options = {"noise": "const"} if "styled" in model.abilities else {}
+        options: dict[str, Any] = {"noise": "const"} if "styled" in model.abilities else {}
         before = latent.draw(model, range(10_000, 10_100), None)
         old = latent.images(model, before, **options)
         some = latent.images(model, latent.draw(model, range(2000), None), **options)

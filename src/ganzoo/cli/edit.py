@@ -67,9 +67,9 @@ def run(arguments: Any) -> int:
     if arguments.to is not None:
         shares = torch.linspace(0, 1, arguments.pictures).tolist()
         moved = [towards(model, latents, found, arguments.to, share, layers) for share in shares]
-        made = [images(model, each, batch_size=arguments.batch_size, **options) for each in moved]
+        each = [images(model, one, batch_size=arguments.batch_size, **options) for one in moved]
         with made_by(model, () if arguments.latents is not None else seeds):
-            save_grid(torch.stack(made, 1).flatten(0, 1), arguments.out, columns=arguments.pictures)
+            save_grid(torch.stack(each, 1).flatten(0, 1), arguments.out, columns=arguments.pictures)
         print(f"{len(latents)} samples on the way to {arguments.to} in {arguments.out}")
         return 0
     strengths = torch.linspace(-arguments.strength, arguments.strength, arguments.pictures).tolist()
