@@ -12,6 +12,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.cli import main
+from ganzoo.zoo.runs import plan_of
 
 
 def folder(root: Path, n: int, seed: int = 0) -> Path:
@@ -48,9 +49,11 @@ def test_two_folders_without_pairs(tmp_path: Path) -> None:
     assert model.translate(torch.zeros(1, 3, 64, 64)).isfinite().all()
 
 
-@pytest.mark.parametrize(("n", "text"), [(0, "holds no picture"), (3, "has 3 samples to train on")])
-def test_no_pictures_and_three(tmp_path: Path, capsys: pytest.CaptureFixture[str], n: int, text: str) -> None:
-    words = ["--data.init_args.root", str(folder(tmp_path / "photos", n)), "--run.folder", str(tmp_path / "run")]
+def test_no_pictures_and_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data.init_args.root", str(folder(tmp_path / "none", 0)), "--run.folder", str(tmp_path / "run")]
     assert main(["train", "stylegan2/few", *words]) != 0
     said = capsys.readouterr().err
-    assert text in said and said.strip().count("\n") == 0 and not (tmp_path / "run").exists()
+    assert "holds no picture" in said and said.strip().count("\n") == 0 and not (tmp_path / "run").exists()
+    plan = plan_of("stylegan2/few", {"data.init_args.root": str(folder(tmp_path / "three", 3))})
+    (note,) = [note for note in plan.notes if "by heart" in note]
+    assert "has 3 samples" in note and "\n" not in note

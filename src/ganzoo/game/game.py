@@ -54,7 +54,6 @@ _MISSING = {  # what is said of a model that is asked for a method of another ab
     "classify": "has no classifier",
     "detect": "scores no anomalies",
 }
-_FEWEST = 4  # samples
 _PATIENCE = 20  # moves of one player with non-finite gradients, in a row, after which a run stops
 
 
@@ -236,14 +235,10 @@ class Game(L.LightningModule, ABC):
 
         Raises:
             BadArgument: for other shapes or another number of classes.
-            BadData: for data without the labels or targets that the family needs, or of three samples or fewer.
+            BadData: for data without the labels or targets that the family needs.
         """
         title = type(self).__name__
         both = "give both the same size and channels"
-        if len(images) < _FEWEST:
-            raise BadData(
-                f"{images.name} has {len(images)} samples to train on, which a model soon knows by heart; give more"
-            )
         if self.two_domains and images.targets is None:
             sources = "Pairs, Unpaired, EmojiPairs or DigitEdges"
             raise BadData(f"{title} learns two domains, and {images.name} has one; give data with two: {sources}")

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ganzoo.training.run import Run, Trained
 
 
+_FEW = 10  # samples
+
+
 @schema.checked
 def train(
     game_or_run: Game | str | Path,
@@ -322,7 +325,10 @@ class _Draft:
             flat = record.flat(table)
             changes = record.changed(recorded, {key: flat[key] for key in keys if key in flat}, self.folder)
         game, data = self._made(table)
-        game.check_data(data.open("train"))
+        images = data.open("train")
+        game.check_data(images)
+        if len(images) < _FEW:
+            self.notes.append(f"{images.name} has {len(images)} samples, which a model soon knows by heart; add some")
         run = recipes.make(Run, table["run"], "run")
         watching = recipes.make(Watching, table["watch"], "watch")
         return Plan(
