@@ -1,10 +1,12 @@
-"""Test error with few labels: the improved GAN's classifier beside the same network trained on labelled images alone.
+"""Test error with few labels: classifiers of the improved GAN and CatGAN beside networks trained on labels alone.
 
     OMP_NUM_THREADS=1 python benchmarks/semi_supervised.py --out docs/semi_supervised.md
 
-Both networks have the same layers, noise, data-dependent first scales, optimizer, learning rates, number of updates and
-moving average; an update of either sees as many labelled images. What differs is that the GAN's sees as many unlabelled
-and twice as many generated images beside them. Seeds choose labels, weights, batches and noise.
+The improved GAN's and the supervised network have the same layers, noise, data-dependent first scales, optimizer,
+learning rates, number of updates and moving average; an update of either sees as many labelled images. What differs is
+that the GAN's sees as many unlabelled and twice as many generated images beside them. CatGAN's network has as many
+layers of the same widths, with batch normalization in place of weight normalization, and its own optimizer. Seeds
+choose labels, weights, batches and noise.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ import logging
 import statistics
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
@@ -28,11 +30,15 @@ from ganzoo.data.batch import Data, Images
 from ganzoo.data.digits import Digits
 from ganzoo.data.fashion_mnist import FashionMNIST
 from ganzoo.data.partly_labelled import choose
+from ganzoo.families.catgan import CatGAN
 from ganzoo.families.improved_gan import ImprovedGAN
+from ganzoo.game.abilities import Classifies
 from ganzoo.game.engine import Engine, MovingAverage
 from ganzoo.media.levels import to_float
 
 SEEDS = (0, 1, 2)
+COLUMNS = ("improved GAN", "CatGAN", "supervised")
+GAN = TypeVar("GAN", ImprovedGAN, CatGAN)
 
 
 @dataclass(frozen=True)
@@ -85,9 +91,8 @@ SETTINGS = (
 )
 
 
-def adversarial(setting: Setting, data: Data, seed: int) -> ImprovedGAN:
-    """Trains the GAN."""
-    game = made(setting, seed)
+def adversarial(game: ImprovedGAN | CatGAN, setting: Setting, data: Data) -> ImprovedGAN | CatGAN:
+    """Trains a GAN."""
     trainer = L.Trainer(
         max_steps=setting.steps,
         accelerator="cpu",
@@ -104,7 +109,7 @@ def adversarial(setting: Setting, data: Data, seed: int) -> ImprovedGAN:
 
 def supervised(setting: Setting, images: Images, told: Any, seed: int) -> ImprovedGAN:
     """Trains the discriminator's network on the labelled images alone."""
-    game = made(setting, seed)
+    game = made(ImprovedGAN, setting, seed)
     network, engine, half = game.discriminator, game.engine, setting.batch_size // 2
     inputs, labels = all_of(images, told)
     optimizer = game.adam(network.parameters())
@@ -124,10 +129,10 @@ def supervised(setting: Setting, images: Images, told: Any, seed: int) -> Improv
     return game
 
 
-def made(setting: Setting, seed: int) -> ImprovedGAN:
+def made(family: type[GAN], setting: Setting, seed: int) -> GAN:
     """A game with the weights of a seed."""
     torch.manual_seed(seed)
-    game = ImprovedGAN(**setting.arguments)
+    game = family(**setting.arguments)
     game.engine = setting.engine(seed)
     return game
 
@@ -146,18 +151,23 @@ def all_of(images: Images, rows: Any = None) -> tuple[Tensor, Tensor]:
     return to_float(batch.images), batch.labels
 
 
-def error(game: ImprovedGAN, test: Images) -> float:
+def error(game: Classifies, test: Images) -> float:
     """The share of test images of which the averaged classifier tells another class."""
     inputs, labels = all_of(test)
     return float((game.classify(inputs, batch_size=500).argmax(1) != labels).double().mean())
 
 
-def measure(setting: Setting, known: int, seed: int) -> tuple[float, float]:
-    """Test errors with and without unlabelled images."""
+def measure(setting: Setting, known: int, seed: int, columns: list[str]) -> list[float]:
+    """Test errors, of the columns that are asked for."""
     data = setting.source(batch_size=setting.batch_size, known=known, known_seed=seed, **setting.options)
     train, test = data.open("train"), data.open("test")
     told = choose(train.labels, len(train.classes), known, seed)
-    return error(adversarial(setting, data, seed), test), error(supervised(setting, train, told, seed), test)
+    makes: dict[str, Callable[[], Classifies]] = {
+        "improved GAN": lambda: adversarial(made(ImprovedGAN, setting, seed), setting, data),
+        "CatGAN": lambda: adversarial(made(CatGAN, setting, seed), setting, data),
+        "supervised": lambda: supervised(setting, train, told, seed),
+    }
+    return [error(makes[column](), test) for column in columns]
 
 
 def shown(errors: list[float]) -> str:
@@ -172,6 +182,7 @@ def main() -> None:
     parser.add_argument("--only", help="the beginning of a data set's title")
     parser.add_argument("--known", type=int, help="one number of labels")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many")
+    parser.add_argument("--columns", nargs="+", default=list(COLUMNS), choices=COLUMNS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -183,12 +194,12 @@ def main() -> None:
             chosen = setting.title.startswith(arguments.only or "")
             if not chosen or arguments.known not in (None, known):
                 continue
-            found = [measure(setting, known, seed) for seed in SEEDS[: arguments.seeds]]
-            few, alone = zip(*found, strict=True)
-            rows.append(f"| {setting.title} | {known} | {shown(list(few))} | {shown(list(alone))} |")
-            runs = ", ".join(f"{100 * a:.1f} and {100 * b:.1f}" for a, b in found)
+            found = [measure(setting, known, seed, arguments.columns) for seed in SEEDS[: arguments.seeds]]
+            cells = [shown(list(errors)) for errors in zip(*found, strict=True)]
+            rows.append(f"| {setting.title} | {known} | {' | '.join(cells)} |")
+            runs = ", ".join(" and ".join(f"{100 * value:.1f}" for value in errors) for errors in found)
             print(f"{rows[-1]} {runs}; {time.process_time() - began:.0f} s", flush=True)
-    head = ["| data | labels | improved GAN | supervised |", "|---|---|---|---|"]
+    head = [f"| data | labels | {' | '.join(arguments.columns)} |", f"|---|---|{'---|' * len(arguments.columns)}"]
     table = "\n".join([*head, *rows])
     if arguments.out is None:
         print(table)

@@ -46,14 +46,14 @@ class BGAN(Samples):
     """A generator that seeks the discriminator's boundary can learn binary pixels, of which no gradient can be had.
 
     The networks are DCGAN's of any size, where the authors' of 28 pixels have fully connected layers too. As in their
-    code for binary pixels the discriminator is without batch normalization, has half its samples from M draws of each
-    z, and no baseline is needed, since the weights of the M sum to 1. Their code for continuous ones can also measure F
-    from a running estimate of log Z; this one is the paper's formula.
+    code the discriminator has batch normalization for continuous pixels and none for binary ones, of which it is shown
+    M draws of each z. No baseline is needed, since the weights of the M sum to 1. Their code for continuous pixels can
+    also measure F from a running estimate of log Z; this one is the paper's formula.
 
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.
         channels: channels of an image.
-        latent: length of z, uniform in [0, 1].
+        latent: length of z, uniform in [-1, 1]: the authors' [0, 1], but for what the first normalization takes away.
         width: feature maps beside the images, in both networks.
         outputs: of pixels: `continuous` in [-1, 1], or `binary`, -1 or 1; data are then 1 above 0.
         draws: M, of binary images for each z.
@@ -73,11 +73,11 @@ class BGAN(Samples):
         betas: tuple[Probability, Probability] = (0.5, 0.999),
     ) -> None:
         super().__init__()
-        self.shape, self.prior = (channels, size, size), Uniform(0, 1, latent)
+        self.shape, self.prior = (channels, size, size), Uniform(-1, 1, latent)
         self.binary, self.draws = outputs == "binary", draws
         # Of binary pixels G's outputs are logits l, of which tanh(l / 2) = 2 s(l) - 1 is the expected picture
         self.generator = dcgan.Generator(latent, channels, size, width, nn.Identity() if self.binary else None)
-        self.discriminator = dcgan.Discriminator(channels, size, width, normalization=None)
+        self.discriminator = dcgan.Discriminator(channels, size, width, None if self.binary else nn.BatchNorm2d)
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
