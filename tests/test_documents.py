@@ -33,7 +33,7 @@ from helpers import tiny
 from ganzoo.families.lsgan import LSGAN
 class Both(LSGAN, Interpolates): pass
 model = Both(size=8, channels=1, latent=6, width=4).eval()
-assert model.abilities == {"samples", "interpolates"}
+assert model.abilities == {"samples", "adversarial", "interpolates"}
 line = model.between(3, 9, steps=5)
 assert line.shape == (5, 1, 8, 8) and (line[0] - model.sample(1, seed=3)[0]).abs().max() < 1e-5
 """,

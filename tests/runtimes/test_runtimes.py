@@ -20,7 +20,7 @@ from ganzoo import cli
 from ganzoo.folder import write_model
 from ganzoo.game import registry
 from ganzoo.runtimes.running import KEY, ExportedModel
-from ganzoo.types import BadArgument, BadCheckpoint, GanzooError
+from ganzoo.types import BadArgument, BadCheckpoint, Condition, GanzooError
 
 SEEDS = [3, 1, 4, 1, 5]  # neither two nor in order
 # StyleGAN's constant vanishes: 0 / sqrt(0 + 1e-8) is to be 0 there too; the other's pictures would be black
@@ -54,10 +54,14 @@ def test_every_family_draws_the_same_in_onnx_runtime(name: str, tmp_path: Path) 
         return
     if "translates" in game.abilities:
         source = pictures(3, game.source_shape)
-        same(model.run(source=source.numpy()), game.translate(source))
+        # One style for all, where there are several
+        same(model.run(source=source.numpy()), game.translate(source, seed=[0] * len(source)))
         return
     options: dict[str, Any] = {} if model.facts.get("truncation") is None else {"truncation": 0.6}
-    same(model.sample(SEEDS, batch_size=2, **options), game.sample(seeds=SEEDS, **options))
+    given: dict[str, Any] = {}
+    if "depicts" in game.abilities:  # and one caption
+        given["condition"] = Condition(text=game.told(Condition(), len(SEEDS)))
+    same(model.sample(SEEDS, batch_size=2, **options), game.sample(seeds=SEEDS, **given, **options))
     assert model.facts["classes"] == game.classes and model.shape == game.shape
 
 
