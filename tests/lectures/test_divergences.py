@@ -56,7 +56,7 @@ def test_slopes_of_the_costs() -> None:
             logit = torch.tensor(math.log(share / (1 - share)), dtype=torch.float64, requires_grad=True)
             found = loss(logit)
             (along,) = torch.autograd.grad(found, logit)
-            assert found.item() == pytest.approx(cost(np.float64(share))) and float(along) == pytest.approx(
+            assert found.item() == pytest.approx(float(cost(np.array(share)))) and float(along) == pytest.approx(
                 slope(share)
             )
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ X = torch.linspace(-15, 15, 6001, dtype=torch.float64)  # where densities are in
 DX = float(X[1] - X[0])
 LOG2 = math.log(2)
 Sampler = Callable[[int], Tensor]
+Curve = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 
 
 def normal(mean: float | Tensor, std: float | Tensor = 1.0) -> Tensor:
@@ -288,7 +290,7 @@ def draw_vanishing(steps: int = 500, batch: int = 4096, apart: float = 8.0) -> t
 # ------------------------------------------------------------------------------------------------- the generator's loss
 
 
-COSTS = {
+COSTS: dict[str, tuple[Callable[[Tensor], Tensor], Curve, Curve]] = {
     "minimax": (losses.minimax_generator, lambda d: np.log(1 - d), lambda d: -d),
     "non-saturating": (losses.nonsaturating_generator, lambda d: -np.log(d), lambda d: -(1 - d)),
     "maximum likelihood": (losses.maximum_likelihood_generator, lambda d: -d / (1 - d), lambda d: -d / (1 - d)),
@@ -308,7 +310,7 @@ def draw_costs(points: int = 61) -> tuple[Image.Image, str]:
         right.plot(shares, slopes, color=colour, label=name)
         left.plot(shares[::6], cost(shares[::6]), "o", color=colour, markersize=4, fillstyle="none")
         right.plot(shares[::6], slope(shares[::6]), "o", color=colour, markersize=4, fillstyle="none")
-        rows.append((name, f"{slope(0.01):.3f}", f"{slope(0.5):.2f}", f"{slope(0.99):.2f}"))
+        rows.append((name, *(f"{each:.2f}" for each in slope(np.array([0.01, 0.5, 0.99])))))
     left.set(xlabel="D(G(z))", title="cost of a sample", ylim=(-6, 5))
     right.set(xlabel="D(G(z))", title="its slope by the logit of D", ylim=(-3, 0.1))
     right.legend(frameon=False, fontsize=9, loc="lower left")
@@ -373,8 +375,8 @@ def three_updates(steps: int = 200, h: float = 0.1, data: float = 2.0, start: fl
     path = [start]
     for _ in range(steps):
         logits = slope * X + offset
-        up = torch.autograd.grad(value(p, normal(mean.detach()), logits), (slope, offset))
-        slope, offset = ((each + h * g).detach().requires_grad_() for each, g in zip((slope, offset), up, strict=True))
+        ups = torch.autograd.grad(value(p, normal(mean.detach()), logits), (slope, offset))
+        slope, offset = ((each + h * g).detach().requires_grad_() for each, g in zip((slope, offset), ups, strict=True))
         fooled = -integral(normal(mean).exp() * functional.logsigmoid(slope.detach() * X + offset.detach()))
         (down,) = torch.autograd.grad(fooled, mean)
         mean = (mean - h * down).detach().requires_grad_()
@@ -389,8 +391,7 @@ def draw_updates(steps: int = 200) -> tuple[Image.Image, str]:
     figure, (ax,) = panels(1, 1, (860, 400))
     for (name, path), colour in zip(means.items(), COLOURS, strict=False):
         circles = name == "self-contrastive"
-        look = {"linestyle": "", "marker": "o", "markersize": 5, "fillstyle": "none", "markevery": 5} if circles else {}
-        ax.plot(path, color=colour, label=name, **look)
+        ax.plot(path, "o" if circles else "-", color=colour, label=name, fillstyle="none", markersize=5, markevery=5)
     ax.axhline(2, color="#acb2bd", linestyle="--", linewidth=1, label="the data's mean")
     ax.set(xlabel="steps", ylabel="mean of the model", ylim=(-1.2, 4.2))
     ax.legend(frameon=False, fontsize=9, loc="lower right")

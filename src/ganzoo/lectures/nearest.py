@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import torch
+from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
@@ -52,9 +53,7 @@ def draw_figure(rows: int = 5, columns: int = 7) -> tuple[Image.Image, str]:
     return drawn(figure), said + table(("model", "number (distance), from the top"), found)
 
 
-def _frame(columns: int, rows: int) -> object:
-    from matplotlib.patches import Rectangle
-
+def _frame(columns: int, rows: int) -> Rectangle:
     return Rectangle((10 * columns - 0.5, -0.5), 10, 10 * rows, fill=False, edgecolor="#e6a500", linewidth=3)
 
 
