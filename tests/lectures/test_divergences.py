@@ -56,9 +56,8 @@ def test_slopes_of_the_costs() -> None:
             logit = torch.tensor(math.log(share / (1 - share)), dtype=torch.float64, requires_grad=True)
             found = loss(logit)
             (along,) = torch.autograd.grad(found, logit)
-            assert found.item() == pytest.approx(float(cost(np.array(share)))) and float(along) == pytest.approx(
-                slope(share)
-            )
+            wanted = (form(np.array([share])).item() for form in (cost, slope))
+            assert (found.item(), along.item()) == pytest.approx(tuple(wanted))
 
 
 def test_the_nonsaturating_loss_descends_kl_less_twice_js() -> None:
