@@ -79,7 +79,7 @@ def begin(
         found: the checkpoint from which it goes on; None where it begins.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = (LAST, PREVIOUS, FOLDER, "best", LOG, record.RECIPE, record.CHANGES)
+    names = (LAST, PREVIOUS, FOLDER, "best", LOG, record.RECIPE, record.CHANGES, "reals.png", "scores.png")
     folders.sweep(*(folder / name for name in names))
     if found is None:
         (folder / record.CHANGES).unlink(missing_ok=True)
