@@ -1,6 +1,6 @@
 """Arithmetic with latents of a model of avatars, judged by the separate classifier of their attributes.
 
-    python benchmarks/avatars.py runs/sngan-avatars/last
+    python benchmarks/avatars.py sngan-avatars-32
 
 For an attribute such as eyewear: of a sample x of one class, x + mean(samples of another) - mean(samples of its own).
 How often is the sum of the class that was asked for, and how often are its other attributes those of x?
