@@ -385,6 +385,9 @@ def in_threads(work: Callable[[T], R], items: Iterable[T], square: Square) -> It
     """What becomes of each item, in their order, made by several threads; few are ahead of what was taken."""
     at_once = max(8, min(256, _AHEAD // math.prod(square.shape)))
     waiting = iter(items)
-    with bounded(square.max_pixels), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        while part := list(itertools.islice(waiting, at_once)):
-            yield from pool.map(work, part)
+    while part := list(itertools.islice(waiting, at_once)):
+        # No pool outlives its part: one that waits in a generator that nobody ends is joined by the garbage collector,
+        # in whatever thread that runs, and a thread that is just starting then waits for itself
+        with bounded(square.max_pixels), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            made = list(pool.map(work, part))
+        yield from made
