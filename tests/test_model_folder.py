@@ -445,9 +445,9 @@ def test_the_key_of_0_1_for_the_license_is_read(folder: Path) -> None:
 def test_a_family_of_ones_own_is_looked_for_in_no_module(folder: Path) -> None:
     config = json.loads((folder / checkpoint.CONFIG).read_text())
     for module in ("my_gans.ebgan", "os; evil", "\x1b[2J", ["os"], None):
-        (folder / checkpoint.CONFIG).write_text(json.dumps({**config, "family": "ebgan", "module": module}))
+        (folder / checkpoint.CONFIG).write_text(json.dumps({**config, "family": "own_ebgan", "module": module}))
         checkpoint.write_manifest(folder)
-        text = refused(folder, "there is no family 'ebgan'")
+        text = refused(folder, "there is no family 'own_ebgan'")
         if module == "my_gans.ebgan":
             assert f"GANZOO_IMPORT={module} on the command line" in text and "my_gans" not in sys.modules
         else:

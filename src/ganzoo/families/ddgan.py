@@ -14,11 +14,12 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -382,7 +383,7 @@ class DDGAN(Samples):
         size: Positive = 32,
         channels: Positive = 3,
         latent: Positive = 100,
-        steps: Positive = 4,
+        steps: Annotated[int, Ge(1), Le(1024)] = 4,
         beta_min: PositiveFloat = 0.1,
         beta_max: PositiveFloat = 20.0,
         width: Positive = 128,
