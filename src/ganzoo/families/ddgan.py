@@ -388,7 +388,7 @@ class DDGAN(Samples):
         beta_max: PositiveFloat = 20.0,
         width: Positive = 128,
         multipliers: Sizes = (1, 2, 2),
-        blocks: Positive = 2,
+        blocks: Annotated[int, Ge(1), Le(64)] = 2,
         attended: Sizes = (16,),
         style: Positive = 256,
         mapping_layers: Layers = 4,
