@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -182,6 +183,7 @@ def test_a_runs_folder_holds_its_models(tmp_path: Path) -> None:
         "from": "folder",
         "path": str(run / "last"),
         "sha256": ganzoo.verify(run / "last")["files"],
+        "weights_sha256": hashlib.sha256((run / "last" / "model.safetensors").read_bytes()).hexdigest(),
     }
 
 

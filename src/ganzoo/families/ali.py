@@ -228,7 +228,7 @@ class ALI(Samples, Encodes):
         """The logits `(N,)` of D(x, z^) and of D(G(z), z), of one pass of the discriminator."""
         z = self.noise(batch)
         mean, log_deviation = self.encoder(batch.images)
-        drawn = mean + log_deviation.exp() * torch.randn_like(mean)
+        drawn = mean + log_deviation.exp() * torch.randn(mean.shape, dtype=mean.dtype, device=mean.device)
         both = self.discriminator(self.seen(torch.cat([batch.images, self.generator(z)])), torch.cat([drawn, z]))
         encoded, generated = both.chunk(2)
         return encoded, generated

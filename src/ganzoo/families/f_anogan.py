@@ -136,8 +136,8 @@ class FAnoGAN(Samples, Encodes, Detects):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """A batch for the GAN; once it is done, for the encoder, with the generator as it samples."""
-        self.generator.train(self.drawing)
         if not self.drawing:
+            self.generator.eval()
             self.move("encoder", self.encoder_loss, batch)
             return
         self.move("discriminator", self.discriminator_loss, batch)
