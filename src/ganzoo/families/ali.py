@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -108,11 +107,11 @@ class Maxout(nn.Module):
 
     def __init__(self, layer: nn.Module, dropout: float) -> None:
         super().__init__()
-        self.layer, self.dropout = layer, dropout
+        self.layer, self.dropout = layer, nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, inputs, ...)` to half as many features as the layer has outputs."""
-        return self.layer(F.dropout(x, self.dropout, self.training)).unflatten(1, (-1, 2)).amax(2)
+        return self.layer(self.dropout(x)).unflatten(1, (-1, 2)).amax(2)
 
 
 class Discriminator(nn.Module):
