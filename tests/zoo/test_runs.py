@@ -170,7 +170,7 @@ def test_what_may_change_is_noted(here: Path, capsys: pytest.CaptureFixture[str]
 
 def test_other_data_are_no_continuation(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("tiny.yaml", "--run.folder", "run") == 0
-    draw(here / "others", 9)
+    draw(here / "others", 60)
     capsys.readouterr()
     words = ["run", "--resume", "--trainer.max_steps", "8", "--data.init_args.root", "others"]
     assert "the data others are not those that the run began with" in refused(capsys, here / "run", *words)
