@@ -2,9 +2,10 @@
 
 Denton, Chintala, Szlam and Fergus 2015, "Deep Generative Image Models using a Laplacian Pyramid of Adversarial
 Networks", arXiv:1506.05751. Of an image I_0, halved by d to I_1, ..., I_K, the pyramid keeps I_K and, with the doubling
-u, the details h_k = I_k - u(I_{k+1}), of which the image is made again. Each level's generator draws details for a
-blurred image l_k = u(I_{k+1}), and its discriminator is shown both:
+u, the details h_k, of which the image is made again. Each level's generator draws details for a blurred image l_k, and
+its discriminator is shown both:
 
+    h_k = I_k - l_k, l_k = u(I_{k+1})
     L_Dk = -E log D_k(h_k, l_k) - E log(1 - D_k(G_k(z_k, l_k), l_k))        L_Gk = -E log D_k(G_k(z_k, l_k), l_k)
 
 In training l_k is a real picture's, so that levels learn apart from one another; a sample goes up from level to level:
