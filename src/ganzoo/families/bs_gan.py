@@ -38,8 +38,9 @@ from ganzoo.types import Batch, Condition
     url="https://arxiv.org/abs/1702.08431",
     formula=(
         "L_D = -E log D(x) - E log(1 - D(G(z)))",
-        "L_G = 1/2 E (log D(G(z)) - log(1 - D(G(z))))^2, or of binary pixels",
-        "L_G = -E_z sum_m w_m log g(x_m | z), w_m = exp F(x_m) / sum_m' exp F(x_m')",
+        "L_G = 1/2 E (log D(G(z)) - log(1 - D(G(z))))^2",
+        "w_m = exp F(x_m) / sum_m' exp F(x_m')",
+        "L_G = -E_z sum_m w_m log g(x_m | z)",
     ),
 )
 class BGAN(Samples):

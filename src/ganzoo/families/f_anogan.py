@@ -63,7 +63,7 @@ class Reader(resnet.Discriminator):
     formula=(
         "L_D = E D(G(z)) - E D(x) + 10 E (||grad D(x^)|| - 1)^2",
         "L_G = -E D(G(z))",
-        "L_E = E A(x), with D and G fixed",
+        "L_E = E A(x)",
         "A(x) = mean |x - G(E(x))|^2 + kappa mean |f(x) - f(G(E(x)))|^2",
     ),
 )

@@ -90,10 +90,10 @@ class Discriminator(resnet.Discriminator):
     year=2021,
     url="https://arxiv.org/abs/2007.04589",
     formula=(
-        "L_nce = -E log exp(g_i(x, x)) / (exp(g_i(x, x)) + sum_{x' != x, j} exp(g_j(x', x)))",
+        "L_nce = -E_x E_i log exp(g_i(x, x)) / (exp(g_i(x, x)) + sum_{x' != x, j} exp(g_j(x', x)))",
         "g_i(x', x) = phi_C(C_i(x')) . phi_E(E(x))",
-        "L_D = E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) + beta L_nce(x)",
-        "L_G = -E D(G(z)) + alpha L_nce(G(z))",
+        "L_D = V_D + beta L_nce(x)",
+        "L_G = V_G + alpha L_nce(G(z))",
     ),
 )
 class InfoMaxGAN(Samples):

@@ -50,9 +50,9 @@ class Discriminator(resnet.Discriminator):
     year=2019,
     url="https://arxiv.org/abs/1811.11212",
     formula=(
-        "L_D = E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) - beta E log Q_D(r | x turned by r)",
-        "L_G = -E D(G(z)) - alpha E log Q_D(r | G(z) turned by r)",
-        "r in {0, 90, 180, 270} degrees, z ~ N(0, 1)^128",
+        "L_D = V_D - beta E_{x, r} log Q_D(r | x turned by r)",
+        "L_G = V_G - alpha E_{z, r} log Q_D(r | G(z) turned by r)",
+        "r in {0, 90, 180, 270} degrees",
     ),
 )
 class SSGAN(Samples):
