@@ -175,12 +175,12 @@ def letters(name: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str = "`ganzoo list` shows what there is") -> str:
-    """A clause for an error's end that names the known names nearest to `name`, or says how to find them."""
+    """A clause for an error's end: the known names nearest to `name`, or that it is a part of, or how to find them."""
     import difflib
 
     table, wanted = {letters(each): each for each in known}, letters(name[:200])
-    close = [wanted] if wanted in table else difflib.get_close_matches(wanted, table, n=3, cutoff=0.5)
-    if close:
+    close = [wanted] if wanted in table else difflib.get_close_matches(wanted, table, n=3, cutoff=0.6)
+    if close := close or [each for each in table if len(wanted) > 2 and wanted in each][:3]:
         return f"; did you mean {' or '.join(table[each] for each in close)}?"
     return f"; {otherwise}" if otherwise else ""
 

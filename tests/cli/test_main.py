@@ -43,7 +43,7 @@ def process(*words: str, code: str | None = None, **variables: str) -> subproces
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["lsit"], "there is no command 'lsit'; did you mean list or edit?"),
+        (["lsit"], "there is no command 'lsit'; did you mean list?"),
         (["quux"], "there is no command 'quux'; `ganzoo --help` shows what there is"),
         (["list", "--jsn"], "there is no option --jsn; did you mean --json?; `ganzoo list --help` shows examples"),
         (["list", "--js"], "there is no option --js; did you mean --json?; `ganzoo list --help` shows examples"),

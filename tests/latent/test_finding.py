@@ -237,6 +237,8 @@ def test_what_cannot_be_edited(asked: dict[str, Any], said: str) -> None:
 
 def test_directions_of_no_attribute_have_no_values() -> None:
     game: Any = tiny("dcgan")
+    with pytest.raises(BadArgument, match="layers are those of w; the directions looked for are in z"):
+        sefa(game, layers=[0])
     with pytest.raises(BadArgument, match="directions by sefa have no values to move to"):
         latent.towards(game, latent.draw(game, [0]), sefa(game, count=2))
     scores = latent.draw(game, range(60)).values[:, 0]

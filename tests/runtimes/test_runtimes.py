@@ -65,6 +65,15 @@ def test_every_family_draws_the_same_in_onnx_runtime(name: str, tmp_path: Path) 
     assert model.facts["classes"] == game.classes and model.shape == game.shape
 
 
+@pytest.mark.nightly
+def test_every_family_stands_in_the_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "export.md"
+    rows = page.read_text().partition("<!-- table -->")[2].partition("<!-- end -->")[0].splitlines()[3:-1]
+    differences = {row.split("|")[1].strip(): float(row.split("|")[4]) for row in rows}
+    assert [*differences] == registry.list_families(), "python docs/exports.py FAMILY writes a family's row"
+    assert max(differences.values()) < 1e-3
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [("stylegan2", {"classes": 3}), ("stylegan3", {"configuration": "r"})],

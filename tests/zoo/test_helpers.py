@@ -17,7 +17,7 @@ from ganzoo.folder import write_model
 from ganzoo.game.helpers import Helper
 from ganzoo.metrics.features.network import NETWORKS
 from ganzoo.metrics.features.perceptual import FeatureMaps
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, UnknownName
 from ganzoo.zoo.helpers import classifier, resolve_helpers
 
 
@@ -97,3 +97,16 @@ def test_several_classifiers_tell_combinations(tmp_path: Path) -> None:
         classifier("avatars_beard+digits_cnn")
     with pytest.raises(BadArgument, match="the network points tells no classes"):
         classifier("points+avatars_beard")
+    with pytest.raises(UnknownName, match="under the name 'nothing'; networks that do are inception, mobilenet_v2"):
+        classifier("nothing")
+    with pytest.raises(UnknownName, match="did you mean fashion_mnist_cnn"):
+        classifier("fashion_mnist")
+
+
+def test_clothes_have_names() -> None:
+    tell, names = classifier("fashion_mnist_cnn")
+    model: Any = ganzoo.load("cgan-pd-fashion-mnist")
+    assert names == model.class_names
+    labels = [i % 10 for i in range(60)]
+    found = tell(model.sample(60, labels=labels)).argmax(1)
+    assert (found == torch.tensor(labels)).double().mean() > 0.7, "in the order of the network's outputs"

@@ -16,6 +16,8 @@ EXTRA = "pip install 'lightning-ganzoo[app]'"
 _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'"
 _UPLOAD = "16mb"
 _COLORS: list[Any] = ["#ffffff", "#000000", "#d03030", "#30a040", "#3060c0", "#e0b030"]
+_OWN = ("the seed's own", "")  # class
+_STYLE = ".made img { min-height: 18rem; object-fit: contain; }"  # small pictures are to be seen
 
 
 def page(models: Sequence[str] | None = None, seconds: float | None = None) -> Any:
@@ -46,10 +48,21 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
 
     with gr.Blocks(title="ganzoo", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         gr.Markdown("# ganzoo\nWhat these pictures show does not exist. The code below a picture makes it again.")
+        gr.HTML(f"<style>{_STYLE}</style>", padding=False)
         name = gr.Dropdown(studio.models, value=studio.models[0], label="model", elem_id="model")
+        said = gr.Markdown(elem_id="about")
         with gr.Row():
-            label = gr.Textbox("", label="class, by name or number (empty: the seed's own)")
-            truncation = gr.Slider(0.05, 1.0, 1.0, step=0.05, label="truncation, where the model has one (1: none)")
+            label = gr.Dropdown([_OWN], value="", label="class", allow_custom_value=True)
+            truncation = gr.Slider(0.05, 1.0, 1.0, step=0.05, label="truncation (1: none)")
+
+        def fitted(model: str) -> list[Any]:
+            """What a model is, and what it can be asked for."""
+            line, classes, truncates = studio.about(model)
+            choices: Any = [_OWN, *((each, each) for each in classes)]
+            chosen = gr.Dropdown(choices, value="", visible=bool(classes))
+            return [line, chosen, gr.Slider(value=1.0, visible=truncates)]
+
+        gr.on([blocks.load, name.change], answer(fitted), [name], [said, label, truncation], api_name="about")
 
         def shown(
             tab: str, button: Any, ask: Callable[..., Any], inputs: list[Any], more: Sequence[Any] = (), on: Any = ()
@@ -62,6 +75,7 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
                 buttons=["download", "fullscreen"],
                 interactive=False,
                 elem_id=f"{tab}-picture",
+                elem_classes="made",
             )
             code = gr.Code(language="python", label="makes it again", interactive=False)
             outputs = [picture, code, *more]
@@ -119,9 +133,7 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
                 sources=(),
                 transforms=(),
                 layers=False,
-                brush=gr.Brush(
-                    default_size=24, colors=["#ffffff", "#000000", "#d03030", "#30a040", "#3060c0", "#e0b030"]
-                ),
+                brush=gr.Brush(default_size=24, colors=_COLORS),
                 elem_id="canvas",
             )
             gr.on(

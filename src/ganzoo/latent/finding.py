@@ -111,10 +111,11 @@ def directions(model: Any, method: str = "sefa", **options: Any) -> Directions:
     }
     if method not in methods:
         raise BadArgument(f"method is {method!r}; {', '.join(methods)} are expected")
-    known = inspect.signature(methods[method]).parameters
+    known = [*inspect.signature(methods[method]).parameters][1:]
     for name in options:
         if name not in known:
-            raise BadArgument(f"{method} has no {name}; its options are {', '.join([*known][1:])}")
+            told = ", ".join(each for each in known if each != "progress")
+            raise BadArgument(f"{method} has no {name}; its options are {told}")
     return methods[method](model, **options)
 
 
@@ -143,6 +144,8 @@ def sefa(
         progress: not told, as it takes a moment.
     """
     chosen = check_space(model, space)
+    if layers is not None and chosen != "w":
+        raise BadArgument(f"layers are those of w; the directions looked for are in {chosen}")
     weights = []
     for module, x, slopes in readers(model, draw(model, [0], chosen), layers):
         twin, h = copy.deepcopy(module).double(), 1e-4

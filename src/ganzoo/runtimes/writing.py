@@ -55,7 +55,8 @@ def write(game: Game, file: str | Path, form: str | None = None, **options: Any)
 
     Returns:
         `file`, `format`, `opset` of ONNX, `inputs` (the shape of each, with names for what may be any number),
-        `difference` (the largest of a pixel between the file's pictures and the model's) and `facts`, the metadata.
+        `difference` (the largest of a pixel between the file's pictures and the model's), `largest` (of these pixels'
+        absolute values) and `facts`, the metadata.
 
     Raises:
         BadArgument: for another format, suffix or option, or without the packages that write ONNX.
@@ -87,8 +88,8 @@ def write(game: Game, file: str | Path, form: str | None = None, **options: Any)
         with atomic(path) as part:
             _WRITERS[form](exported, part, facts, list(inputs))
             given = {name: value.cpu().numpy() for name, value in inputs.items()}
-            difference = float(np.abs(_READERS[form](part, given) - images).max())
-            if not difference <= TOLERANCE * max(1.0, float(np.abs(images).max())):
+            difference, largest = (float(np.abs(x).max()) for x in (_READERS[form](part, given) - images, images))
+            if not difference <= TOLERANCE * max(1.0, largest):
                 raise BadCheckpoint(
                     f"{path}: {form} draws other pictures than the model, by {difference:.1e}; not kept"
                 )
@@ -98,7 +99,7 @@ def write(game: Game, file: str | Path, form: str | None = None, **options: Any)
         name: [*value.shape] if name in program.whole else [sides.get(i, n) for i, n in enumerate(value.shape)]
         for name, value in inputs.items()
     }
-    return {**found, "inputs": taken, "difference": difference, "facts": facts}
+    return {**found, "inputs": taken, "difference": difference, "largest": largest, "facts": facts}
 
 
 def _facts(game: Game, program: Program, images: Array) -> dict[str, Any]:

@@ -206,6 +206,8 @@ def _open(data: str | Path | Data, arguments: dict[str, Any]) -> Data:
             "expected (ganzoo.metrics.measure_images takes arrays)"
         )
     is_folder = Path(data).is_dir()
+    if not is_folder and (isinstance(data, Path) or "/" in data):
+        raise BadArgument(f"{data}: there is no such folder of pictures")
     cls = Folder if is_folder else source(str(data))
     arguments = {**arguments, "root": str(data)} if is_folder else arguments
     known = inspect.signature(cls).parameters

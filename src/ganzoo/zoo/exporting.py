@@ -25,8 +25,8 @@ def export(model: Model, file: str | Path, format: str | None = None, **options:
 
     Returns:
         `file`, `format`, `opset` of ONNX, `inputs` (the shape of each, with names for what may be any number),
-        `difference` (the largest of a pixel between the file's pictures and the model's), and `facts`, which are its
-        metadata.
+        `difference` (the largest of a pixel between the file's pictures and the model's), `largest` (of these pixels'
+        absolute values), and `facts`, which are its metadata.
 
     Raises:
         BadArgument: for another format, suffix or option, or without the extra `export`.

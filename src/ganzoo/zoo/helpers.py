@@ -8,13 +8,16 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from ganzoo import folder as folders
-from ganzoo.types import BadArgument, GanzooError
+from ganzoo.data.fashion_mnist import CLASSES
+from ganzoo.types import BadArgument, GanzooError, UnknownName, nearest, quoted
 from ganzoo.zoo import loading
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ganzoo.game.game import Game
+
+_CLASSES = {"fashion_mnist_cnn": CLASSES}  # of networks that do not say them
 
 
 def resolve_helpers(game: Game) -> None:
@@ -86,7 +89,12 @@ def _classifier(name: str) -> tuple[Callable[[Tensor], Tensor], tuple[str, ...] 
         if not NETWORKS[name].classes:
             raise BadArgument(f"the network {name} tells no classes; choose one that does, or a model that classifies")
         network = feature_network(name)
-        return network.probabilities, getattr(network.module, "class_names", None)
-    model = loading.load(name)
+        return network.probabilities, getattr(network.module, "class_names", _CLASSES.get(name))
+    try:
+        model = loading.load(name)
+    except UnknownName:
+        there = [each for each, network in NETWORKS.items() if network.classes]
+        hint = nearest(name, there, f"networks that do are {', '.join(there)}")
+        raise UnknownName(f"no network and no model tells classes under the name {quoted(name)}{hint}") from None
     classify = model.classify  # of a model that cannot, this says so
     return lambda images: classify(images).softmax(1), model.class_names
