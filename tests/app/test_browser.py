@@ -75,8 +75,10 @@ def test_every_tab_answers_and_no_request_leaves_the_machine(address: str, brows
             ],
             f"the picture of {tab}",
         )
+        browser.set_window_size(1100, 150 + browser.execute_script("return document.body.scrollHeight"))
         time.sleep(1)
         browser.save_screenshot(str(shots / f"{tab.lower().replace(' ', '-')}.png"))
+        browser.set_window_size(1100, 1000)
         urls += requested(browser)
     assert len(urls) > 20 and not outside(urls), outside(urls)
 

@@ -239,10 +239,10 @@ def test_a_port_that_is_taken_is_one_line(models: dict[str, str], capsys: pytest
 def test_what_a_model_is(studio: Studio, models: dict[str, str]) -> None:
     line, classes, truncates = studio.about(models["stylegan2"])
     every = "Samples, Another one, Directions, Walk, Mixing, Project, Paint"
-    assert line == f"pictures of 8 x 8 pixels; for the tabs {every}" and classes == [] and truncates
+    assert line == f"Pictures of 8 x 8 pixels. Tabs for it: {every}." and classes == [] and truncates
     line, classes, truncates = studio.about(models["infogan"])
     assert "in 3 classes" in line and "Mixing" not in line and classes == ["0", "1", "2"] and not truncates
-    assert studio.about(models["cyclegan"])[0] == "pictures of 8 x 8 pixels; for the tabs Translate"
+    assert studio.about(models["cyclegan"])[0] == "Pictures of 8 x 8 pixels. Tabs for it: Translate."
     with pytest.raises(BadArgument, match="not on this page's list"):
         studio.about("/etc")
 

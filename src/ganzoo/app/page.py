@@ -17,7 +17,7 @@ _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-
 _UPLOAD = "16mb"
 _COLORS: list[Any] = ["#ffffff", "#000000", "#d03030", "#30a040", "#3060c0", "#e0b030"]
 _OWN = ("the seed's own", "")  # class
-_STYLE = ".made img { min-height: 18rem; object-fit: contain; }"  # small pictures are to be seen
+_STYLE = ".made img { min-height: 18rem; object-fit: contain !important; }"  # small pictures are to be seen
 
 
 def page(models: Sequence[str] | None = None, seconds: float | None = None) -> Any:
@@ -48,7 +48,6 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
 
     with gr.Blocks(title="ganzoo", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         gr.Markdown("# ganzoo\nWhat these pictures show does not exist. The code below a picture makes it again.")
-        gr.HTML(f"<style>{_STYLE}</style>", padding=False)
         name = gr.Dropdown(studio.models, value=studio.models[0], label="model", elem_id="model")
         said = gr.Markdown(elem_id="about")
         with gr.Row():
@@ -146,6 +145,7 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
             button, kept = gr.Button("Paint", elem_id="paint"), gr.File(label="latents", render=False)
             shown("paint", button, studio.paint, [name, ground, label, truncation, drawn, turns], [kept])
             kept.render()
+        gr.HTML(f"<style>{_STYLE}</style>", padding=False)
     return blocks
 
 

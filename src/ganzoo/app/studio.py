@@ -87,13 +87,13 @@ class Studio:
         classes = [*(model.class_names or map(str, range(model.classes or 0)))]
         tabs = {"samples": "Samples, Another one, Directions, Walk", "styled": "Mixing", "translates": "Translate"}
         able = [text for ability, text in (tabs | {"upscales": "Translate"}).items() if ability in model.abilities]
-        makes = "points of the plane"
+        makes = "Points of the plane"
         if len(model.shape) == 3:
-            makes = f"pictures of {model.shape[2]} x {model.shape[1]} pixels"
+            makes = f"Pictures of {model.shape[2]} x {model.shape[1]} pixels"
             able += ["Project, Paint"] if "samples" in model.abilities else []
         makes += f" in {len(classes)} classes" if classes else ""
         truncates = "samples" in model.abilities and "truncation" in signature(model.render).parameters
-        return f"{makes}; for the tabs {', '.join(able)}", classes, truncates
+        return f"{makes}. Tabs for it: {', '.join(able)}.", classes, truncates
 
     # ---------------------------------------------------------------- requests
 

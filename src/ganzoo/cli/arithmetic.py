@@ -25,7 +25,7 @@ def parser() -> ArgumentParser:
         epilog=(
             "examples:\n"
             "  ganzoo arithmetic mobilestylegan-ffhq --plus 3,14,15 --minus 2,7,1 --plus 8,9,0 --out panel.png\n"
-            "  ganzoo arithmetic dcgan-fashion-mnist --classifier fashion_mnist_cnn --plus 9 --minus 7 --plus 5\n"
+            "  ganzoo arithmetic dcgan-fashion-mnist --classifier fashion_mnist_cnn --plus boot --minus sneaker\n"
             "  ganzoo arithmetic sngan-avatars-32 --classifier avatars_beard+avatars_eyewear --plus 'beard glasses'\n"
             "      --minus 'beard no-glasses' --plus 'no-beard no-glasses'"
         ),
