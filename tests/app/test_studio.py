@@ -231,6 +231,8 @@ def test_a_port_that_is_taken_is_one_line(models: dict[str, str], capsys: pytest
         port = taken.getsockname()[1]
         with pytest.raises(BadArgument, match=rf"^port {port} cannot be had .*--port$"):
             launch(blocks, port)
+        assert cli.main(["explore", "--port", str(port)]) == 2
+        assert "http" not in capsys.readouterr().out, "no address is told that is another's"
     assert cli.main(["explore", "--port", "70000"]) == 2
     assert cli.main(["explore", "dcgan-digitz"]) == 2
     assert "did you mean dcgan-digits" in capsys.readouterr().err

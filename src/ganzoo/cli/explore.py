@@ -58,9 +58,10 @@ def run(arguments: Any) -> int:
         raise BadArgument(f"--port is {arguments.port}; 1 to {2**16 - 1} are expected")
     if arguments.judge is not None:
         return _judge(arguments)
-    from ganzoo.app.page import launch, page
+    from ganzoo.app.page import check_port, launch, page
     from ganzoo.zoo.loading import locate
 
+    check_port(arguments.port)  # before its address is told
     for model in arguments.model:
         locate(model, None, None, players=False)  # what cannot be had is said before a page is there
     print(f"http://127.0.0.1:{arguments.port} (ctrl-C ends it)", flush=True)

@@ -246,6 +246,9 @@ def paint(
         BadArgument: for strokes or a mask of another shape than the image's, or no stroke at all.
     """
     kind = check_space(model, "w" if latents.values.dim() == 3 else "z")
+    if tuple(strokes.shape) != tuple(model.shape):
+        told = f"strokes have shape {tuple(strokes.shape)}"
+        raise BadArgument(f"{told}; that of the picture, {tuple(model.shape)}, is expected")
     check_targets(model, strokes[None])
     if tuple(mask.shape) != tuple(model.shape[1:]) or not bool(((mask >= 0) & (mask <= 1)).all()) or not mask.any():
         raise BadArgument(f"mask is {tuple(mask.shape)}; {tuple(model.shape[1:])} of 0 to 1, not all 0, is expected")
