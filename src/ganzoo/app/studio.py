@@ -92,6 +92,7 @@ class Studio:
             makes = f"Pictures of {model.shape[2]} x {model.shape[1]} pixels"
             able += ["Project, Paint"] if "samples" in model.abilities else []
         makes += f" in {len(classes)} classes" if classes else ""
+        makes += f", translated to {' or '.join(model.domains)}" if "translates" in model.abilities else ""
         truncates = "samples" in model.abilities and "truncation" in signature(model.render).parameters
         return f"{makes}. Tabs for it: {', '.join(able)}.", classes, truncates
 
