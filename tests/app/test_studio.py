@@ -244,7 +244,8 @@ def test_what_a_model_is(studio: Studio, models: dict[str, str]) -> None:
     assert line == f"Pictures of 8 x 8 pixels. Tabs for it: {every}." and classes == [] and truncates
     line, classes, truncates = studio.about(models["infogan"])
     assert "in 3 classes" in line and "Mixing" not in line and classes == ["0", "1", "2"] and not truncates
-    assert studio.about(models["cyclegan"])[0] == "Pictures of 8 x 8 pixels, translated to b or a. Tabs for it: Translate."
+    line, *_ = studio.about(models["cyclegan"])
+    assert line == "Pictures of 8 x 8 pixels, translated to b or a. Tabs for it: Translate."
     with pytest.raises(BadArgument, match="not on this page's list"):
         studio.about("/etc")
 
