@@ -35,8 +35,11 @@ def judged(page: TestClient, mode: str, knows: Any) -> dict[str, Any]:
     asked = page.post("/begin", json={"mode": mode}).json()
     while "done" not in asked:
         said = {"session": asked["session"], "number": asked["number"], "said": bool(knows(asked)), "took": 5.0}
-        asked = page.post("/answer", json={**said, "shown": asked.get("exposure")}).json()
+        before, asked = asked, page.post("/answer", json={**said, "shown": asked.get("exposure")}).json()
         assert "error" not in asked, asked
+        if "done" not in asked and mode == "time" and not asked["countdown"]:
+            assert asked["right"] == (asked["exposure"] < before["exposure"]), "who answers is told at once"
+        assert mode == "time" or "right" not in asked
     return asked
 
 
@@ -88,7 +91,7 @@ def test_nothing_that_is_sent_tells_what_is_real(model: str, tmp_path: Path) -> 
     sent = page.post("/begin", json={"mode": "time"})
     asked = sent.json()
     assert asked.keys() == {"session", "number", "of", "picture", "mode", "exposure", "masks", "mask", "countdown"}
-    assert len(asked["masks"]) == 5 and (asked["exposure"], asked["mask"], asked["countdown"]) == (500, 30, True)
+    assert len(asked["masks"]) == 4 and (asked["exposure"], asked["mask"], asked["countdown"]) == (500, 30, True)
     assert "default-src 'self'" in sent.headers["content-security-policy"]
     assert not opened(asked["picture"]).info, "no metadata"
 
@@ -146,7 +149,7 @@ def test_requests_are_held_against_what_they_may_be(model: str, tmp_path: Path) 
         (["--judge", "digits", "cyclegan-emoji"], "draws no pictures of its own"),
         (["--judge", "digits", "dcgan-fashion-mnist"], "samples of shape (1, 8, 8)"),
         (["--judge", "EMPTY", "dcgan-digits"], "holds no"),
-        (["--judge", "FEW", "dcgan-digits"], "needs 75 real ones"),
+        (["--judge", "FEW", "dcgan-digits"], "needs 225 real ones"),
         (["--judge", "digits", "dcgan-digits", "--pictures", "10"], "10 pictures a session; 6, 12"),
         (["--judge", "digits", "dcgan-digits", "--judged", "EMPTY"], "is a folder"),
         (["--judge", "digits", "dcgan-digits", "--space", "space"], "leave --space out"),
@@ -175,4 +178,4 @@ def test_a_mask_has_a_pictures_spectrum_and_none_of_its_shapes() -> None:
     assert abs(np.corrcoef(mixed.ravel(), values.ravel())[0, 1]) < 0.5
     colored = scrambled(Image.effect_noise((32, 32), 80).convert("RGB"), np.random.RandomState(0))
     assert colored.mode == "RGB" and colored.size == (32, 32)
-    assert hype.MASKS * hype.MASK == 150
+    assert hype.MASKS * hype.MASK == 120

@@ -70,7 +70,7 @@ class Judging:
         real: a data set's name or a folder of pictures.
         models: names or folders of models that make pictures.
         log: a file of JSON lines to which each answer goes.
-        pictures: of a session; None for the paper's 150 with limits of time and 100 without.
+        pictures: of a session; None for the paper's 450 with limits of time and 100 without.
 
     Raises:
         BadArgument: for models that make no pictures, too few real ones, or a number that cannot be halved and parted.
@@ -162,7 +162,7 @@ class Judging:
             if len(mine.answers) < len(mine.pictures):
                 fresh = not len(mine.answers) % (len(mine.pictures) // hype.BLOCKS)
                 mine.exposure = hype.FIRST if fresh else hype.next_exposure(mine.exposure, answered.right)
-                return self._question(session)
+                return self._question(session) | ({"right": answered.right} if timed else {})
             del self._sessions[session]
         scores = hype.score(mine.answers)
         return {"done": True, "model": mine.about.name, "scores": [_told(each) for each in scores]}

@@ -39,7 +39,7 @@ def parser() -> ArgumentParser:
     made.add_argument(
         "--judged", type=str, default="judged.jsonl", help="where each answer goes (default: judged.jsonl)"
     )
-    made.add_argument("--pictures", type=int, default=None, help="of a session (default: 150 timed, 100 without limit)")
+    made.add_argument("--pictures", type=int, default=None, help="of a session (default: 450 timed, 100 without limit)")
     return made
 
 

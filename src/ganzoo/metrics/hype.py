@@ -5,11 +5,9 @@ HYPE_infinity is the share of a person's judgements, without limits of time, tha
 HYPE_time shows each picture for a moment, 500 ms at first; a right answer takes 30 ms off the next exposure, a wrong
 one adds 10. The exposure that occurs most often is the threshold, in ms: the longer, the better the model.
 
-Of the constants, which were written from memory, public excerpts of the paper confirm: a right answer shortens and a
-wrong one lengthens the exposure, and the modal exposure is the threshold (figure 3); 100 ms is the least (table 1's
-text); without limits half of the answers are wrong at chance, and intervals are bootstrapped. No text at hand says 500,
-1000, -30 and +10, blocks of 50, or masks of 30 ms. But by simulation steps of -10 and +30 put whoever errs in half of
-the cases above 800 ms, where table 1 has 439 ms for a model with 50.7 % errors, and steps of -30 and +10 do not.
+Section 2.1 has the constants: exposures from 100 to 1000 ms; three blocks of 150 pictures, each of which begins at 500
+ms, and whose thresholds are averaged; four masks of 30 ms; a countdown of three times 500 ms; and whoever answers is
+told at once whether it was right. Section 2.2 has the 100 pictures of HYPE_infinity, section 3 the intervals.
 """
 
 from __future__ import annotations
@@ -28,8 +26,8 @@ from ganzoo.types import BadArgument
 
 FIRST, RIGHT, WRONG, SHORTEST, LONGEST = 500, -30, 10, 100, 1000  # of exposures, in ms
 BLOCKS: Final = 3  # staircases that a person climbs
-PICTURES: Final = {"time": 150, "infinity": 100}  # that a person judges, half of them real
-MASKS, MASK = 5, 30  # pictures that wipe out what was seen, and for how many ms each
+PICTURES: Final = {"time": 450, "infinity": 100}  # that a person judges, half of them real
+MASKS, MASK = 4, 30  # pictures that wipe out what was seen, and for how many ms each
 _DRAWS: Final = 10_000
 _LARGEST: Final = 2**26  # bytes of a file of judgements
 
@@ -106,7 +104,7 @@ def score(judgements: Iterable[Judgement]) -> list[Score]:
     """The scores of finished sessions of one model, under a key for each mode and number of pictures.
 
     `hype_infinity100` is the share of answers that were wrong, with those of real and of generated pictures apart;
-    `hype_time150` the threshold in ms. People are drawn with replacement for the interval, as in the paper; where there
+    `hype_time450` the threshold in ms. People are drawn with replacement for the interval, as in the paper; where there
     was one, its answers or staircases are, which says nothing of other people.
 
     Raises:

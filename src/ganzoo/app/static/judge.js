@@ -34,6 +34,7 @@ async function ask(question) {
   at("test").hidden = false;
   at("question").hidden = true;
   at("count").textContent = `picture ${question.number + 1} of ${question.of}`;
+  at("last").textContent = "right" in question ? `the last answer was ${question.right ? "right" : "wrong"}` : "";
   const picture = await loaded(question.picture);
   shown = null;
   if (question.mode === "time") {
