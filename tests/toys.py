@@ -192,7 +192,7 @@ from torch.optim import Adam
 from ganzoo.objectives import losses
 from ganzoo.game.engine import Player
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Positive, NonNegative
+from ganzoo.schema import Positive, NonNegative
 from ganzoo.game.registry import register
 
 

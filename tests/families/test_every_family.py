@@ -476,7 +476,7 @@ from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses
 from ganzoo.game.engine import Player
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive
+from ganzoo.schema import NonNegative, Positive
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 

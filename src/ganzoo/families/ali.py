@@ -20,12 +20,12 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Encodes, Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.objectives import losses
+from ganzoo.schema import NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch
 
 _SLOPE = 0.1

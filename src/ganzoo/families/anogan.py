@@ -18,13 +18,13 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Detects, Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
+from ganzoo.schema import NonNegative, Positive, Probability
 from ganzoo.types import Batch
 
 

@@ -17,12 +17,12 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.media.charts import curve
 from ganzoo.nn.course import Course
+from ganzoo.schema import NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch
 
 

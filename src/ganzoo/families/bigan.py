@@ -19,13 +19,13 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Encodes, Samples
-from ganzoo.game.arguments import Count, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn.dcgan import plan
 from ganzoo.objectives import losses
+from ganzoo.schema import Count, NonNegative, Positive, Probability
 from ganzoo.types import Batch
 
 

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Classifies, Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.nn.mlp import MLP
+from ganzoo.schema import NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
 
 

@@ -25,12 +25,12 @@ from torch.optim import Adam
 from ganzoo.data.batch import Images
 from ganzoo.game import inference
 from ganzoo.game.abilities import Classifies, Translates
-from ganzoo.game.arguments import Count, Layers, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn.dcgan import initialize
 from ganzoo.objectives import losses
+from ganzoo.schema import Count, Layers, NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch
 
 Box = tuple[int, int, int, int]  # top, left, height and width of a hole

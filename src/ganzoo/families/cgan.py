@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive, PositiveFloat, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn.mlp import Maxout
 from ganzoo.objectives import losses
+from ganzoo.schema import NonNegative, Positive, PositiveFloat, Probability
 from ganzoo.types import Batch
 
 _BATCH = 100  # the paper's mini-batch, in which its schedules are counted

@@ -23,11 +23,11 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses
+from ganzoo.schema import Count, NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch, Condition
 
 _DOMAINS = 2

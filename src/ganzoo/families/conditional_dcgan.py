@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal, Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
+from ganzoo.schema import NonNegative, Positive, Probability
 from ganzoo.types import Batch, Condition
 
 

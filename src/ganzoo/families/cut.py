@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Counts, Layers, NonNegative, Positive, PositiveFloat, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.nn.translation import InstanceNorm, ResNetBlock
 from ganzoo.objectives import losses
+from ganzoo.schema import Counts, Layers, NonNegative, Positive, PositiveFloat, Probability
 from ganzoo.types import BadArgument, Batch
 
 

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Count, Depth, Layers, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.nn import translation
 from ganzoo.objectives import losses
+from ganzoo.schema import Count, Depth, Layers, NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch
 
 # L_D and L_G of one direction; D's are halved (section 7.1)

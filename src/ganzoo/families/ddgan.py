@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn.resampling import Resampling, convolve, downsample, upsample
 from ganzoo.nn.style import minibatch_stddev, normalize_2nd_moment
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import Count, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.types import BadArgument, Batch, Condition
 
 _HALF = math.sqrt(0.5)  # on the sum of two branches

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Depicts
-from ganzoo.game.arguments import NonNegative, Positive, PositiveFloat, Probability, Words
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal, truncate
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import NonNegative, Positive, PositiveFloat, Probability, Words
 from ganzoo.types import BadArgument, Batch, Condition
 
 

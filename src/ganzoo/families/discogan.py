@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Count, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses
+from ganzoo.schema import Count, NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch
 
 

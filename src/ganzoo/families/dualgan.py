@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.optim import RMSprop
 
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Depth, NonNegative, Positive, PositiveFloat, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.nn import translation
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import Depth, NonNegative, Positive, PositiveFloat, Probability
 from ganzoo.types import Batch
 
 

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
+from ganzoo.schema import Layers, NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch
 
 

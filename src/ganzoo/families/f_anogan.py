@@ -17,13 +17,13 @@ from torch.optim import Adam, RMSprop
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Detects, Encodes, Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn import resnet
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
 
 

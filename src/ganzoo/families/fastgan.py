@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Program
 from ganzoo.game.helpers import Helper
@@ -31,6 +30,7 @@ from ganzoo.game.registry import register
 from ganzoo.nn import dcgan, fastgan, spectral
 from ganzoo.objectives import losses
 from ganzoo.objectives.augment import diff_augment
+from ganzoo.schema import NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch, Condition
 
 _POLICIES = ("color", "translation")

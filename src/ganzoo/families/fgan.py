@@ -22,11 +22,11 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
+from ganzoo.schema import NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch
 
 Divergence = Literal[

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal, Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses
+from ganzoo.schema import NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.types import Batch
 
 _MOMENTUM_RISES = 250 * 50_000  # images

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Depicts
-from ganzoo.game.arguments import NonNegative, Positive, Probability, Words
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
+from ganzoo.schema import NonNegative, Positive, Probability, Words
 from ganzoo.types import Batch, Condition
 
 

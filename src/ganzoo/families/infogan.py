@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Joint, Normal, Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
+from ganzoo.schema import Count, NonNegative, Positive, Probability
 from ganzoo.types import Batch, Condition
 
 SLOPE = 0.1  # of leaky ReLU (appendix C); the authors' code has 0.01

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses
+from ganzoo.schema import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.types import BadArgument, Batch
 
 _EPOCH = 50_000  # images

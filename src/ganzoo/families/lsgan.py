@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Adversarial
-from ganzoo.game.arguments import NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
+from ganzoo.schema import NonNegative, Positive, Probability
 from ganzoo.types import Batch
 
 

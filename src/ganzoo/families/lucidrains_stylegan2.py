@@ -24,7 +24,6 @@ from torch.optim import Adam
 
 from ganzoo.game.abilities import Styled
 from ganzoo.game.abilities.styled import Noise
-from ganzoo.game.arguments import Count, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -32,6 +31,7 @@ from ganzoo.nn.resampling import convolve, fir
 from ganzoo.nn.resnet import enlarge
 from ganzoo.nn.style import Generator, Mapping, check_styles, demodulation, noise_map, resolutions
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import Count, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.types import BadArgument, Batch
 
 

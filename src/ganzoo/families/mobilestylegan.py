@@ -25,7 +25,6 @@ from torch.optim import Adam
 
 from ganzoo.game.abilities import Styled
 from ganzoo.game.abilities.styled import Noise
-from ganzoo.game.arguments import Count, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
@@ -44,6 +43,7 @@ from ganzoo.nn.style import (
 )
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import diff_augment
+from ganzoo.schema import Count, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.types import BadArgument, Batch
 
 # ------------------------------------------------------------------------------------------------- wavelets

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses
+from ganzoo.schema import NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
 
 

@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Depth, Layers, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.nn import translation
 from ganzoo.objectives import losses
+from ganzoo.schema import Depth, Layers, NonNegative, Positive, Probability
 from ganzoo.types import Batch
 
 

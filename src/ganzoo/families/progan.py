@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -29,6 +28,7 @@ from ganzoo.nn.double_backward import input_gradients
 from ganzoo.nn.growing import GAIN, UpConv2d, enlarge
 from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, label_vectors, normalize_2nd_moment
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import Count, NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
 
 

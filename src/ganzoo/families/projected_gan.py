@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Program
 from ganzoo.game.helpers import Helper
@@ -30,6 +29,7 @@ from ganzoo.game.registry import register
 from ganzoo.nn import fastgan, spectral
 from ganzoo.objectives import losses
 from ganzoo.objectives.augment import diff_augment
+from ganzoo.schema import NonNegative, Positive, Probability, Sizes
 from ganzoo.types import BadArgument, Batch, Condition
 
 _HOLE = 0.2  # of the side: the authors' cutout is smaller than DiffAugment's

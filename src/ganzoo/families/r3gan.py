@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -32,6 +31,7 @@ from ganzoo.nn.double_backward import convolution, input_gradients
 from ganzoo.nn.resampling import Resampling, downsample, upsample
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import augment
+from ganzoo.schema import Count, Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.types import BadArgument, Batch
 
 # Of the probability of augmentation: the authors' choice of ADA's transforms

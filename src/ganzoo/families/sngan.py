@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Adversarial
-from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
 from ganzoo.nn.spectral import spectral_layers
 from ganzoo.objectives import losses
+from ganzoo.schema import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
 
 

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Upscales
-from ganzoo.game.arguments import Count, Layers, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.helpers import Helper
 from ganzoo.game.registry import register
 from ganzoo.nn import enlarging
 from ganzoo.objectives import losses
+from ganzoo.schema import Count, Layers, NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch
 
 

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
 from ganzoo.nn.spectral import follow_weights, spectral_layers
 from ganzoo.objectives import losses
+from ganzoo.schema import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
 
 

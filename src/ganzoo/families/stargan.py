@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Domains, Layers, NonNegative, Positive, Probability, Sizes, Words
 from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.nn.translation import InstanceNorm
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import Domains, Layers, NonNegative, Positive, Probability, Sizes, Words
 from ganzoo.types import BadArgument, Batch
 
 

@@ -29,7 +29,6 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Translates
-from ganzoo.game.arguments import Count, Domains, NonNegative, Positive, Probability, Words
 from ganzoo.game.engine import Player
 from ganzoo.game.inference import spread
 from ganzoo.game.priors import Normal
@@ -37,6 +36,7 @@ from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn.translation import InstanceNorm
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import Count, Domains, NonNegative, Positive, Probability, Words
 from ganzoo.types import BadArgument, Batch, Condition
 
 Encoder = Callable[[Tensor, Tensor], Tensor]  # pictures and their domains to styles

@@ -22,7 +22,6 @@ from torch.optim import Adam
 
 from ganzoo.game.abilities import Styled
 from ganzoo.game.abilities.styled import Noise
-from ganzoo.game.arguments import Count, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -32,6 +31,7 @@ from ganzoo.nn.growing import BLUR, GAIN, UpConv2d, enlarge
 from ganzoo.nn.resampling import fir
 from ganzoo.nn.style import EqualizedConv2d, EqualizedLinear, Generator, check_styles, label_vectors, noise_map
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import Count, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.types import Batch
 
 # Learning rates at high resolutions, over the one below them (the authors' code)

@@ -23,7 +23,6 @@ from torch.optim import Adam
 
 from ganzoo.game.abilities import Adversarial, Styled
 from ganzoo.game.abilities.styled import Noise
-from ganzoo.game.arguments import Count, Depth, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -44,6 +43,7 @@ from ganzoo.nn.style import (
 )
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import ADA, diff_augment
+from ganzoo.schema import Count, Depth, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.types import Batch, Condition
 
 

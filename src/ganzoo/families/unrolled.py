@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn.mlp import MLP
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import Count, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.types import Batch
 
 

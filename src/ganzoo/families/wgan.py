@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.optim import RMSprop
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import NonNegative, Positive
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import NonNegative, Positive
 from ganzoo.types import Batch
 
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Adversarial
-from ganzoo.game.arguments import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan, resnet
 from ganzoo.objectives import losses, penalties
+from ganzoo.schema import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
 
 

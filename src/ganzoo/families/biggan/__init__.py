@@ -24,12 +24,12 @@ from torch.optim import Adam
 
 from ganzoo.families.biggan.networks import Discriminator, Generator, accumulating
 from ganzoo.game.abilities import Samples
-from ganzoo.game.arguments import Count, Depth, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.game import Program
 from ganzoo.game.priors import Normal, truncate
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses
+from ganzoo.schema import Count, Depth, NonNegative, Positive, PositiveFloat, Probability, Sizes
 from ganzoo.types import BadArgument, Batch, Condition
 
 _PUBLISHED_LIMIT = 2.0  # where the published BigGAN-deep truncate, before they scale

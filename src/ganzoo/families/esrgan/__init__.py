@@ -26,12 +26,12 @@ from torch.optim import Adam
 from ganzoo.data.degradation import degrade, sharpened
 from ganzoo.families.esrgan.networks import Compact, RRDBNet, UNetDiscriminator
 from ganzoo.game.abilities import Upscales
-from ganzoo.game.arguments import Counts, Depth, NonNegative, NonNegatives, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.helpers import Helper
 from ganzoo.game.registry import register
 from ganzoo.nn import enlarging
 from ganzoo.objectives import losses
+from ganzoo.schema import Counts, Depth, NonNegative, NonNegatives, Positive, Probability
 from ganzoo.types import BadArgument, Batch
 
 _STRIP = 2**15  # small pixels that are enlarged at a time

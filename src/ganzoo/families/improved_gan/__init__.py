@@ -20,11 +20,11 @@ from torch import Tensor
 from ganzoo.families.improved_gan.adam import RootAdam
 from ganzoo.families.improved_gan.networks import Discriminator, Generator, History
 from ganzoo.game.abilities import Classifies, Samples
-from ganzoo.game.arguments import Count, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses
+from ganzoo.schema import Count, NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
 
 

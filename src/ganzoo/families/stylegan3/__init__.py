@@ -20,7 +20,6 @@ from torch.optim import Adam
 
 from ganzoo.families.stylegan3.networks import Generator, Synthesis, blurred
 from ganzoo.game.abilities import Styled
-from ganzoo.game.arguments import Count, Depth, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes, Taps
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -29,6 +28,7 @@ from ganzoo.nn.signals import schedule
 from ganzoo.nn.style import Discriminator, Mapping
 from ganzoo.objectives import losses, penalties
 from ganzoo.objectives.augment import ADA, diff_augment
+from ganzoo.schema import Count, Depth, Layers, NonNegative, Positive, PositiveFloat, Probability, Sizes, Taps
 from ganzoo.types import Batch
 
 
