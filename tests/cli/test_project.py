@@ -40,7 +40,7 @@ def test_points_are_no_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["x.png"], "x.png: No such file or directory"),
+        (["x.png"], "x.png: there is no such file, nor folder; a picture, a folder or a pattern is expected"),
         (["m/config.json"], "m/config.json: it is no picture"),
         (["x.png", "--space", "w"], "space is 'w'; z is expected of DCGAN"),
         (["t.png", "--pixels", "nan"], "pixels=nan, lr=0.1: a weight from 0 and a rate above 0 are expected"),

@@ -143,7 +143,7 @@ def test_the_probability_rises_where_the_critic_is_sure(options: dict[str, Any])
     game.adapt_to(Adapt(**options, images=64))
     with torch.no_grad():
         game.discriminator.score.bias.fill_(1e4)  # real or not, it says real
-    game.discriminator_adam.keywords["lr"] = 0.0
+    game.adams["discriminator"].keywords["lr"] = 0.0
     fit(game, 4)
     assert float(game.adaptation.control.p) == pytest.approx(8 * 4 / 64), "of 8 batches of 4 images"
     assert game.latest["overfitting"] == 1.0

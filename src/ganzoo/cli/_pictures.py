@@ -1,13 +1,42 @@
 """What commands that make pictures of pictures share: which those are, where what they make goes, and what failed."""
 
+from __future__ import annotations
+
 import glob
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ganzoo.types import BadArgument, BadData
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from PIL import Image
+
+
+def add_inputs(made: ArgumentParser, out: str) -> None:
+    """The arguments of a command that makes pictures of pictures by a model; `out` is where by default."""
+    made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
+    made.add_argument(
+        "inputs", type=str, nargs="+", help="pictures, folders of them, or patterns in quotes", metavar="INPUT"
+    )
+    made.add_argument("--out", type=str, default=out, help=f"a folder (default: {out})")
+
+
+def out_of(arguments: Any) -> Path:
+    """The folder that a command writes to.
+
+    Raises:
+        BadArgument: if it is a file.
+    """
+    out = Path(arguments.out)
+    if out.exists() and not out.is_dir():
+        raise BadArgument(f"--out is {out}, which is a file; give a folder")
+    return out
 
 
 def report(failed: list[tuple[str, str]], done: str) -> int:
@@ -26,16 +55,14 @@ class Jobs:
     Args:
         pairs: inputs and where what is made of them goes.
         failed: inputs that there are none of, and why.
-        said: what a person should know of names.
     """
 
     pairs: list[tuple[Path, Path]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
 
 
 def plan(inputs: Sequence[str], out: Path) -> Jobs:
-    """Finds the pictures, each once, and names what becomes of them.
+    """Finds the pictures, each once, names what becomes of them, and says where a name was taken already.
 
     Raises:
         BadArgument: if one would overwrite an input.
@@ -43,7 +70,7 @@ def plan(inputs: Sequence[str], out: Path) -> Jobs:
     jobs, taken, seen = Jobs(), dict[Path, Path](), set[Path]()
     for text in inputs:
         try:
-            found = list(_found(text, out))
+            found = list(sources(text, out))
         except BadData as error:
             jobs.failed.append((text, str(error).removeprefix(f"{text}: ")))
             continue
@@ -58,7 +85,8 @@ def plan(inputs: Sequence[str], out: Path) -> Jobs:
                 target = out / f"{stem}-{count}.png"
             if count > 1:
                 other = out / f"{stem}.png"
-                jobs.said.append(f"{source}: goes to {target}, because {other} is what becomes of {taken[other]}")
+                why = f"because {other} is what becomes of {taken[other]}"
+                print(f"ganzoo: {source}: goes to {target}, {why}", file=sys.stderr)
             taken[target] = source
             jobs.pairs.append((source, target))
     for target, source in taken.items():
@@ -67,7 +95,7 @@ def plan(inputs: Sequence[str], out: Path) -> Jobs:
     return jobs
 
 
-def _found(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
+def sources(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
     """The pictures that a word of the command line names, each with its name below the folder of results.
 
     Raises:
@@ -96,6 +124,22 @@ def _found(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
         fixed = path.parts[: next(i for i, part in enumerate(path.parts) if glob.has_magic(part))]
         for name in names:
             yield Path(name), Path(name).relative_to(Path(*fixed))
+
+
+def decoded(source: Path, **options: Any) -> Image.Image:
+    """A file's picture.
+
+    Raises:
+        Unreadable: saying why there is none.
+    """
+    from ganzoo.data.decoding import Unreadable, decode
+
+    if not source.is_file():
+        raise Unreadable("it is no file; a picture is expected")
+    try:
+        return decode(source.read_bytes(), **options)
+    except OSError as error:
+        raise Unreadable(f"it cannot be read ({error.strerror or error})") from None
 
 
 @contextmanager

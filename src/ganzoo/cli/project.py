@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
+from ganzoo.cli._pictures import add_inputs, out_of, sources
 from ganzoo.cli.sample import loaded, progress
 from ganzoo.types import BadArgument, BadData
 
@@ -32,9 +33,7 @@ def parser() -> ArgumentParser:
             "  ganzoo project stylegan2-fashion-mnist shoe.png --tune 350 --out shoe/   # and a model of its own"
         ),
     )
-    made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
-    made.add_argument("pictures", type=str, nargs="+", help="picture files", metavar="PICTURE")
-    made.add_argument("--out", type=str, default="projected", help="a folder (default: projected)")
+    add_inputs(made, "projected")
     made.add_argument("--space", type=str, default=None, help="z, w or w+ (default: w of a model with styles)")
     made.add_argument("--steps", type=int, default=1000, help="of the search (default: 1000)")
     made.add_argument("--starts", type=int, default=1, help="of which the best is kept (default: 1)")
@@ -50,9 +49,7 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Searches, and says how near it came."""
-    out = Path(arguments.out)
-    if out.exists() and not out.is_dir():
-        raise BadArgument(f"--out is {out}, which is a file; give a folder")
+    out = out_of(arguments)
     for name, value, least in (("--steps", arguments.steps, 1), ("--tune", arguments.tune, 0)):
         if value < least:
             raise BadArgument(f"{name} is {value}; at least {least} is expected")
@@ -66,7 +63,7 @@ def run(arguments: Any) -> int:
     from ganzoo.media.provenance import made_by
 
     check_space(model, "w" if arguments.space == "w+" else arguments.space)
-    targets = read_pictures(arguments.pictures, model)
+    names, targets = read_pictures(arguments.inputs, out, model)
     with progress(arguments.steps + arguments.tune, True, "searching") as advance:
         found = project(
             model,
@@ -91,14 +88,14 @@ def run(arguments: Any) -> int:
         with made_by(model, composite=True):
             write_film(way_of(found), out / arguments.film, rate=12)
     distance = "LPIPS" if found.network == "vgg16_lpips" else f"squared distance in {found.network}"
-    for name, far, error in zip(arguments.pictures, found.distances.tolist(), found.errors.tolist(), strict=True):
+    for name, far, error in zip(names, found.distances.tolist(), found.errors.tolist(), strict=True):
         print(f"{name}: {distance} {far:.4f}, mean absolute error {error:.4f} in [-1, 1]")
     print(f"{len(targets)} latents of {arguments.model} in {out}")
     return 0
 
 
-def read_pictures(names: list[str], model: Any) -> Tensor:
-    """Pictures `(n, C, H, W)` in [-1, 1] of the model's shape, cropped to a square and resized where they are not.
+def read_pictures(inputs: list[str], out: Path, model: Any) -> tuple[list[str], Tensor]:
+    """Names, and pictures `(n, C, H, W)` in [-1, 1] of the model's shape, cropped to a square and resized to it.
 
     Raises:
         BadArgument: for a model that makes no pictures.
@@ -112,6 +109,7 @@ def read_pictures(names: list[str], model: Any) -> Tensor:
     if len(model.shape) != 3:
         raise BadArgument(f"the model makes samples of shape {tuple(model.shape)}, and no pictures to be projected")
     side, found = model.shape[-1], []
+    names = list(dict.fromkeys(str(source) for text in inputs for source, _ in sources(text, out)))
     for name in names:
         try:
             target, (width, height) = read_target(Path(name).read_bytes(), model)
@@ -121,4 +119,4 @@ def read_pictures(names: list[str], model: Any) -> Tensor:
         if (width, height) != (side, side):
             print(f"{name}: {width}x{height} pixels, cropped to a square and resized to {side}")
         found.append(target)
-    return torch.stack(found)
+    return names, torch.stack(found)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
-from ganzoo.cli._pictures import plan, progress, report
+from ganzoo.cli._pictures import add_inputs, decoded, out_of, plan, progress, report
+from ganzoo.cli.sample import loaded
 from ganzoo.types import BadArgument, Condition, GanzooError
 
 if TYPE_CHECKING:
@@ -43,11 +42,7 @@ def parser() -> ArgumentParser:
             "  ganzoo translate runs/maps 'photos/**/*.jpg' --size 256 --out maps/"
         ),
     )
-    made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
-    made.add_argument(
-        "inputs", type=str, nargs="+", help="pictures, folders of them, or patterns in quotes", metavar="INPUT"
-    )
-    made.add_argument("--out", type=str, default="translated", help="a folder (default: translated)")
+    add_inputs(made, "translated")
     to = "one of the model's domains (default: its first); of several, each has a folder of its name in --out"
     made.add_argument("--to", type=str, action="append", default=[], help=to)
     style = (
@@ -63,9 +58,7 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Translates, says where the pictures are, and lists those that failed; 1 where some did."""
-    out = Path(arguments.out)
-    if out.exists() and not out.is_dir():
-        raise BadArgument(f"--out is {out}, which is a file; give a folder")
+    out = out_of(arguments)
     if arguments.size is not None and not 1 <= arguments.size <= 16384:
         raise BadArgument(f"--size is {arguments.size}; pixels of the shorter side are expected, from 1 to 16384")
     if not 0 <= arguments.seed < 2**32:
@@ -73,19 +66,9 @@ def run(arguments: Any) -> int:
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise BadArgument(f"--batch-size is {arguments.batch_size}; at least 1 is expected")
     jobs = plan(arguments.inputs, out)
-    for line in jobs.said:
-        print(f"ganzoo: {line}", file=sys.stderr)
-
     if not jobs.pairs:
         return report(jobs.failed, "translated")
-    gc.disable()  # looking for garbage among all that the imports make takes a tenth of the whole command
-    try:
-        from ganzoo.cli.sample import best_device
-        from ganzoo.zoo.loading import load
-
-        model = load(arguments.model, device=arguments.device or best_device())
-    finally:
-        gc.enable()
+    model = loaded(arguments)
     try:
         for to in arguments.to or [None]:
             model.shapes_of(to)
@@ -120,26 +103,15 @@ def _reference(model: Game, path: Path) -> Tensor:
         raise BadArgument(f"--reference: {type(model).__name__} translates by the picture alone; leave it out")
     channels, height, width = model.shape
     try:
-        picture = ImageOps.fit(_decoded(path, channels), (width, height), Image.Resampling.LANCZOS)
+        picture = ImageOps.fit(_in_channels(path, channels), (width, height), Image.Resampling.LANCZOS)
     except Unreadable as error:
         raise BadArgument(f"--reference {path}: {error}") from None
     return _as_floats(picture)
 
 
-def _decoded(source: Path, channels: int) -> Image.Image:
-    """A file's picture in grey or in colors.
-
-    Raises:
-        Unreadable: saying why there is none.
-    """
-    from ganzoo.data.decoding import Unreadable, decode
-
-    if not source.is_file():
-        raise Unreadable("it is no file; a picture is expected")
-    try:
-        return decode(source.read_bytes()).convert("L" if channels == 1 else "RGB")
-    except OSError as error:
-        raise Unreadable(f"it cannot be read ({error.strerror or error})") from None
+def _in_channels(source: Path, channels: int) -> Image.Image:
+    """A file's picture in grey or in colors."""
+    return decoded(source).convert("L" if channels == 1 else "RGB")
 
 
 def _as_floats(picture: Image.Image) -> Tensor:
@@ -205,7 +177,7 @@ class _Work:
 
         from ganzoo.data.decoding import Unreadable
 
-        picture = _decoded(source, self.channels)
+        picture = _in_channels(source, self.channels)
         if self.size is not None:
             scale = self.size / min(picture.size)
             sides = (max(self.size, round(picture.width * scale)), max(self.size, round(picture.height * scale)))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
-from ganzoo.cli._pictures import plan, progress, report
+from ganzoo.cli._pictures import add_inputs, decoded, out_of, plan, progress, report
+from ganzoo.cli.sample import loaded
 from ganzoo.types import BadArgument, GanzooError
 
 if TYPE_CHECKING:
@@ -38,11 +37,7 @@ def parser() -> ArgumentParser:
             "  ganzoo upscale runs/mine 'scans/**/*.png' --tile 128"
         ),
     )
-    made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
-    made.add_argument(
-        "inputs", type=str, nargs="+", help="pictures, folders of them, or patterns in quotes", metavar="INPUT"
-    )
-    made.add_argument("--out", type=str, default="upscaled", help="a folder (default: upscaled)")
+    add_inputs(made, "upscaled")
     made.add_argument("--tile", type=int, default=None, help="pixels of a part's side; fewer need less memory")
     made.add_argument("--overlap", type=int, default=None, help="pixels that parts share with their neighbours")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
@@ -51,25 +46,14 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Enlarges, says where the pictures are, and lists those that failed; 1 where some did."""
-    out = Path(arguments.out)
-    if out.exists() and not out.is_dir():
-        raise BadArgument(f"--out is {out}, which is a file; give a folder")
+    out = out_of(arguments)
     for name, value, least in (("tile", arguments.tile, 1), ("overlap", arguments.overlap, 0)):
         if value is not None and value < least:
             raise BadArgument(f"--{name} is {value}; at least {least} is expected")
     jobs = plan(arguments.inputs, out)
-    for line in jobs.said:
-        print(f"ganzoo: {line}", file=sys.stderr)
     if not jobs.pairs:
         return report(jobs.failed, "enlarged")
-    gc.disable()  # looking for garbage among all that the imports make takes a tenth of the whole command
-    try:
-        from ganzoo.cli.sample import best_device
-        from ganzoo.zoo.loading import load
-
-        model = load(arguments.model, device=arguments.device or best_device())
-    finally:
-        gc.enable()
+    model = loaded(arguments)
     try:
         _ = model.upscale
     except BadArgument as error:
@@ -90,18 +74,14 @@ def run(arguments: Any) -> int:
 
 def _enlarge(model: Game, source: Path, target: Path, tile: int | None, overlap: int | None) -> str | None:
     """Enlarges one picture; gives the reason where that fails."""
-    from ganzoo.data.decoding import Unreadable, decode
+    from ganzoo.data.decoding import Unreadable
     from ganzoo.files import atomic
     from ganzoo.media.provenance import made_by, marks
 
-    if not source.is_file():
-        return "it is no file; a picture is expected"
     try:
-        picture = decode(source.read_bytes(), background=None)
+        picture = decoded(source, background=None)
     except Unreadable as error:
         return str(error)
-    except OSError as error:
-        return f"it cannot be read ({error.strerror or error})"
     profile = picture.info.get("icc_profile")
     colors = isinstance(profile, bytes) and profile[16:20] == (b"GRAY" if picture.mode == "L" else b"RGB ")
     try:

@@ -14,16 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Samples
+from ganzoo.game.abilities import Noisy
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Program
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -31,7 +30,7 @@ from ganzoo.nn import dcgan, fastgan, spectral
 from ganzoo.objectives import losses
 from ganzoo.objectives.augment import diff_augment
 from ganzoo.schema import NonNegative, Positive, Probability
-from ganzoo.types import BadArgument, Batch, Condition
+from ganzoo.types import BadArgument, Batch
 
 _POLICIES = ("color", "translation")
 _END = 8  # pixels where the critic scores
@@ -193,7 +192,7 @@ def quarter_of(x: Tensor, quarter: Tensor) -> Tensor:
         "L_G = -E D(G(z))",
     ),
 )
-class FastGAN(Samples):
+class FastGAN(Noisy):
     """A critic that must restore the pictures it saw, and a generator with short ways through it, need few pictures.
 
     The widths are the authors' at 64 feature maps. Their h is LPIPS (Zhang et al. 2018, arXiv:1801.03924) in VGG16 with
@@ -251,20 +250,9 @@ class FastGAN(Samples):
             "generator": Player(self.generator, self.adam),
         }
 
-    def generate(self, z: Tensor, condition: Condition) -> Tensor:
-        """Maps `z` `(n, latent)` through the averaged generator, without noise."""
-        return self.averaged(z, "none", both=False)
-
-    def render(self, z: Tensor, condition: Condition, rngs: Sequence[np.random.RandomState]) -> Tensor:
-        """The same with noise from each image's stream."""
-        return self.averaged(z, self.averaged.drawn(rngs, z), both=False)
-
-    def program(self) -> Program:
-        """From z, and noise `(n, 1, side, side)` for each layer that has some, to images."""
-        plain, sides = super().program(), self.averaged.sizes
-        drawn = {f"noise_{i}": torch.randn(2, 1, side, side) for i, side in enumerate(sides)}
-        facts = {**plain.facts, "noise": "given", "noise_kind": "normal"}
-        return Program(lambda z, *noise: self.averaged(z, noise, both=False), {**plain.inputs, **drawn}, facts=facts)
+    def made(self, z: Tensor, noise: Sequence[Tensor] | Literal["none"]) -> Tensor:
+        """Maps `z` `(n, latent)` and noise through the averaged generator, to the large images alone."""
+        return self.averaged(z, noise, both=False)
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """What D says of an image's patches and its smaller copy's, a mean."""

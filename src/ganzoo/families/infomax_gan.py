@@ -17,10 +17,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
+from ganzoo.game.engine import Player, adams
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
@@ -149,15 +148,11 @@ class InfoMaxGAN(Samples):
         self.prior = Normal(latent)
         self.generator = resnet.Generator(latent, channels, size, widths, upsampling=upsampling)
         self.discriminator = Discriminator(channels, size, discriminator_widths, downsamplings, space)
-        self.generator_adam = partial(Adam, lr=lr, betas=betas)
-        self.discriminator_adam = partial(Adam, lr=lr if discriminator_lr is None else discriminator_lr, betas=betas)
+        self.adams = adams(lr, lr if discriminator_lr is None else discriminator_lr, betas)
 
     def players(self) -> dict[str, Player]:
         """The discriminator with both projections, and the generator."""
-        return {
-            "discriminator": Player(self.discriminator, self.discriminator_adam),
-            "generator": Player(self.generator, self.generator_adam),
-        }
+        return {name: Player(getattr(self, name), adam) for name, adam in self.adams.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An update of the discriminator with a batch; after n_critic of them one of the generator."""

@@ -14,15 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Samples
+from ganzoo.game.abilities import Noisy
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Program
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -30,7 +28,7 @@ from ganzoo.nn import fastgan, spectral
 from ganzoo.objectives import losses
 from ganzoo.objectives.augment import diff_augment
 from ganzoo.schema import NonNegative, Positive, Probability, Sizes
-from ganzoo.types import BadArgument, Batch, Condition
+from ganzoo.types import BadArgument, Batch
 
 _HOLE = 0.2  # of the side: the authors' cutout is smaller than DiffAugment's
 _WIDEST = 512  # feature maps at the end of a critic
@@ -117,7 +115,7 @@ class Critics(nn.Module):
         "L_G = -sum_l E D_l(P_l(G(z)))",
     ),
 )
-class ProjectedGAN(Samples):
+class ProjectedGAN(Noisy):
     """Critics on randomly mixed features of a frozen network tell the generator sooner what is missing.
 
     The defaults are those of the authors' `fastgan`. As in their code the mean over all patches of all scales stands
@@ -193,21 +191,6 @@ class ProjectedGAN(Samples):
                     f"maps are {list(self.maps)}, and {self.features.name} has {found}; give the last few of these"
                 )
         super().setup(stage)
-
-    def generate(self, z: Tensor, condition: Condition) -> Tensor:
-        """Maps `z` `(n, latent)` through the averaged generator, without noise."""
-        return self.averaged(z, "none")
-
-    def render(self, z: Tensor, condition: Condition, rngs: Sequence[np.random.RandomState]) -> Tensor:
-        """The same with noise from each image's stream."""
-        return self.averaged(z, self.averaged.drawn(rngs, z))
-
-    def program(self) -> Program:
-        """From z, and noise `(n, 1, side, side)` for each layer that has some, to images."""
-        plain, sides = super().program(), self.averaged.sizes
-        drawn = {f"noise_{i}": torch.randn(2, 1, side, side) for i, side in enumerate(sides)}
-        facts = {**plain.facts, "noise": "given" if sides else None, "noise_kind": "normal"}
-        return Program(lambda z, *noise: self.averaged(z, noise), {**plain.inputs, **drawn}, facts=facts)
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """What all critics say of an image as it is, a mean."""

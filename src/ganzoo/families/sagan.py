@@ -11,16 +11,14 @@ discriminator four times as fast (two time scales). The rest is a conditional GA
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim import Adam
 
 from ganzoo.game.abilities import Adversarial
-from ganzoo.game.engine import Player
+from ganzoo.game.engine import Player, adams
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
@@ -93,7 +91,7 @@ class SAGAN(Adversarial):
         lr: NonNegative = 1e-4,
         discriminator_lr: NonNegative = 4e-4,
         betas: tuple[Probability, Probability] = (0.0, 0.9),
-        variant: Literal["paper", "mimicry", "studiogan"] = "paper",
+        variant: resnet.Variant = "paper",
     ) -> None:
         super().__init__()
         self.shape, self.classes = (channels, size, size), classes
@@ -122,15 +120,11 @@ class SAGAN(Adversarial):
             activated=variant != "paper",
             wide=wide,
         )
-        self.generator_adam = partial(Adam, lr=lr, betas=betas)
-        self.discriminator_adam = partial(Adam, lr=discriminator_lr, betas=betas)
+        self.adams = adams(lr, discriminator_lr, betas)
 
     def players(self) -> dict[str, Player]:
         """The discriminator and the generator, each with its own learning rate."""
-        return {
-            "discriminator": Player(self.discriminator, self.discriminator_adam),
-            "generator": Player(self.generator, self.generator_adam),
-        }
+        return {name: Player(getattr(self, name), adam) for name, adam in self.adams.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

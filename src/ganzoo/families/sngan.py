@@ -8,19 +8,14 @@ every pass keeps track of (Algorithm 1). The networks are residual (appendix B.4
     L_D = E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))        L_G = -E D(G(z))        z ~ N(0, 1)^128
 """
 
-from functools import partial
-from typing import Literal
-
 import torch
 from torch import Tensor
-from torch.optim import Adam
 
 from ganzoo.game.abilities import Adversarial
-from ganzoo.game.engine import Player
+from ganzoo.game.engine import Player, adams
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
-from ganzoo.nn.spectral import spectral_layers
 from ganzoo.objectives import losses
 from ganzoo.schema import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
@@ -78,33 +73,19 @@ class SNGAN(Adversarial):
         betas: tuple[Probability, Probability] = (0.0, 0.9),
         generated: Positive = 2,
         reuse: bool = False,
-        variant: Literal["paper", "mimicry", "studiogan"] = "paper",
+        variant: resnet.Variant = "paper",
     ) -> None:
         super().__init__()
         self.shape, self.n_critic = (channels, size, size), n_critic
         self.generated, self.reuse = generated, reuse
         self.prior = Normal(latent)
-        upsampling: resnet.Upsampling = "bilinear" if variant == "mimicry" else "nearest"
-        eps = 1e-4 if variant == "studiogan" else 1e-5
-        self.generator = resnet.Generator(latent, channels, size, widths, upsampling=upsampling, eps=eps)
-        self.discriminator = resnet.Discriminator(
-            channels,
-            size,
-            discriminator_widths,
-            downsamplings,
-            layers=spectral_layers(),
-            activated=variant != "paper",
-            wide=variant == "studiogan",
-        )
-        self.generator_adam = partial(Adam, lr=lr, betas=betas)
-        self.discriminator_adam = partial(Adam, lr=lr if discriminator_lr is None else discriminator_lr, betas=betas)
+        sizes = (latent, channels, size, widths, discriminator_widths, downsamplings)
+        self.generator, self.discriminator = resnet.sngan(resnet.Discriminator, *sizes, variant=variant)
+        self.adams = adams(lr, lr if discriminator_lr is None else discriminator_lr, betas)
 
     def players(self) -> dict[str, Player]:
         """The discriminator and the generator, each with its own learning rate."""
-        return {
-            "discriminator": Player(self.discriminator, self.discriminator_adam),
-            "generator": Player(self.generator, self.generator_adam),
-        }
+        return {name: Player(getattr(self, name), adam) for name, adam in self.adams.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An update of the discriminator with a batch; after n_critic of them one of the generator."""

@@ -9,20 +9,19 @@ which work together at that (section 3.2, with V the hinge of SNGAN):
     L_G = V_G - alpha E_{z, r} log Q_D(r | G(z) turned by r)     alpha = 0.2, beta = 1
 """
 
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
+from ganzoo.game.engine import Player, adams
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
-from ganzoo.nn.spectral import follow_weights, spectral_layers
+from ganzoo.nn.spectral import follow_weights
 from ganzoo.objectives import losses
 from ganzoo.schema import Layers, NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
@@ -31,10 +30,9 @@ from ganzoo.types import Batch
 class Discriminator(resnet.Discriminator):
     """SNGAN's, with four logits beside the score; the arguments are those of `resnet.Discriminator`."""
 
-    def __init__(self, channels: int, size: int, widths: Sizes, downsamplings: int, **options: Any) -> None:
-        layers = spectral_layers()
-        super().__init__(channels, size, widths, downsamplings, layers=layers, **options)
-        self.rotation = layers.linear(widths[-1], 4)
+    def __init__(self, channels: int, size: int, widths: Sequence[int], downsamplings: int, **options: Any) -> None:
+        super().__init__(channels, size, widths, downsamplings, **options)
+        self.rotation = options["layers"].linear(widths[-1], 4)
         nn.init.xavier_uniform_(self.rotation.weight)
         nn.init.zeros_(self.rotation.bias)
         follow_weights(self.rotation)
@@ -105,20 +103,13 @@ class SSGAN(Samples):
         self.shape, self.n_critic, self.reuse = (channels, size, size), n_critic, reuse
         self.alpha, self.beta = generator_weight, discriminator_weight
         self.prior = Normal(latent)
-        upsampling: resnet.Upsampling = "bilinear" if variant == "mimicry" else "nearest"
-        self.generator = resnet.Generator(latent, channels, size, widths, upsampling=upsampling)
-        self.discriminator = Discriminator(
-            channels, size, discriminator_widths, downsamplings, activated=variant != "paper"
-        )
-        self.generator_adam = partial(Adam, lr=lr, betas=betas)
-        self.discriminator_adam = partial(Adam, lr=lr if discriminator_lr is None else discriminator_lr, betas=betas)
+        sizes = (latent, channels, size, widths, discriminator_widths, downsamplings)
+        self.generator, self.discriminator = resnet.sngan(Discriminator, *sizes, variant=variant)
+        self.adams = adams(lr, lr if discriminator_lr is None else discriminator_lr, betas)
 
     def players(self) -> dict[str, Player]:
         """The discriminator with both of its heads, and the generator."""
-        return {
-            "discriminator": Player(self.discriminator, self.discriminator_adam),
-            "generator": Player(self.generator, self.generator_adam),
-        }
+        return {name: Player(getattr(self, name), adam) for name, adam in self.adams.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An update of the discriminator with a batch; after n_critic of them one of the generator."""

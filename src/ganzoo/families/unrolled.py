@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
+from ganzoo.game.engine import Player, adams
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn.mlp import MLP
@@ -77,15 +77,11 @@ class UnrolledGAN(Samples):
         self.generator = MLP((latent,), self.shape, hidden, between, last)
         self.discriminator = MLP(self.shape, (), discriminator_hidden, between, scale=scale)
         self.apply(partial(_initialize, gain=gain))
-        self.generator_adam = partial(torch.optim.Adam, lr=lr, betas=betas)
-        self.discriminator_adam = partial(torch.optim.Adam, lr=discriminator_lr, betas=betas)
+        self.adams = adams(lr, discriminator_lr, betas)
 
     def players(self) -> dict[str, Player]:
         """The discriminator and the generator."""
-        return {
-            "discriminator": Player(self.discriminator, self.discriminator_adam),
-            "generator": Player(self.generator, self.generator_adam),
-        }
+        return {name: Player(getattr(self, name), adam) for name, adam in self.adams.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Eq. 10 and 11: the generator on the surrogate, from the present discriminator; then the discriminator."""

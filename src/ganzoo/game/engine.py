@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -33,6 +34,14 @@ class Player:
         """The player's parameters, each once, in a fixed order."""
         modules = (self.modules,) if isinstance(self.modules, nn.Module) else self.modules
         return list(dict.fromkeys(parameter for module in modules for parameter in module.parameters()))
+
+
+def adams(
+    generator: float, discriminator: float, betas: tuple[float, float], eps: float = 1e-8
+) -> dict[str, Callable[[Parameters], torch.optim.Optimizer]]:
+    """An Adam for each of two players, with learning rates of their own (Heusel et al. 2017, arXiv:1706.08500)."""
+    rates = {"discriminator": discriminator, "generator": generator}
+    return {name: partial(torch.optim.Adam, lr=lr, betas=betas, eps=eps) for name, lr in rates.items()}
 
 
 @dataclass

@@ -12,17 +12,18 @@ are one strided convolution of 4 x 4, and doubling pixels before it makes a tran
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.nn.attention import SelfAttention
-from ganzoo.nn.spectral import PLAIN, Layers, Normalized, follow_weights
+from ganzoo.nn.spectral import PLAIN, Layers, Normalized, follow_weights, spectral_layers
 from ganzoo.types import BadArgument
 
 Upsampling = Literal["nearest", "bilinear"]
+Variant = Literal["paper", "mimicry", "studiogan"]
 Normalization = Callable[[int], nn.Module]
 
 
@@ -352,6 +353,44 @@ class Discriminator(nn.Module):
         for block in self.blocks[self.attended :]:
             h = block(h)
         return F.relu(h, inplace=True).sum((2, 3))
+
+
+_D = TypeVar("_D", bound=Discriminator)
+
+
+def sngan(
+    critic: Callable[..., _D],
+    latent: int,
+    channels: int,
+    size: int,
+    widths: Sequence[int],
+    critic_widths: Sequence[int],
+    downsamplings: int,
+    *,
+    classes: int = 0,
+    variant: Variant = "paper",
+) -> tuple[Generator, _D]:
+    """SNGAN's generator and a discriminator with spectral norms, in the details of the code that weights come from.
+
+    Args:
+        critic: `Discriminator`, or what has more heads and takes the same arguments.
+        latent: length of z.
+        channels: channels of an image.
+        size: side of an image.
+        widths: the generator's.
+        critic_widths: the discriminator's.
+        downsamplings: of the discriminator.
+        classes: of both; 0 for none.
+        variant: `paper`: as SNGAN's authors have it. `mimicry`: pixels are doubled bilinearly, and shortcuts see their
+            input after the ReLU. `studiogan`: the second alone; the first convolution of the discriminator's blocks
+            widens, batch normalization adds 1e-4, and its gains and biases are linear maps of the one-hot class.
+    """
+    studiogan = variant == "studiogan"
+    upsampling: Upsampling = "bilinear" if variant == "mimicry" else "nearest"
+    details: dict[str, Any] = {"upsampling": upsampling, "eps": 1e-4 if studiogan else 1e-5, "one_hot": studiogan}
+    generator = Generator(latent, channels, size, widths, classes=classes, **details)
+    options = {"activated": variant != "paper", "wide": studiogan, "classes": classes}
+    return generator, critic(channels, size, critic_widths, downsamplings, layers=spectral_layers(), **options)
 
 
 def pooled_convolution(x: Tensor, conv: nn.Conv2d) -> Tensor:

@@ -15,16 +15,14 @@ BigGAN-deep (appendix B, figure 16) has bottleneck blocks, and gives all of z to
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from ganzoo.families.biggan.networks import Discriminator, Generator, accumulating
 from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
+from ganzoo.game.engine import Player, adams
 from ganzoo.game.game import Program
 from ganzoo.game.priors import Normal, truncate
 from ganzoo.game.registry import register
@@ -129,16 +127,12 @@ class BigGAN(Samples):
         self.generator = Generator(latent, channels, classes, widths, *steering, outputs, eps, statistics)
         blocks = (depth, discriminator_attention_after, wide, activated)
         self.discriminator = Discriminator(channels, classes, discriminator_widths, size, bottom, *blocks)
-        self.generator_adam = partial(Adam, lr=lr, betas=betas, eps=adam_eps)
+        self.adams = adams(lr, discriminator_lr, betas, adam_eps)
         self._settled: list[int] = []  # versions of the averaged generator's tensors, with standing statistics
-        self.discriminator_adam = partial(Adam, lr=discriminator_lr, betas=betas, eps=adam_eps)
 
     def players(self) -> dict[str, Player]:
         """The discriminator, and the generator with a slower Adam."""
-        return {
-            "discriminator": Player(self.discriminator, self.discriminator_adam),
-            "generator": Player(self.generator, self.generator_adam),
-        }
+        return {name: Player(getattr(self, name), adam) for name, adam in self.adams.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An update of the discriminator with a batch; after n_critic of them one of the generator."""

@@ -9,9 +9,21 @@ from ganzoo.game.abilities.classifies import Classifies
 from ganzoo.game.abilities.depicts import Depicts
 from ganzoo.game.abilities.detects import Detects
 from ganzoo.game.abilities.encodes import Encodes
+from ganzoo.game.abilities.noisy import Noisy
 from ganzoo.game.abilities.samples import Samples
 from ganzoo.game.abilities.styled import Styled
 from ganzoo.game.abilities.translates import Translates
 from ganzoo.game.abilities.upscales import Upscales
 
-__all__ = ["Adversarial", "Classifies", "Depicts", "Detects", "Encodes", "Samples", "Styled", "Translates", "Upscales"]
+__all__ = [
+    "Adversarial",
+    "Classifies",
+    "Depicts",
+    "Detects",
+    "Encodes",
+    "Noisy",
+    "Samples",
+    "Styled",
+    "Translates",
+    "Upscales",
+]
