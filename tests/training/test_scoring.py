@@ -148,7 +148,7 @@ def test_what_a_family_can_do_is_measured_and_the_rest_is_refused(name: str) -> 
     game = tiny(name)
     able = subject_of(game)
     chosen = {p.metric for p in protocols_for("both", able.abilities | {"pairs"}, able.domains)} & set(SMALL_KEYS)
-    assert able.abilities >= game.abilities - {"styled", "adversarial", "detects"}  # which no metric asks for
+    assert able.abilities >= game.abilities - {"styled", "adversarial", "detects", "noisy"}  # which no metric asks for
     assert ("paths" in able.abilities) == ("samples" in game.abilities)
     if len(game.shape) != 3:
         assert not chosen

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from ganzoo.files import atomic
 from ganzoo.game import inference
-from ganzoo.game.game import Game, Program
+from ganzoo.game.contract import Program
+from ganzoo.game.game import Game
 from ganzoo.media.levels import to_levels
 from ganzoo.runtimes.running import EXTRA, FORMAT, KEY, Array, ExportedModel
 from ganzoo.types import VERSION, BadArgument, BadCheckpoint

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from ganzoo.families.biggan.networks import Discriminator, Generator, accumulating
 from ganzoo.game.abilities import Samples
+from ganzoo.game.contract import Program
 from ganzoo.game.engine import Player, adams
-from ganzoo.game.game import Program
 from ganzoo.game.priors import Normal, truncate
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses

@@ -13,7 +13,7 @@ from torch import Tensor
 from ganzoo.data import captions as sentences
 from ganzoo.game import inference
 from ganzoo.game.abilities.samples import Samples
-from ganzoo.game.game import Program
+from ganzoo.game.contract import Program
 from ganzoo.media.levels import to_float
 from ganzoo.types import BadArgument, BadData, Batch, Condition
 

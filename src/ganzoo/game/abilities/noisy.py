@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.game.abilities.samples import Samples
-from ganzoo.game.game import Program
+from ganzoo.game.contract import Program
 from ganzoo.types import Condition
 
 

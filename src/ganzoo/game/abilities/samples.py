@@ -14,8 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from ganzoo.game import inference
+from ganzoo.game.contract import Program, Shown
 from ganzoo.game.engine import Absent
-from ganzoo.game.game import Game, Program, Shown
+from ganzoo.game.game import Game
 from ganzoo.game.priors import Prior, draw
 from ganzoo.media.images import grid
 from ganzoo.media.medium import Medium, medium_of

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.game.abilities.samples import Labels, Samples
-from ganzoo.game.game import Program
+from ganzoo.game.contract import Program
 from ganzoo.game.priors import draw_noise
 from ganzoo.types import BadArgument, Condition
 

@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from ganzoo.game import inference
-from ganzoo.game.game import Game, Program, Shown
+from ganzoo.game.contract import Program, Shown
+from ganzoo.game.game import Game
 from ganzoo.media.images import grid
 from ganzoo.media.levels import to_float, to_uint8
 from ganzoo.media.provenance import remember
