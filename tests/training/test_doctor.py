@@ -16,12 +16,14 @@ import ganzoo
 from ganzoo.cli import main
 from ganzoo.data.digits import Digits
 from ganzoo.media.levels import to_float
-from ganzoo.training.doctor import Novelty, Watching, diversity, findings, read_log, same_previews
+from ganzoo.training.doctor import Novelty, Watching, Within, diversity, findings, read_log, same_previews
+from ganzoo.training.previews import SEED, differences
 from ganzoo.types import BadArgument, BadModelFolder, TrainingStopped
 
 SMALL: dict[str, dict[str, Any]] = {
     "gan": {"shape": (1, 8, 8), "hidden": (32,), "discriminator_hidden": (32,), "dropout": 0.0},
     "dcgan": {"size": 8, "channels": 1, "latent": 8, "width": 4},
+    "conditional_dcgan": {"size": 8, "channels": 1, "latent": 8, "width": 4, "classes": 10},
 }
 
 
@@ -94,6 +96,13 @@ ROWS = [{"step": 50 * k, "discriminator_loss": 1.3, "generator_loss": 0.8, "imag
         (lambda k: {"preview_diversity": 0.02}, None),  # it has not begun to draw
         (lambda k: {"preview_diversity": 0.02, "images_seen": 8000 * k}, "collapse"),
         (lambda k: {"preview_diversity": 0.9}, None),
+        (lambda k: {"preview_diversity": 0.9, "preview_diversity_within": 0.9 - k / 45}, "collapse within classes"),
+        (lambda k: {"preview_diversity": 0.9, "preview_diversity_within": 0.02}, None),  # it has not begun to draw
+        (
+            lambda k: {"preview_diversity": 0.9, "preview_diversity_within": 0.2, "images_seen": 8000 * k},
+            "collapse within classes",
+        ),
+        (lambda k: {"preview_diversity_within": 0.6, "images_seen": 8000 * k}, None),
         (lambda k: {"preview_novelty": 1 - k / 45}, "memorization"),
         (lambda k: {"preview_novelty": 0.6}, None),
         (lambda k: {"fd2k_digits_cnn": 10.0 + abs(k - 20)}, "past its best"),
@@ -115,6 +124,46 @@ def test_diversity_is_1_of_data_and_0_of_copies() -> None:
     # of standard normal points in the plane, pairs lie sqrt(pi) apart on average
     line = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
     assert diversity(points, line) == pytest.approx(torch.pi**0.5 / 2**0.5, rel=0.03)
+
+
+def test_diversity_within_classes_is_1_of_data_and_0_of_a_picture_a_class() -> None:
+    source = Digits(batch_size=16)
+    within, held = Within(source.open("train")), source.open("test").batch([*range(64)])
+    images, labels = to_float(held.images), held.labels
+    assert labels is not None
+    assert within(images, labels) == pytest.approx(1, abs=0.15)
+    one = torch.stack([images[(labels == k).nonzero()[0, 0]] for k in labels.tolist()])
+    assert within(one, labels) == pytest.approx(0, abs=1e-6)
+    assert diversity(one, images) > 0.8, "which the classes' own differences hide"
+    assert within(images[:5], torch.arange(5)) is None
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_model_with_one_picture_a_class(broken: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def spoil(game: Any) -> None:
+        def late(generator: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+            (z,) = arguments  # with the class beside it
+            return (torch.cat([z[:, :8] * (game.batches_seen < 40), z[:, 8:]], 1),)
+
+        if broken:
+            game.generator.register_forward_pre_hook(late)
+
+    found = trained(tmp_path / "run", 80, spoil, family="conditional_dcgan")
+    assert ("collapse within classes" in found) == broken and "collapse" not in found
+    rows = [row for row in read_log(tmp_path / "run") if "preview_diversity" in row]
+    assert all(row["preview_diversity"] > 0.3 for row in rows[-3:]), "classes differ in both"
+    figure = f"of one class differ from one another {rows[-1]['preview_diversity_within']:.2f} times as much as data do"
+    assert (figure in capsys.readouterr().out) == broken, "it is said while it trains"
+
+
+def test_previews_that_hold_too_few_of_a_class() -> None:
+    torch.manual_seed(0)
+    game: Any = ganzoo.create("conditional_dcgan", **SMALL["conditional_dcgan"])
+    within = Within(Digits(batch_size=16).open("train"))
+    samples = game.sample(2, seed=SEED)
+    assert within(samples, torch.arange(2)) is None
+    drawn = torch.arange(8).repeat_interleave(4)
+    assert differences(game, samples, within) == within(game.sample(32, seed=SEED, labels=drawn), drawn)
 
 
 def test_folders_without_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import lightning as L
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,12 +23,14 @@ from ganzoo.training.reports import LOG
 from ganzoo.types import BadArgument, BadModelFolder
 
 DIVERSITY: Final = "preview_diversity"
+WITHIN: Final = "preview_diversity_within"
 NOVELTY: Final = "preview_novelty"
 GOOD: Final = "good.ckpt"
 _WAITING: Final = "waiting.ckpt"  # not known to be good yet
 _SIDE = 32  # pixels, to which pictures are reduced before they are compared
 _FEWEST = 10  # lines of the log before anything is said of a course
 _COMPARED = 5000  # training pictures at most, in which the nearest are looked for
+_PAIRS = 16  # of samples of one class, at least, before anything is said of their differences
 _LATE = 100_000  # images after which samples that are all alike are no beginning any more
 
 
@@ -64,6 +68,41 @@ def _spread(images: Tensor) -> float:
         images = F.adaptive_avg_pool2d(images.float(), _SIDE)
     flat = images.detach().flatten(1).float()
     return float(torch.pdist(flat).mean()) / flat.shape[1] ** 0.5
+
+
+class Within:
+    """How much samples of one class differ from one another, beside real ones of that class: 0 for a picture a class.
+
+    Of a conditional model, whose classes differ from one another however much it has collapsed within them. The mean
+    over all pairs of one class of the root of the mean squared difference, over that of real pictures of the same
+    classes.
+
+    Args:
+        train: training pictures with a class each.
+    """
+
+    def __init__(self, train: Images) -> None:
+        assert train.labels is not None
+        self._train, self._known = train, dict[int, float]()
+        self._labels = np.asarray(train.labels)
+
+    def __call__(self, samples: Tensor, labels: Tensor) -> float | None:
+        """Of samples `(n, C, H, W)` of classes `(n,)`; None where fewer than 16 pairs are of one class."""
+        made, usual, count = 0.0, 0.0, 0
+        for k, n in Counter(labels.tolist()).items():
+            if n > 1 and self._of(k) > 0:
+                pairs = n * (n - 1) // 2
+                made, count = made + pairs * _spread(samples[labels == k]), count + pairs
+                usual += pairs * self._of(k)
+        return made / usual if count >= _PAIRS else None
+
+    def _of(self, k: int) -> float:
+        """Of up to 64 real pictures of a class, spread over the data; 0 where there are no two."""
+        if k not in self._known:
+            rows = np.flatnonzero(self._labels == k)
+            rows = rows[:: max(1, len(rows) // 64)][:64]
+            self._known[k] = _spread(to_float(self._train.batch(rows.tolist()).images)) if len(rows) > 1 else 0.0
+        return self._known[k]
 
 
 class Novelty:
@@ -203,15 +242,30 @@ def _won(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
 
 
 def _collapse(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
-    values = [value or 0.0 for value in series(rows, DIVERSITY)[1]]
+    found = _alike(rows, DIVERSITY, least=0.1)
+    if found is None:
+        return None
+    text = f"the last samples differ from one another {found}"
+    return Finding("collapse", text, "go back to an earlier step with lower rates, or give the critic a penalty")
+
+
+def _collapse_within(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
+    found = _alike(rows, WITHIN, least=0.25)
+    if found is None:
+        return None
+    text = f"the last samples of one class differ from one another {found}"
+    return Finding("collapse within classes", text, "go back to an earlier step, and lower both learning rates")
+
+
+def _alike(rows: Sequence[Mapping[str, Any]], key: str, least: float) -> str | None:
+    """How little samples differ, where they differed more before, or still by less than `least`; None where enough."""
+    values = [value or 0.0 for value in series(rows, key)[1]]
     fell = len(values) > 1 and values[-1] < 0.5 * min(1.0, max(values))
     seen = max((row.get("images_seen", 0) for row in rows), default=0)
-    if not fell and not (seen > _LATE and len(values) > 5 and max(values[-3:]) < 0.1):
+    if not fell and not (seen > _LATE and len(values) > 5 and max(values[-3:]) < least):
         return None
-    text = f"the last samples differ from one another {values[-1]:.2f} times as much as data do"
-    if fell:
-        text += f", and did {max(values):.2f} times as much before"
-    return Finding("collapse", text, "go back to an earlier step with lower rates, or give the critic a penalty")
+    before = f", and did {max(values):.2f} times as much before" if fell else ""
+    return f"{values[-1]:.2f} times as much as data do{before}"
 
 
 def _memorizes(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
@@ -266,6 +320,7 @@ _CHECKS: Final[tuple[Callable[[Sequence[Mapping[str, Any]]], Finding | None], ..
     _explosion,
     _won,
     _collapse,
+    _collapse_within,
     _memorizes,
     _skipped,
     _leak,
@@ -286,7 +341,7 @@ class Watching:
 
     rollback: Count = 0
     slower: PositiveFloat = 1.0
-    findings: tuple[str, ...] = ("loss explosion", "collapse", "the critic has won")
+    findings: tuple[str, ...] = ("loss explosion", "collapse", "collapse within classes", "the critic has won")
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
