@@ -52,8 +52,8 @@ class Previews(L.Callback):
                 self._novelty = (
                     Novelty(train, held) if len(train) > 1 and tuple(train.shape) == pl_module.shape else None
                 )
-                known = pl_module.taught is not None and train.classes is not None and train.labels is not None
-                if known and train.labels.ndim == 1 and tuple(train.shape) == pl_module.shape:
+                one = train.labels is not None and train.labels.ndim == 1  # a class each
+                if one and pl_module.taught is not None and tuple(train.shape) == pl_module.shape:
                     self._within = Within(train)
         self._preview(trainer, pl_module)
 
