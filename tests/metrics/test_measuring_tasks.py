@@ -202,6 +202,23 @@ def test_accuracy_by_class_beside_that_of_real_images(train: Images, test: Image
     assert score.floor is not None and score.floor > 0.9
 
 
+def test_what_is_learned_from_samples_beside_what_is_learned_from_images(train: Images) -> None:
+    labels = train.labels
+    assert labels is not None
+
+    def sample(n: int, *, seed: int, batch_size: int, labels: Tensor) -> Tensor:
+        rows = [np.flatnonzero(train.labels == int(label)) for label in labels]
+        return to_float(train.batch([int(row[(seed + i) % len(row)]) for i, row in enumerate(rows)]).images)
+
+    data = {"train": train, "test": Digits().open("test")}
+    few, many = (f"cas1k_pixels_test_{reals}reals_updates60" for reals in (20, 1000))
+    found = {score.key: score for score in measure(Subject(sample, classes=10), data, [few, many])}
+    assert set(found) == {key + part for key in (few, many) for part in ("", "/real", "/both")}
+    assert found[few].value == found[many].value > 0.85, "which real images have no part in"
+    assert found[few + "/real"].value < found[few + "/both"].value and found[many + "/real"].value > 0.85
+    assert (found[few].details["real_images"], found[few].n, found[few].n_real) == (20, 1000, 20)
+
+
 # ------------------------------------------------------------------------------------------------------ bad input
 
 
@@ -212,6 +229,9 @@ def test_accuracy_by_class_beside_that_of_real_images(train: Images, test: Image
         (Subject(), "knn1k_model_test_k1", "this model has no encoder"),
         (Subject(), "err1k_model_test", "this model has no classifier"),
         (Subject(sample=keep), "agree1k_pixels_test_k1", "in one domain only"),
+        (Subject(sample=keep), "cas1k_pixels_test", "draws no samples of the data's classes"),
+        (Subject(sample=keep, classes=10), "cas1k_pixels", "split='train'"),
+        (Subject(sample=keep, classes=10), "cas1k_pixels_test", "there are none at hand"),
         (translator(keep), "mae1k_pixels", "of the split test, and train is asked for"),
         (translator(keep), "mae1k_pixels_test_to-c", "this model translates to b or a, not to c"),
         (translator(keep), "mae1k_pixels_test_to-b", "which a key leaves out"),

@@ -30,10 +30,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # What may be compared, as `evaluate.py` finds it: features `(n, d)` of real images and of generated ones, class
 # probabilities `(n, classes)` of the generated, the classes `(n,)` that they were made for or that are right, those of
 # the real images, the classes' names; of translations, the classes that they started from and those classes' names;
-# for two domains, features are lists of them; for a path, what it runs through.
+# of what a classifier learns, the held-out images, their classes and the shape of all; for two domains, features are
+# lists of them; for a path, what it runs through.
 INPUTS: Final = frozenset(
     {"real", "generated", "probabilities", "labels", "real_labels", "names", "own", "paths", "distance", "n"}
-    | {"batch_size", "sources", "source_names"}
+    | {"batch_size", "sources", "source_names", "held", "held_labels", "shape"}
 )
 
 # What a metric may need of a model, with what is said of a model that lacks it; a need's first word decides how inputs
@@ -49,6 +50,7 @@ LACKS: Final = {
     "classifies": "has no classifier",
     "views": "draws in one domain only",
     "paths": "has no latents to follow a path through",
+    "teaches": "draws no samples of the data's classes, so that nothing can be learned from them",
     "pairs": "has no counterparts to be held against",
     "classes": "takes no labels, and the metric needs the labels that images were made for",
 }
@@ -65,6 +67,7 @@ _SETTINGS: Final = {
     "classifies": {"split"},
     "views": {"split", "rounding"},
     "paths": {"resizer"},
+    "teaches": {"split", "labels", "truncation", "weights", "rounding"},
 }
 MIXTURES: Final = ("ring", "grid")
 COPY: Final = "copy of the input"

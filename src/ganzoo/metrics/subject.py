@@ -95,5 +95,6 @@ class Subject:
             "classes": self.labelled and self.classes is not None,
             "views": self.views > 1,
             "paths": self.paths is not cannot,
+            "teaches": self.sample is not cannot and self.labelled and self.classes is not None,
         }
         return frozenset(name for name, has in held.items() if has)

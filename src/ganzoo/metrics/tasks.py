@@ -12,6 +12,7 @@
 | `classifies` | the model's classes of labelled images | the most frequent class for all |
 | `views` | the classes of a latent's two pictures | real pairs; pictures of two latents |
 | `paths` | images along paths through the latents | |
+| `teaches` | held-out images, as told by who learned from samples and who from training images | |
 """
 
 from __future__ import annotations
@@ -192,6 +193,26 @@ class _Samples(_Drawn):
     def ceiling(self, p: Protocol) -> Compared:
         noise = self.run.noise(p)
         return self.compared(p, self.reference(p, p.split), noise, f"{len(noise)} images of uniform noise")
+
+
+class _Lessons(_Samples):
+    """Samples and training images to learn from, and held-out images to be told by what was learned."""
+
+    def check(self, p: Protocol) -> None:
+        super().check(p)
+        if not self.run.some("train"):
+            raise BadArgument(f"{p.key} learns from training images too, and there are none at hand.")
+        for split in ("train", p.split):
+            if self.labels(p, split).ndim != 1:
+                raise BadArgument(f"{p.key}: {self.run.real(split).name} has attributes, and one class is learned.")
+
+    def stream(self, p: Protocol) -> Stream:
+        return replace(super().stream(p), split="train")
+
+    def found(self, p: Protocol) -> Compared:
+        taught, held = self.run.images(p, "train", p.settings["reals"] or p.n), self.run.images(p, p.split)
+        more: dict[str, Any] = {"held": held.features, "held_labels": held.labels, "shape": self.seen(p)}
+        return self.compared(p, taught, self.made(p), **more)
 
 
 class _Translations(_Drawn):
@@ -537,6 +558,7 @@ TASKS: Final[dict[str, type[Task]]] = {
     "classifies": _Classifications,
     "views": _Views,
     "paths": _Paths,
+    "teaches": _Lessons,
 }
 # What may stand beside a score, by the method that makes it
 BESIDE: Final = {
