@@ -70,7 +70,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"data__class_path": "Digit"}, "data: there is no data source 'Digit'; did you mean Digits"),
     ({"data__init_args__batchsize": 8}, "data.batchsize: Digits has no argument 'batchsize'; did you mean batch_size?"),
     ({"data__init_args__batch_size": 0}, "data.batch_size is 0; at least 1 is expected"),
-    ({"data__class_path": "Data"}, "data is the base class; there are AvatarOutlines, Avatars, DigitEdges, Digits"),
+    ({"data__class_path": "Data"}, "data is the base class; there are AvatarOutlines, AvatarRain, Avatars, DigitEdges"),
     ({"trainer__max_stesp": 3}, "there is no key trainer.max_stesp; did you mean max_steps"),
     ({"trainer__max_steps": "many"}, "trainer.max_steps is many; a whole number is expected"),
     ({"engine__averge": 3}, "there is no key engine.averge; did you mean average?"),

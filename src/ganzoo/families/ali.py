@@ -18,12 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Encodes, Samples
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
-from ganzoo.media.levels import to_float
 from ganzoo.objectives import losses
 from ganzoo.schema import NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch
@@ -240,13 +238,3 @@ class ALI(Samples, Encodes):
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """D's logits of images with the means of their latents."""
         return self.discriminator(images, self.encoder(images)[0])
-
-    def pictures(self, real: Images | None) -> dict[str, Tensor]:
-        """Reconstructions: rows of test images x, each above its row of G(mu(x))."""
-        if real is None:
-            return {}
-        images = to_float(real.batch([i * len(real) // 24 for i in range(24)]).images)
-        made = self.sample(z=self.encode(images))
-        return {
-            "reconstructions": torch.stack([images.unflatten(0, (2, 12)), made.unflatten(0, (2, 12))], 1).flatten(0, 1)
-        }

@@ -12,17 +12,14 @@ import math
 from functools import partial
 from itertools import pairwise
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Encodes, Samples
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
-from ganzoo.media.levels import to_float
 from ganzoo.nn.dcgan import plan
 from ganzoo.objectives import losses
 from ganzoo.schema import Count, NonNegative, Positive, Probability
@@ -180,13 +177,3 @@ class BiGAN(Samples, Encodes):
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """D's logits of images with their codes."""
         return self.discriminator(images, self.encoder(images))[:, 0]
-
-    def pictures(self, real: Images | None) -> dict[str, Tensor]:
-        """Reconstructions: rows of test images x, each above its row of G(E(x))."""
-        if real is None:
-            return {}
-        images = to_float(real.batch([i * len(real) // 24 for i in range(24)]).images)
-        made = self.sample(z=self.encode(images))
-        return {
-            "reconstructions": torch.stack([images.unflatten(0, (2, 12)), made.unflatten(0, (2, 12))], 1).flatten(0, 1)
-        }

@@ -30,6 +30,7 @@ _MISSING = {  # what is said of a model that is asked for a method of another ab
     "upscaled_tiles": "does not enlarge images; {instead}",
     "depict": "draws nothing of captions; {instead}",
     "encode": "has no encoder",
+    "reconstruct": "has no encoder",
     "classify": "has no classifier",
     "detect": "scores no anomalies",
 }
@@ -82,6 +83,7 @@ class Contract(L.LightningModule, ABC):
     labelled: bool = False  # whether it learns from labels, so that its data have `classes` classes
     labels_optional: ClassVar[bool] = False  # whether data without labels will do all the same
     named: ClassVar[bool] = True  # whether its classes are the data's, where these have as many
+    consults: ClassVar[bool] = False  # whether inference looks through its helpers too, so that `load` finds them
     augments: ClassVar[bool] = False  # whether its critic is shown augmented images by itself
     two_domains: ClassVar[bool] = False  # whether it learns from a second domain's images, the batch's targets
 

@@ -199,6 +199,23 @@ def crop(images: Tensor, height: int, width: int) -> Tensor:
     return images[:, :, top : top + height, left : left + width]
 
 
+def at_sides(images: Tensor, sides: Sequence[int], network: Callable[[Tensor], Tensor]) -> Tensor:
+    """What a network of images of certain sides makes of others, resized to these and back; of its own, untouched.
+
+    Args:
+        images: `(n, C, H, W)`.
+        sides: that the network takes and gives.
+        network: of images of these sides.
+    """
+    from torch.nn.functional import interpolate
+
+    given = tuple(images.shape[2:])
+    if given == tuple(sides):
+        return network(images)
+    small = interpolate(images, tuple(sides), mode="bilinear", antialias=True).clamp(-1, 1)
+    return interpolate(network(small), given, mode="bilinear", antialias=True)
+
+
 def spread(of: int, n: int) -> list[int]:
     """At most n numbers, spread evenly over the first `of`."""
     n = min(n, of)

@@ -29,12 +29,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # What may be compared, as `evaluate.py` finds it: features `(n, d)` of real images and of generated ones, class
 # probabilities `(n, classes)` of the generated, the classes `(n,)` that they were made for or that are right, those of
-# the real images, the classes' names; of translations, the classes that they started from and those classes' names;
-# of what a classifier learns, the held-out images, their classes and the shape of all; for two domains, features are
-# lists of them; for a path, what it runs through.
+# the real images, the classes' names; of translations, the classes that they started from, those classes' names, and
+# what a classifier says of what they started from; of what a classifier learns, the held-out images, their classes and
+# the shape of all; for two domains, features are lists of them; for a path, what it runs through.
 INPUTS: Final = frozenset(
     {"real", "generated", "probabilities", "labels", "real_labels", "names", "own", "paths", "distance", "n"}
-    | {"batch_size", "sources", "source_names", "held", "held_labels", "shape"}
+    | {"batch_size", "sources", "source_names", "before", "held", "held_labels", "shape"}
 )
 
 # What a metric may need of a model, with what is said of a model that lacks it; a need's first word decides how inputs
@@ -47,6 +47,7 @@ LACKS: Final = {
     "styles": "translates a picture in one way alone",
     "upscales": "does not enlarge",
     "encodes": "has no encoder",
+    "reconstructs": "has no encoder",
     "classifies": "has no classifier",
     "views": "draws in one domain only",
     "paths": "has no latents to follow a path through",
@@ -64,6 +65,7 @@ _SETTINGS: Final = {
     "styles": {"split", "rounding", "resizer"},
     "upscales": {"split", "rounding", "resizer"},
     "encodes": {"split"},
+    "reconstructs": {"split", "rounding"},
     "classifies": {"split"},
     "views": {"split", "rounding"},
     "paths": {"resizer"},
@@ -73,6 +75,7 @@ MIXTURES: Final = ("ring", "grid")
 COPY: Final = "copy of the input"
 BICUBIC: Final = "bicubic"
 MEAN: Final = "mean of what is around"
+OTHER: Final = "another picture"
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class Subject:
     reduce: Callable[[Tensor], Tensor] = cannot  # large ones to small ones,
     bicubic: Callable[[Tensor], Tensor] = cannot  # and small ones to large ones by interpolation
     encode: Callable[[Tensor], Tensor] = cannot  # images (n, C, H, W) in [-1, 1] to encodings (n, d)
+    reconstruct: Callable[[Tensor], Tensor] = cannot  # what comes back of such images from their encodings
     classify: Callable[[Tensor], Tensor] = cannot  # such images to logits (n, classes)
     classes: int | None = None  # of a conditional model; None for one that is given no labels
     labelled: bool = True  # whether they are the data's own classes
@@ -91,6 +92,7 @@ class Subject:
             "styles": self.styles,
             "upscales": self.upscale is not cannot,
             "encodes": self.encode is not cannot,
+            "reconstructs": self.reconstruct is not cannot,
             "classifies": self.classify is not cannot,
             "classes": self.labelled and self.classes is not None,
             "views": self.views > 1,

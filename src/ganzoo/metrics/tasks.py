@@ -8,6 +8,7 @@
 | `fills` | what fills holes with what was there | the mean color of what is around |
 | `styles` | translations of one picture with one another | `floor`: real images of one class |
 | `upscales` | images made small and enlarged again, with themselves | bicubic interpolation |
+| `reconstructs` | what comes back of held-out images with themselves | other held-out images |
 | `encodes` | classes of held-out images by training images, in encodings | neighbours in pixels |
 | `classifies` | the model's classes of labelled images | the most frequent class for all |
 | `views` | the classes of a latent's two pictures | real pairs; pictures of two latents |
@@ -30,9 +31,9 @@ import torch
 from torch import Tensor
 
 from ganzoo.media.levels import to_float
-from ganzoo.metrics.features.network import NETWORKS, FeatureNetwork
+from ganzoo.metrics.features.network import NETWORKS, FeatureNetwork, class_names
 from ganzoo.metrics.functional.path import feature_distance
-from ganzoo.metrics.metric import BICUBIC, COPY, MEAN, MIXTURES
+from ganzoo.metrics.metric import BICUBIC, COPY, MEAN, MIXTURES, OTHER
 from ganzoo.metrics.protocol import Protocol
 from ganzoo.metrics.sets import Compared, Drawing, Sample, Stream, View
 from ganzoo.metrics.subject import cannot
@@ -222,16 +223,25 @@ class _Translations(_Drawn):
         """Whether images are translated to each domain by turns, rather than to one."""
         return "labels" in p.of.inputs
 
+    def told(self, p: Protocol) -> list[int]:
+        """The class of each domain: that of its name where the classifier's have names, and -1 where none has it."""
+        domains, names = self.subject.domains, class_names(p.network)
+        return [*range(len(domains))] if names is None else [names.index(d) if d in names else -1 for d in domains]
+
     def check(self, p: Protocol) -> None:
         super().check(p)
         real, domains = self.run.real(p.split), self.subject.domains
-        if (p.labels, p.truncation, p.weights) != ("uniform" if self.by_turns(p) else "data", None, "averaged"):
-            other = replace(p, labels="uniform" if self.by_turns(p) else "data", truncation=None, weights="averaged")
+        labels = "uniform" if self.by_turns(p) and "labels" in p.of.depends_on(p.network) else "data"
+        if (p.labels, p.truncation, p.weights) != (labels, None, "averaged"):
+            other = replace(p, labels=labels, truncation=None, weights="averaged")
             what = "to each domain by turns" if self.by_turns(p) else "as they come"
             raise BadArgument(f"{p.key}: images are translated {what}; ask for {other.key}.")
         if self.by_turns(p):
             most = NETWORKS[p.network].classes if p.network in NETWORKS else len(domains)
-            if most < len(domains):
+            if "probabilities" in p.of.inputs and max(self.told(p)) < 0:
+                known = f"{p.network} tells {', '.join(class_names(p.network) or ())}"
+                raise BadArgument(f"{p.key}: {known}, and the domains are {', '.join(domains)}.")
+            if "probabilities" in p.of.inputs and most <= max(self.told(p)):
                 told = f"{p.network} tells {most} classes apart"
                 raise BadArgument(f"{p.key}: {told}, and there are {len(domains)} domains.")
             return
@@ -292,7 +302,15 @@ class _Translations(_Drawn):
 
     def against(self, p: Protocol, made: Sample, of: str = "", **more: Any) -> Compared:
         if self.by_turns(p):
-            return self.compared(p, made, made, of, names=self.subject.domains, **more)
+            if "probabilities" in p.of.inputs:
+                assert made.labels is not None
+                labels = torch.tensor(self.told(p))[made.labels]
+                names = class_names(p.network) or self.subject.domains
+                before = self.run.images(p, p.split, len(made)).probabilities if "before" in p.of.inputs else None
+                more |= {"before": None if before is None else before.argmax(1)}
+                return self.compared(p, made, made, of, **more | {"labels": labels, "names": names})
+            start = self.run.images(p, p.split, len(made))
+            return self.compared(p, start, made, of, **more | {"names": self.subject.domains})
         return self.compared(p, self.reference(p, p.split), made, of)
 
     def found(self, p: Protocol) -> Compared:
@@ -321,6 +339,8 @@ class _Translations(_Drawn):
         if not self.by_turns(p):
             return self.apart(p, lambda split: self.reference(p, split))
         real = self.run.images(p, p.split, self.count(p))
+        if real.labels is None or real.labels.ndim > 1:
+            return None
         return self.against(p, real, f"{len(real)} images of the split {p.split}")
 
     def ceiling(self, p: Protocol) -> Compared:
@@ -458,6 +478,32 @@ class _Enlargements(_Drawn):
         return self.found(p, "bicubic")
 
 
+class _Reconstructions(_Drawn):
+    """What comes back of held-out images from their encodings, against themselves."""
+
+    def count(self, p: Protocol) -> int:
+        return min(p.n, len(self.run.real(p.split).values))
+
+    def stream(self, p: Protocol) -> Stream:
+        return Stream(p.seed, split=p.split, to="reconstructed")
+
+    def drawing(self, stream: Stream, n: int) -> Drawing:
+        values, order = self.run.real(stream.split).values, self.run.order(stream.split, "values", stream.seed)
+
+        def images(rows: range) -> Tensor:
+            return self.subject.reconstruct(to_float(torch.from_numpy(values[order[rows.start : rows.stop]])))
+
+        return Drawing("reconstructions", tuple(values.shape[1:]), images)
+
+    def found(self, p: Protocol) -> Compared:
+        return self.compared(p, self.run.images(p, p.split, self.count(p)), self.made(p))
+
+    def other(self, p: Protocol) -> Compared:
+        """The next held-out image in place of what comes back."""
+        real = self.run.images(p, p.split, self.count(p))
+        return self.compared(p, real, Sample(real.features.roll(1, 0)), f"{len(real)} images of the split {p.split}")
+
+
 class _Encodings(Task):
     """Held-out images against training images, in the model's own encodings."""
 
@@ -554,6 +600,7 @@ TASKS: Final[dict[str, type[Task]]] = {
     "fills": _Fillings,
     "styles": _Styles,
     "upscales": _Enlargements,
+    "reconstructs": _Reconstructions,
     "encodes": _Encodings,
     "classifies": _Classifications,
     "views": _Views,
@@ -567,6 +614,7 @@ BESIDE: Final = {
     COPY: "copy",
     BICUBIC: "bicubic",
     MEAN: "mean_fill",
+    OTHER: "other",
     "untrained network": "untrained",
     "pixels": "pixels",
     "one class for all": "one_class",

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from ganzoo.types import BadArgument
@@ -112,6 +113,67 @@ class Discriminator(nn.Module):
         """Maps the last feature maps to the scores."""
         scores = self.head(features).flatten(1)
         return scores.squeeze(1) if self.outputs == 1 else scores
+
+
+class LabelledDiscriminator(nn.Module):
+    """Strided convolutions, told the label vector as constant maps beside the first layer's (Perarnau 2016, section 4).
+
+    Args:
+        channels: channels of an image.
+        labels: length of a label vector.
+        size: side of an image.
+        width: feature maps after the first layer; each further layer has twice as many.
+    """
+
+    def __init__(self, channels: int, labels: int, size: int, width: int) -> None:
+        super().__init__()
+        start, doublings = plan(size)
+        self.first = nn.Sequential(nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2))
+        layers: list[nn.Module] = []
+        for i in range(doublings - 1):
+            inputs, outputs = (width << i) + (0 if i else labels), width << (i + 1)
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)]
+        inputs = (width << (doublings - 1)) + (labels if doublings == 1 else 0)
+        self.main = nn.Sequential(*layers, nn.Conv2d(inputs, 1, start))
+        self.apply(initialize)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Scores `(N,)` of images `(N, channels, size, size)` with label vectors `(N, labels)`."""
+        h = self.first(x)
+        maps = labels.to(h)[:, :, None, None].expand(-1, -1, *h.shape[2:])
+        return self.main(torch.cat([h, maps], 1)).flatten()
+
+
+class Encoder(nn.Module):
+    """Strided 5 x 5 convolutions and a hidden layer, batch normalization and ReLU, to a vector (after Larsen 2016).
+
+    Args:
+        channels: channels of an image.
+        size: side of an image: a multiple of 2 to the number of layers.
+        width: feature maps after the first layer; each further layer has twice as many.
+        layers: halvings.
+        hidden: units of the hidden layer; None for as many as it is given.
+        outputs: length of the vector.
+
+    Raises:
+        BadArgument: for a size that does not halve so often.
+    """
+
+    def __init__(self, channels: int, size: int, width: int, layers: int, hidden: int | None, outputs: int) -> None:
+        super().__init__()
+        if size % 2**layers:
+            raise BadArgument(f"image size is {size}; a multiple of {2**layers} is expected, or fewer layers")
+        made: list[nn.Module] = []
+        for inputs, wide in pairwise([channels, *(width << i for i in range(layers))]):
+            made += [nn.Conv2d(inputs, wide, 5, 2, 2), nn.BatchNorm2d(wide), nn.ReLU()]
+        length = (width << (layers - 1)) * (size >> layers) ** 2
+        hidden = hidden or length
+        made += [nn.Flatten(), nn.Linear(length, hidden), nn.BatchNorm1d(hidden), nn.ReLU()]
+        self.main = nn.Sequential(*made, nn.Linear(hidden, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(N, channels, size, size)` to `(N, outputs)`."""
+        return self.main(x)
 
 
 class StudioGenerator(nn.Module):

@@ -126,6 +126,7 @@ def subject_of(game: Game) -> Subject:
         reduce=getattr(game, "reduced", cannot),
         bicubic=getattr(game, "interpolated", cannot),
         encode=getattr(game, "encode", cannot),
+        reconstruct=getattr(game, "reconstruct", cannot),
         classify=getattr(game, "classify", cannot),
         classes=game.classes,
         labelled=game.labelled,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from ganzoo import folder as folders
 from ganzoo.folder import build, card_of, whole
 from ganzoo.game import registry
 from ganzoo.schema import checked
-from ganzoo.types import BadArgument, BadModelFolder, UnknownName
+from ganzoo.types import BadArgument, BadModelFolder, GanzooError, UnknownName
 from ganzoo.zoo import catalogue
 
 if TYPE_CHECKING:
@@ -34,7 +35,17 @@ def create(family: str, **arguments: Any) -> Game:
     """
     entry = registry.family(catalogue.family_name(family))
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()}
-    return entry.cls(**registry.check_arguments(entry, plain))
+    return _consulting(entry.cls(**registry.check_arguments(entry, plain)))
+
+
+def _consulting(game: Game) -> Game:
+    """The game with the helpers that its inference looks through, where they are found."""
+    if game.consults:
+        from ganzoo.zoo.helpers import resolve_helpers  # which loads models in turn
+
+        with suppress(GanzooError):  # who asks for what needs one is told that it is not there
+            resolve_helpers(game)
+    return game
 
 
 @checked
@@ -78,6 +89,7 @@ def load(
     hashes = folder.hashes()
     game.provenance = {**provenance, "sha256": hashes, "weights_sha256": hashes.get(folders.MODEL)}
     game.card = card_of(folder, game)
+    _consulting(game)
     # Lightning took the meta device, on which the family was made, for the module's own
     return _moved(game.eval(), "cpu" if device is None else device, dtype or torch.float32)
 

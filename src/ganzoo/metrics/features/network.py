@@ -362,6 +362,11 @@ def state_sha256(module: nn.Module) -> str:
     return sha.hexdigest()
 
 
+def class_names(name: str) -> tuple[str, ...] | None:
+    """The names of the classes that a network tells, where they have some."""
+    return AVATAR_CLASSES.get(name.removeprefix("avatars_")) if name.startswith("avatars_") else None
+
+
 def at_hand(name: str) -> bool:
     """Whether a network's weights are on this machine already."""
     return _lies(_SOURCES[describe(name).name]) is not None

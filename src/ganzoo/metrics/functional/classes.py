@@ -73,7 +73,7 @@ def class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
     "acc",
     "class accuracy of images made for a class or domain (GAN-test, Shmelkov 2018)",
     better="higher",
-    needs={"samples classes": ["10k_{classifier}"], "translates classes": ["1k_{classifier}_test_uniform"]},
+    needs={"translates classes": ["1k_{classifier}_test_uniform"], "samples classes": ["10k_{classifier}"]},
     beside=["floor"],
     without=["to"],
 )
@@ -84,7 +84,13 @@ def accuracy(
     sources: Tensor | None = None,
     source_names: Sequence[str] | None = None,
 ) -> Result:
-    """`class_accuracy`, that of each class, and of translations that of each class from each (`from`)."""
+    """`class_accuracy`, that of each class, and of translations that of each class from each (`from`).
+
+    Labels of -1 are of domains that the classifier does not tell, and do not count.
+    """
+    told = labels >= 0
+    probabilities, labels = probabilities[told], labels[told]
+    sources = None if sources is None else sources[told.to(sources.device)]
     share = class_accuracy(probabilities, labels)
     right = probabilities.argmax(1).cpu() == labels.cpu()
     details: dict[str, Any] = {"classes": by_class(right, labels, names)}
@@ -95,6 +101,33 @@ def accuracy(
             name: by_class(right[row], labels.cpu()[row], names) for name, row in zip(each, rows, strict=True)
         }
     return Result(share, details=details)
+
+
+@metric(
+    "kept",
+    "share of translations whose class stays, as a classifier sees it, where another attribute was asked for",
+    better="higher",
+    needs={"translates classes": []},
+    beside=[],
+    without=["to"],
+)
+def kept(probabilities: Tensor, labels: Tensor, before: Tensor, names: Sequence[str] | None = None) -> Result:
+    """The share of rows with a label of -1 whose largest probability is of the class that was there before.
+
+    Args:
+        probabilities: `(n, classes)` of translations.
+        labels: `(n,)`: -1 where a domain was asked for that the classifier does not tell.
+        before: `(n,)`: the classes that it gives the pictures that were translated.
+        names: of the classes.
+
+    Raises:
+        BadArgument: if the classifier tells all domains.
+    """
+    others = labels.cpu() < 0
+    if not bool(others.any()):
+        raise BadArgument("the classifier tells each of the domains; name one of another attribute")
+    same, before = probabilities.argmax(1).cpu()[others] == before.cpu()[others], before.cpu()[others]
+    return Result(share_of(same), details={"classes": by_class(same, before, names)})
 
 
 @metric(

@@ -3,12 +3,14 @@
 Generated rows `(n, d)` are of the first n of the real ones `(m, d)`: row i is to be held against row i.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ganzoo.metrics.functional.classes import share_of
 from ganzoo.metrics.functional.neighbours import nearest_neighbours
-from ganzoo.metrics.metric import BICUBIC, COPY, MEAN, Positive, Result, metric
+from ganzoo.metrics.metric import BICUBIC, COPY, MEAN, OTHER, Positive, Result, metric
 
 
 @metric(
@@ -26,11 +28,11 @@ def absolute_difference(real: Tensor, generated: Tensor) -> Result:
 
 @metric(
     "psnr",
-    "mean peak signal-to-noise ratio of enlarged pictures and the true ones, in decibels, all channels",
+    "mean peak signal-to-noise ratio of enlarged pictures, or translations, to the true ones, in decibels",
     better="higher",
-    needs={"upscales": ["1k_pixels_test"]},
+    needs={"upscales": ["1k_pixels_test"], "translates pairs": []},
     networks=["pixels"],
-    beside=[BICUBIC],
+    beside=[BICUBIC, COPY],
 )
 def signal_to_noise(real: Tensor, generated: Tensor) -> Result:
     """The mean over pairs of 10 log10 of the range's square over the mean square of their pixels' differences.
@@ -93,6 +95,43 @@ def matches(real: Tensor, generated: Tensor, among: Positive = 100) -> Result:
 def filling(real: Tensor, generated: Tensor) -> Result:
     """The mean over holes of the mean absolute difference of their pixels `(n, d)`."""
     return absolute_difference(real, generated)
+
+
+@metric(
+    "rec",
+    "mean absolute difference of what comes back of pictures from their encodings, pixels in [-1, 1] (L1)",
+    better="lower",
+    needs={"reconstructs": ["1k_pixels_test"]},
+    networks=["pixels"],
+    beside=[OTHER],
+)
+def reconstruction(real: Tensor, generated: Tensor) -> Result:
+    """The mean over pictures of the mean absolute difference of their pixels `(n, d)`."""
+    return absolute_difference(real, generated)
+
+
+@metric(
+    "moved",
+    "mean distance in features of translations, to each domain by turns, to the pictures that they start from",
+    better="lower",
+    needs={"translates classes": []},
+    networks=["pixels"],
+    beside=[],
+    without=["to"],
+)
+def moved(real: Tensor, generated: Tensor, labels: Tensor, names: Sequence[str] | None = None) -> Result:
+    """The mean Euclidean distance of rows `(n, d)`, and that of real rows to the next ones.
+
+    Args:
+        real: of the pictures that translations start from.
+        generated: of the translations.
+        labels: the domains `(n,)`.
+        names: of the domains.
+    """
+    each = (generated - real).double().norm(dim=1)
+    shares = {str(names[k] if names else k): float(each[labels == k].mean()) for k in sorted(set(labels.tolist()))}
+    other = (real - real.roll(1, 0)).double().norm(dim=1).mean()
+    return Result(float(each.mean()), details={"domains": shares, "another picture": float(other)})
 
 
 @metric(
