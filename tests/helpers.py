@@ -62,8 +62,8 @@ OWN: dict[str, dict[str, Any]] = {
     "stargan_v2": {"hidden": 8, "max_width": 6},
     "anogan": {"search_steps": 3},
     "f_anogan": {"gan_images": 8},  # two batches
-    "icgan": {"gan_images": 8, "layers": 2, "groups": [2, 1], "label_hidden": 5, "encoder_width": 4},
-    "age_cgan": {"gan_images": 8, "layers": 2, "encoder_width": 4, "identity": None, "search_steps": 2},
+    "icgan": {"gan_images": 4, "layers": 2, "groups": [2, 1], "label_hidden": 5, "encoder_width": 4},
+    "age_cgan": {"gan_images": 4, "layers": 2, "encoder_width": 4, "identity": None, "search_steps": 2},
     "cvae_gan": {"layers": 2, "encoder_width": 4, "classifier_width": 4},
     "srgan": {"halvings": 2, "units": 5},
     "cut": {"nce_layers": [0, 4, 8, 12], "patches": 8, "projection": 4},

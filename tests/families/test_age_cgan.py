@@ -35,9 +35,9 @@ def test_the_losses_are_the_papers() -> None:
 
 def test_the_encoder_learns_once_the_gan_is_done() -> None:
     game: Any = tiny("age_cgan")
-    fit(game, 2)
+    fit(game, 1)
     before = {key: value.clone() for key, value in game.player_tensors().items()}
-    fit(game, 4)
+    fit(game, 3)
     moved = {key.split(".")[0] for key, value in game.player_tensors().items() if not torch.equal(value, before[key])}
     assert moved == {"encoder"} and game.leads == "encoder"
 

@@ -66,6 +66,7 @@ class AgeCGAN(Translates, Samples, Encodes):
         discriminator_width: feature maps after the discriminator's first layer.
         encoder_width: feature maps after the encoder's first layer.
         layers: halvings of the encoder.
+        encoder_hidden: units of its hidden layer; as many as it is given where None.
         identity: the network FR; none for pixels.
         search_steps: of L-BFGS; 0 for the first guess alone.
         lr: learning rate of discriminator and generator.
@@ -90,6 +91,7 @@ class AgeCGAN(Translates, Samples, Encodes):
         discriminator_width: Positive = 64,
         encoder_width: Positive = 32,
         layers: Layers = 4,
+        encoder_hidden: Positive | None = None,
         identity: str | None = "mobilenet_v2",
         search_steps: Count = 20,
         lr: NonNegative = 2e-4,
@@ -105,7 +107,7 @@ class AgeCGAN(Translates, Samples, Encodes):
         self.domains = names or tuple(f"class-{i}" for i in range(classes))
         self.generator = dcgan.Generator(latent + classes, channels, size, width)
         self.discriminator = dcgan.LabelledDiscriminator(channels, classes, size, discriminator_width)
-        self.encoder = dcgan.Encoder(channels, size, encoder_width, layers, None, latent)
+        self.encoder = dcgan.Encoder(channels, size, encoder_width, layers, encoder_hidden, latent)
         self.by_identity, self.search_steps, self.gan_images = identity is not None, search_steps, gan_images
         if identity is not None:
             self.recognition = Helper(identity)

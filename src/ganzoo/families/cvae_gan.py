@@ -65,6 +65,7 @@ class CVAEGAN(Samples, Encodes, Classifies):
         classifier_width: the same of the classifier.
         encoder_width: the same of the encoder.
         layers: halvings of the encoder.
+        encoder_hidden: units of its hidden layer; as many as it is given where None.
         kl: lambda_1.
         reconstruction_weight: lambda_2.
         mean_features: lambda_3 of D's.
@@ -87,6 +88,7 @@ class CVAEGAN(Samples, Encodes, Classifies):
         classifier_width: Positive = 64,
         encoder_width: Positive = 64,
         layers: Layers = 4,
+        encoder_hidden: Positive | None = None,
         kl: NonNegative = 3.0,
         reconstruction_weight: NonNegative = 1.0,
         mean_features: NonNegative = 1e-3,
@@ -97,7 +99,7 @@ class CVAEGAN(Samples, Encodes, Classifies):
         super().__init__()
         self.shape, self.classes, self.prior = (channels, size, size), classes, Normal(latent)
         self.generator = dcgan.Generator(latent + classes, channels, size, width)
-        self.encoder = dcgan.Encoder(channels + classes, size, encoder_width, layers, None, 2 * latent)
+        self.encoder = dcgan.Encoder(channels + classes, size, encoder_width, layers, encoder_hidden, 2 * latent)
         self.discriminator = dcgan.Discriminator(channels, size, discriminator_width)
         self.classifier = dcgan.Discriminator(channels, size, classifier_width, None, classes)
         self.weights = (kl, reconstruction_weight, mean_features, class_features)

@@ -66,7 +66,8 @@ class IcGAN(Translates, Samples, Encodes):
         discriminator_width: feature maps after the discriminator's first layer.
         encoder_width: feature maps after the encoders' first layer.
         layers: halvings of the encoders.
-        label_hidden: units of E_y's hidden layer; those of E_z's are as many as it is given.
+        encoder_hidden: units of E_z's hidden layer; as many as it is given where None.
+        label_hidden: units of E_y's.
         lr: learning rate of discriminator and generator.
         betas: Adam's decay rates for these.
         gan_images: how many images these two see before they stop, and the encoders begin: 25 epochs of CelebA as it
@@ -91,6 +92,7 @@ class IcGAN(Translates, Samples, Encodes):
         discriminator_width: Positive = 64,
         encoder_width: Positive = 32,
         layers: Layers = 4,
+        encoder_hidden: Positive | None = None,
         label_hidden: Positive = 512,
         lr: NonNegative = 2e-4,
         betas: tuple[Probability, Probability] = (0.5, 0.999),
@@ -109,7 +111,7 @@ class IcGAN(Translates, Samples, Encodes):
         self.groups = tuple(groups) or (1,) * classes
         self.generator = dcgan.Generator(latent + classes, channels, size, width)
         self.discriminator = dcgan.LabelledDiscriminator(channels, classes, size, discriminator_width)
-        self.encoder = dcgan.Encoder(channels, size, encoder_width, layers, None, latent)
+        self.encoder = dcgan.Encoder(channels, size, encoder_width, layers, encoder_hidden, latent)
         self.label_encoder = dcgan.Encoder(channels, size, encoder_width, layers, label_hidden, classes)
         self.adam = partial(Adam, lr=lr, betas=betas)
         self.encoder_adam = partial(Adam, lr=encoder_lr, betas=encoder_betas)

@@ -23,7 +23,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -231,7 +231,8 @@ class _Translations(_Drawn):
     def check(self, p: Protocol) -> None:
         super().check(p)
         real, domains = self.run.real(p.split), self.subject.domains
-        labels = "uniform" if self.by_turns(p) and "labels" in p.of.depends_on(p.network) else "data"
+        by_label = self.by_turns(p) and "labels" in p.of.depends_on(p.network)
+        labels: Literal["data", "uniform"] = "uniform" if by_label else "data"
         if (p.labels, p.truncation, p.weights) != (labels, None, "averaged"):
             other = replace(p, labels=labels, truncation=None, weights="averaged")
             what = "to each domain by turns" if self.by_turns(p) else "as they come"
