@@ -197,7 +197,7 @@ def test_a_metric_says_all_that_is_known_of_it() -> None:
         assert each.name == name and "seed" in each.depends_on("digits_cnn")
     assert {name for name, each in metrics().items() if each.better is None} == {"nn"}
     assert {name for name, each in metrics().items() if each.better == "lower"} == {
-        *("fd", "kid", "ppl", "mae", "dist", "err", "fill")
+        *("fd", "kid", "ppl", "mae", "dist", "err", "fill", "rec", "moved")
     }
     assert named("fd").depends_on("digits_cnn") >= {"full", "flips", "truncation"}
     assert not named("is").depends_on("digits_cnn") & {"full", "flips"}, "it never looks at real images"

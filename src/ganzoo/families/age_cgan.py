@@ -275,4 +275,4 @@ class AgeCGAN(Translates, Samples, Encodes):
         columns = [x, self.limit(self.each(first, x, 8)), self.reconstruct(x)]
         columns += [self.translate(x, to=to) for to in self.domains]
         drawn = [self.sample(8, labels=k) for k in range(self.classes or 1)]
-        return {"ages": torch.stack(columns, 1), "samples": torch.stack(drawn)}
+        return {"ages": torch.stack(columns, 1), "drawn": torch.stack(drawn)}

@@ -143,12 +143,12 @@ class CVAEGAN(Samples, Encodes, Classifies):
         told = [self.discriminator(self.seen(x), True)[1].flatten(1).float() for x in images]
         classed = [self.classifier(x, True)[1].flatten(1).float() for x in images]
         pairs = ((batch.images.flatten(1), again.flatten(1)), told[:2], classed[:2])
-        back = sum((one.float() - other.float()).square().sum(1).mean() for one, other in pairs) / 2
+        back = torch.stack([(one - other).float().square().sum(1).mean() for one, other in pairs]).sum() / 2
         means = (told[0].mean(0) - told[2].mean(0)).square().sum() / 2
         of_classes = self.class_means(classed[0] - classed[2], labels).square().sum() / 2
         self.record(divergence=divergence, back=back, means=means, class_means=of_classes)
-        terms = (divergence, back, means, of_classes)
-        return sum((weight * term for weight, term in zip(self.weights, terms, strict=True)), torch.zeros(()).to(back))
+        terms = torch.stack([divergence, back, means, of_classes])
+        return terms @ torch.tensor(self.weights, device=terms.device)
 
     def class_means(self, features: Tensor, labels: Tensor) -> Tensor:
         """Means `(classes, d)` of the rows `(N, d)` of each class; 0 for a class that does not occur."""

@@ -242,4 +242,4 @@ class IcGAN(Translates, Samples, Encodes):
             return {}
         x = to_float(torch.from_numpy(real.values[inference.spread(len(real), 8)]))
         columns = [x, self.reconstruct(x), *(self.translate(x, to=to) for to in self.domains)]
-        return {"edits": torch.stack(columns, 1), "samples": self.sample(32).unflatten(0, (4, 8))}
+        return {"edits": torch.stack(columns, 1), "drawn": self.sample(32).unflatten(0, (4, 8))}

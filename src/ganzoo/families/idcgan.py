@@ -82,8 +82,9 @@ class Discriminator(nn.Module):
     def __init__(self, channels: int, width: int, layers: int, scales: Sequence[int]) -> None:
         super().__init__()
         patches = translation.PatchDiscriminator(channels, width, layers, "batch")
-        patches.main, last = patches.main[:-1], patches.main[-1]
-        wide, part = last.in_channels, max(1, last.in_channels // 4)
+        patches.main = patches.main[:-1]  # without the layer of the scores
+        wide = width * min(2**layers, 8)
+        part = max(1, wide // 4)
         self.patches, self.scales = patches, tuple(scales)
         self.pyramid = nn.ModuleList(nn.Sequential(nn.Conv2d(wide, part, 1), nn.LeakyReLU(0.2)) for _ in scales)
         self.last = nn.Conv2d(wide + part * len(self.scales), 1, 3, 1, 1)
@@ -95,7 +96,7 @@ class Discriminator(nn.Module):
         h = self.patches(torch.cat([x, y], 1))
         seen = [h]
         for scale, layer in zip(self.scales, self.pyramid, strict=True):
-            sides = [max(1, side // scale) for side in h.shape[2:]]
+            sides = max(1, h.shape[2] // scale), max(1, h.shape[3] // scale)
             seen.append(F.interpolate(layer(F.adaptive_avg_pool2d(h, sides)), h.shape[2:], mode="bilinear"))
         return self.last(torch.cat(seen, 1))
 
