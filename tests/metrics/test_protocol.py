@@ -176,7 +176,8 @@ def test_what_is_measured_follows_from_what_a_model_can_do() -> None:
     assert keys("emoji", "translates", domains=("b",)) == ["kid1k_mobilenet_v2_test"]
     assert keys("emoji", "translates", domains=("b", "a"))[1] == "kid1k_mobilenet_v2_test_to-a"
     assert keys("emoji", "translates", "pairs", domains=("b",)) == [
-        *("kid1k_mobilenet_v2_test", "mae1k_pixels_test", "dist1k_mobilenet_v2_test", "top1k_mobilenet_v2_test")
+        *("kid1k_mobilenet_v2_test", "mae1k_pixels_test", "psnr1k_pixels_test"),
+        *("dist1k_mobilenet_v2_test", "top1k_mobilenet_v2_test"),
     ]
     assert "top1k_mobilenet_v2_test_to-a" in keys("emoji", "translates", "pairs", domains=("b", "a"))
     assert "acc1k_digits_cnn_test_uniform" in keys("digits", "translates", "classes", domains=("0", "1"))

@@ -140,8 +140,8 @@ class CVAEGAN(Samples, Encodes, Classifies):
         new = self.drawn(self.noise(batch), labels)
         divergence = (mean.square() + log_variance.exp() - log_variance - 1).sum(1).mean() / 2
         images = (batch.images, again, new)
-        told = [self.discriminator(self.seen(x), True)[1].flatten(1).float() for x in images]
-        classed = [self.classifier(x, True)[1].flatten(1).float() for x in images]
+        told = [self.discriminator(self.seen(x), with_features=True)[1].flatten(1).float() for x in images]
+        classed = [self.classifier(x, with_features=True)[1].flatten(1).float() for x in images]
         pairs = ((batch.images.flatten(1), again.flatten(1)), told[:2], classed[:2])
         back = torch.stack([(one - other).float().square().sum(1).mean() for one, other in pairs]).sum() / 2
         means = (told[0].mean(0) - told[2].mean(0)).square().sum() / 2

@@ -30,7 +30,7 @@ def absolute_difference(real: Tensor, generated: Tensor) -> Result:
     "psnr",
     "mean peak signal-to-noise ratio of enlarged pictures, or translations, to the true ones, in decibels",
     better="higher",
-    needs={"upscales": ["1k_pixels_test"], "translates pairs": []},
+    needs={"upscales": ["1k_pixels_test"], "translates pairs": ["1k_pixels_test"]},
     networks=["pixels"],
     beside=[BICUBIC, COPY],
 )
