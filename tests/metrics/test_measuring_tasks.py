@@ -360,7 +360,7 @@ def test_what_is_usual_suits_the_model_and_the_data(train: Images, test: Images)
     paired, few = {"train": train, "test": test}, {"train": Images("few", train.values[:5], split="train")}
     named = {"train": Images("inverted", train.values, split="train", targets=255 - train.values), "test": test}
     assert [p.metric for p in usual(translator(invert), named)] == [
-        *("kid", "mae", "dist", "top", "mae", "dist", "top", "kid")
+        *("kid", "mae", "psnr", "dist", "top", "mae", "psnr", "dist", "top", "kid")
     ]
     assert [p.key for p in usual(Subject(keep, encode=keep), paired)] == [
         *("fd10k_digits_cnn", "kid10k_digits_cnn", "knn10k_model_test_k1", "knn10k_model_test_k5")
