@@ -22,15 +22,15 @@ from torch.optim import LBFGS, Adam
 from ganzoo.data.batch import Images
 from ganzoo.game import inference
 from ganzoo.game.abilities import Encodes, Samples, Translates
-from ganzoo.schema import Count, Domains, Layers, NonNegative, Positive, Probability, Words
+from ganzoo.game.contract import Program
 from ganzoo.game.engine import Player
-from ganzoo.game.game import Program
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
+from ganzoo.schema import Count, Domains, Layers, NonNegative, Positive, Probability, Words
 from ganzoo.types import BadArgument, Batch, Condition
 
 

@@ -23,12 +23,12 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Classifies, Encodes, Samples
-from ganzoo.schema import Layers, NonNegative, Positive, Probability
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
+from ganzoo.schema import Layers, NonNegative, Positive, Probability
 from ganzoo.types import Batch, Condition
 
 

@@ -24,13 +24,13 @@ from torch.optim import Adam
 from ganzoo.data.batch import Images
 from ganzoo.game import inference
 from ganzoo.game.abilities import Encodes, Samples, Translates
-from ganzoo.schema import Domains, Layers, NonNegative, Positive, Probability, Sizes, Words
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
+from ganzoo.schema import Domains, Layers, NonNegative, Positive, Probability, Sizes, Words
 from ganzoo.types import BadArgument, Batch, Condition
 
 

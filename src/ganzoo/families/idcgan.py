@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Translates
-from ganzoo.schema import Depth, NonNegative, Positive, Probability, Sizes
 from ganzoo.game.engine import Player
 from ganzoo.game.helpers import Helper
 from ganzoo.game.registry import register
 from ganzoo.nn import translation
 from ganzoo.objectives import losses
+from ganzoo.schema import Depth, NonNegative, Positive, Probability, Sizes
 from ganzoo.types import Batch
 
 
