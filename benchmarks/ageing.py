@@ -32,6 +32,8 @@ def drawn(model: Any, x: Tensor, ages: Tensor, way: str) -> tuple[Tensor, Tensor
     with model.inferring():
         for k in range(model.classes):
             rows = (ages == k).nonzero()[:, 0]
+            if not len(rows):
+                continue
             z, _ = model.found(x[rows], k, way != "first guess")
             for j in range(model.classes):
                 made = model.generate(z, Condition(torch.full((len(rows),), j))).clamp(-1, 1)
