@@ -15,13 +15,16 @@ import ganzoo
 
 PAGE = Path(__file__).with_name("export.md")
 SMALL: dict[str, dict[str, Any]] = {  # where the defaults are for large pictures
+    "age_cgan": {"width": 16},
     "cut": {"size": 64},
+    "cvae_gan": {"size": 64, "width": 16},
     "ddgan": {"width": 32},
     "dfgan": {"size": 64},
     "dualgan": {"size": 64, "width": 32},
     "esrgan": {"blocks": 2, "size": 64, "perceptual": None},
     "f_anogan": {"widths": [128, 128, 64, 32, 32]},
     "fastgan": {"size": 64, "width": 16},
+    "idcgan": {"size": 64},
     "lucidrains_stylegan2": {"size": 64},
     "projected_gan": {"size": 64, "width": 16},
     "stargan": {"size": 64, "width": 32},
