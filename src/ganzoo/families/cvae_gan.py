@@ -76,6 +76,7 @@ class CVAEGAN(Samples, Encodes, Classifies):
 
     inference = averages = ("generator", "encoder", "classifier")
     labelled = True
+    coupled = True  # the means of a batch
 
     def __init__(
         self,
