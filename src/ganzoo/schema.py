@@ -210,7 +210,7 @@ def _kind(error: Any) -> str:
 def near(name: str, known: Iterable[str]) -> str:
     """A clause with the known names nearest to a name, whatever their case; all of them where they are few."""
     names = sorted(known)
-    return nearest(name, names, f"there are {', '.join(names)}" if 0 < len(names) <= 16 else "")
+    return nearest(name, names, f"there are {', '.join(names)}" if 0 < len(names) <= 20 else "")
 
 
 def short(value: Any) -> str:
