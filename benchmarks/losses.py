@@ -84,9 +84,9 @@ class Setting:
 
 
 SETTINGS = {
-    "ring": Setting(partial(Ring, batch_size=128), 1500, 2e-3),
-    "grid": Setting(partial(Grid, batch_size=128), 1500, 2e-3),
-    "digits": Setting(partial(Digits, batch_size=64), 500, 1e-3, average=10_000),
+    "ring": Setting(partial(Ring, batch_size=128), 1000, 2e-3),
+    "grid": Setting(partial(Grid, batch_size=128), 1000, 2e-3),
+    "digits": Setting(partial(Digits, batch_size=64), 250, 1e-3, average=10_000),
 }
 
 

@@ -34,7 +34,7 @@ from ganzoo.game.engine import Engine
 from ganzoo.metrics.functional.modes import mode_coverage
 from ganzoo.nn.mlp import MLP
 
-LATENT, HIDDEN, INPUTS, STEPS, LR, BETAS, SAMPLES = 16, (128, 128), 128, 1500, 2e-3, (0.5, 0.999), 2500
+LATENT, HIDDEN, INPUTS, STEPS, LR, BETAS, SAMPLES = 16, (128, 128), 128, 2000, 2e-3, (0.5, 0.999), 2500
 
 
 class Compared(nn.Module):

@@ -1,4 +1,4 @@
-"""Minibatch discrimination against loops, virtual batch normalization and historical averaging by their formulas."""
+"""Minibatch discrimination against loops, normalization and historical averaging by their formulas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo.families.improved_gan.networks import History, MinibatchDiscrimination, Normalization, virtual_batch_norm
+from ganzoo.families.improved_gan.networks import History, MinibatchDiscrimination, Normalization
 
 
 def test_minibatch_discrimination_against_loops() -> None:
@@ -49,20 +49,6 @@ def test_minibatch_discriminations_first_batch() -> None:
     assert torch.allclose(layer.distances(f).amin(1).mean(0), torch.full((3,), 2.0), atol=1e-4)
     assert torch.allclose(out[:, 8:].mean(0), torch.zeros(3), atol=1e-5)
     assert torch.equal(out, layer(f))
-
-
-def test_virtual_batch_norm_against_the_formula() -> None:
-    """Each sample is normalized by the batch that consists of it and the reference."""
-    torch.manual_seed(0)
-    x, reference = 2 + 3 * torch.randn(4, 6), 1 + 2 * torch.randn(9, 6)
-    out = virtual_batch_norm(torch.cat([x, reference]), 9)
-    assert out.shape == (13, 6)
-    for i in range(4):
-        batch = torch.cat([x[i : i + 1], reference])
-        by_hand = (x[i] - batch.mean(0)) / (batch.var(0, unbiased=False) + 1e-5).sqrt()
-        assert torch.allclose(out[i], by_hand, atol=1e-4)
-    by_hand = (reference - reference.mean(0)) / (reference.var(0, unbiased=False) + 1e-5).sqrt()
-    assert torch.allclose(out[4:], by_hand, atol=1e-4)
 
 
 def test_a_virtually_normalized_sample_does_not_depend_on_its_batch() -> None:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ganzoo.nn.reference import ReferenceNorm
 from ganzoo.types import BadArgument
 
 Normalization = Callable[[int], nn.Module]
@@ -42,17 +43,26 @@ class Generator(nn.Module):
         size: side of an image.
         width: feature maps before the last layer; each layer towards z has twice as many.
         last: the last activation.
+        normalization: makes the normalization after every layer but the last, such as `reference.ReferenceNorm`.
     """
 
-    def __init__(self, latent: int, channels: int, size: int, width: int, last: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        latent: int,
+        channels: int,
+        size: int,
+        width: int,
+        last: nn.Module | None = None,
+        normalization: Normalization = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
         start, doublings = plan(size)
         widths = [width * 2**i for i in reversed(range(doublings))]
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent, widths[0], start, bias=False)]
         for wide, narrow in pairwise(widths):
-            layers += [nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
+            layers += [normalization(wide), nn.ReLU(inplace=True)]
             layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)]
-        layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        layers += [normalization(width), nn.ReLU(inplace=True)]
         layers += [nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, bias=False)]
         self.main = nn.Sequential(*layers, last if last is not None else nn.Tanh())
         self.apply(initialize)
@@ -250,7 +260,7 @@ def initialize(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)):
+    elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, ReferenceNorm)):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)
 

@@ -7,28 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ganzoo.nn.reference import virtual_batch_norm
 from ganzoo.nn.weight_norm import Mean, WeightNormLinear
-
-
-def virtual_batch_norm(x: Tensor, reference: int) -> Tensor:
-    """Normalizes features `(N + R, d)`, of which the last R are the reference batch's (section 3.5).
-
-    Each sample counts in its own statistics as one of R + 1, with the reference batch; the reference by itself alone.
-
-    Args:
-        x: the features of N samples and, after them, of the R of the reference batch.
-        reference: R.
-
-    Returns:
-        As many, in float32.
-    """
-    own, last = x[:-reference].float(), x[-reference:].float()
-    share = 1 / (reference + 1)
-    mean, square = last.mean(0), last.square().mean(0)
-    means = share * own + (1 - share) * mean
-    squares = share * own.square() + (1 - share) * square
-    own = (own - means) / (squares - means.square() + 1e-5).sqrt()
-    return torch.cat([own, (last - mean) / (square - mean.square() + 1e-5).sqrt()])
 
 
 class Normalization(nn.Module):
