@@ -43,7 +43,7 @@ from ganzoo.metrics.functional.modes import mode_coverage
 from ganzoo.nn import dcgan
 from ganzoo.nn.mlp import MLP
 
-LATENT, HIDDEN, WIDTH, PROTOCOL = 16, (128, 128), 32, "fd10k_digits_cnn"
+LATENT, HIDDEN, WIDTH, PROTOCOL = 16, (64, 64), 16, "fd10k_digits_cnn"
 
 _FGAN = ("kl", "reverse_kl", "pearson", "hellinger", "jensen_shannon", "total_variation")
 LOSSES: dict[str, tuple[str, dict[str, Any]]] = {  # by its row's name, the family and its arguments
@@ -86,7 +86,7 @@ class Setting:
 SETTINGS = {
     "ring": Setting(partial(Ring, batch_size=128), 1000, 2e-3),
     "grid": Setting(partial(Grid, batch_size=128), 1000, 2e-3),
-    "digits": Setting(partial(Digits, batch_size=64), 250, 1e-3, average=10_000),
+    "digits": Setting(partial(Digits, batch_size=64), 200, 1e-3, average=10_000),
 }
 
 

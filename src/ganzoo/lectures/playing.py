@@ -1,17 +1,23 @@
-"""Training within a lecture: nothing is written, and a bar shows how far it is."""
+"""Training within a lecture: nothing is written, and a bar shows how far it is. How far samples are from digits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import Progress
+from torch import Tensor
 
 from ganzoo.data.batch import Data
+from ganzoo.data.digits import Digits
 from ganzoo.game.game import Game
+from ganzoo.media.levels import to_float
+from ganzoo.metrics.features.network import FeatureNetwork, feature_network
+from ganzoo.metrics.functional.frechet import frechet_distance
 from ganzoo.training.run import quiet
 
 
@@ -58,3 +64,21 @@ def play(
     with watch.bar:
         trainer.fit(game, data)
     return game
+
+
+@cache
+def digits(split: str = "train") -> Tensor:
+    """All digits of a split, `(n, 1, 8, 8)` in [-1, 1]."""
+    data = Digits().open(split)
+    return to_float(data.batch(range(len(data))).images)
+
+
+@cache
+def _judge() -> FeatureNetwork:
+    return feature_network("digits_cnn")
+
+
+def digits_distance(samples: Tensor) -> float:
+    """The Fréchet distance of samples `(n, 1, 8, 8)` to the training digits, in features of the digits' own network."""
+    network = _judge()
+    return frechet_distance(network(digits()), network(samples.clamp(-1, 1)))
