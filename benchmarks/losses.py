@@ -86,7 +86,7 @@ class Setting:
 SETTINGS = {
     "ring": Setting(partial(Ring, batch_size=128), 1000, 2e-3),
     "grid": Setting(partial(Grid, batch_size=128), 1000, 2e-3),
-    "digits": Setting(partial(Digits, batch_size=64), 200, 1e-3, average=10_000),
+    "digits": Setting(partial(Digits, batch_size=64), 400, 2e-3, average=1_000),
 }
 
 
@@ -189,8 +189,8 @@ def spread(values: list[float], digits: int) -> str:
     """Mean and standard deviation."""
     if not values:
         return ""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{deviation}"
 
 
 def picture(folder: Path, losses: list[str]) -> Image.Image:

@@ -1,6 +1,6 @@
 """Modes of the grid of 25 normal distributions: packing beside what else is done against collapse.
 
-    OMP_NUM_THREADS=1 python benchmarks/pacgan.py --out docs/pacgan.md --runs runs/pacgan
+    OMP_NUM_THREADS=1 python benchmarks/pacgan.py --out docs/pacgan.md --picture docs/pictures/pacgan.png
 
 The table of Lin et al. 2018 (arXiv:1712.04086, section 4.1): ten seeds of the GAN, of PacGAN with packs of 2 to 4, of
 minibatch discrimination and of the unrolled GAN. All have the same generator and, but for what makes them themselves,
@@ -22,6 +22,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from ganzoo.data.mixtures import Grid
@@ -136,7 +137,23 @@ def table(runs: dict[str, list[dict[str, Any]]]) -> str:
 def spread(values: list[float], digits: int) -> str:
     """Mean and standard error."""
     error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {error:.{digits}f}"
+    return f"{statistics.mean(values):.{digits}f}" + (f" ± {error:.{digits}f}" if len(values) > 1 else "")
+
+
+def picture(runs: dict[str, list[dict[str, Any]]]) -> Image.Image:
+    """A row a method, a dot a seed: modes with a sample, modes with a tenth of their share, and quality."""
+    from ganzoo.media.charts import COLOURS, drawn, panels
+
+    figure, axes = panels(1, 3, (960, 80 + 26 * len(runs)), sharey=True)
+    shown = (("modes", "modes with a sample", 1), ("covered", "with a tenth of their share", 1))
+    for ax, (key, title, scale) in zip(axes, (*shown, ("quality", "of high quality, %", 100)), strict=True):
+        for i, several in enumerate(runs.values()):
+            values = [scale * r[key] for r in several]
+            ax.plot(values, [i] * len(values), "o", color=COLOURS[0], markersize=5, alpha=0.6)
+            ax.plot([statistics.mean(values)], [i], "|", color=COLOURS[1], markersize=16)
+        ax.set(title=title, xlim=(0, None if scale > 1 else 26), ylim=(len(runs) - 0.5, -0.5))
+    axes[0].set_yticks(range(len(runs)), [METHODS[method][0] for method in runs], size=8)
+    return drawn(figure)
 
 
 def main() -> None:
@@ -145,6 +162,7 @@ def main() -> None:
     made.add_argument("--seeds", type=int, default=10)
     made.add_argument("--runs", type=Path, default=Path("runs/pacgan"), help="where each run's figures are kept")
     made.add_argument("--out", type=Path, help="a page whose table is replaced; by default it is printed alone")
+    made.add_argument("--picture", type=Path, help="where to draw each seed's figures")
     made.add_argument("--kept", action="store_true", help="shows what runs there are, and makes none")
     options = made.parse_args()
     torch.set_num_threads(1)
@@ -163,8 +181,11 @@ def main() -> None:
                     part.write_text(json.dumps(measured))
                 print(f"{method}, seed {seed}: {measured}", flush=True)
             runs[method].append(json.loads(kept.read_text()))
+    runs = {method: several for method, several in runs.items() if several}
     text = table(runs)
     print(text)
+    if options.picture is not None:
+        picture(runs).save(options.picture, optimize=True)
     if options.out is not None:
         begin, end = "<!-- table -->\n", "<!-- end of table -->"
         page = options.out.read_text(encoding="utf-8") if options.out.exists() else ""

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/turning.py --out docs/pictures/infogan-heads.png
 
-Q reads the codes of the test split's renders, whose angles are known: rank correlations of each code with each angle. The
-picture varies one code a row and holds the rest.
+Q reads the codes of the test split's renders, whose angles are known: rank correlations of each code with each angle.
+The picture varies one code a row and holds the rest.
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ def draw_smoothing() -> tuple[Image.Image, str]:
             found = critic(x[:, None]).sigmoid()
         left.plot(x, best(x, *targets), "-", color=colour, linewidth=1.4, label=name)
         left.plot(x[seen][::3], found[seen][::3], ".", color=colour, markersize=5)
-        right.plot(x, pull(x, *targets), "-", color=colour, linewidth=1.4, label=name)
+        dashed = "--" if targets == (0.9, 0.0) else "-"  # it lies on another
+        right.plot(x, pull(x, *targets), dashed, color=colour, linewidth=1.4, label=name)
         off = float((found - best(x, *targets))[seen].abs().max())
         rows.append((name, f"{float(best(at, *targets)):.3f}", f"{float(pull(at, *targets)):.4f}", f"{off:.3f}"))
     for ax in (left, right):
@@ -167,7 +168,7 @@ def draw_batches() -> tuple[Image.Image, str]:
     ax.set(xlabel="Δ, a feature's shift from fake to real", ylabel="its shift after batch norm")
     ax.legend(frameon=False, fontsize=9)
     rows = [
-        (g, f"{seen_gap(g, True):.3f}", f"{g / math.sqrt(1 + g**2 / 4):.3f}", f"{seen_gap(g, False):.3f}")
+        (g, f"{seen_gap(g, True):.3f}", f"{g / math.sqrt(1 + g**2 / 4):.3f}", f"{abs(seen_gap(g, False)):.3f}")
         for g in (1.0, 4.0)
     ]
     return drawn(figure), table(("Δ", "one batch of both", "closed form", "a batch each"), rows)
