@@ -177,7 +177,7 @@ def draw_batches() -> tuple[Image.Image, str]:
 # ---------------------------------------------------------------------------------------------- measured on digits
 
 
-ADAM = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.999))
+ADAM = partial(torch.optim.Adam, lr=2e-3, betas=(0.5, 0.999))
 HEAVY = partial(ADAM, betas=(0.9, 0.999))
 
 
@@ -288,7 +288,7 @@ def verdict(with_it: list[float], without: list[float]) -> str:
     return "none to be seen" if abs(apart) < 2 * error else "worse" if apart > 0 else "better"
 
 
-def draw_measured(steps: int = 200, seeds: int = 3) -> tuple[Image.Image, str]:
+def draw_measured(steps: int = 300, seeds: int = 3) -> tuple[Image.Image, str]:
     """Every tip's distance to digits, seed by seed."""
     figure, (ax,) = panels(1, 1, (900, 60 + 26 * len(TIPS)))
     found = {name: [digits_distance(played(tip, seed, steps)) for seed in range(seeds)] for name, tip in TIPS.items()}
