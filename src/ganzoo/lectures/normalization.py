@@ -242,7 +242,7 @@ LECTURE = Lecture(
         "batches are small, what a sample looks like is decided by its batchmates too. A batch that is chosen once and "
         "stays the same cures that; a sample's share in its own statistics keeps it from running away."
     ),
-    seconds=90,
+    seconds=70,
     papers=(
         "Goodfellow 2016, arXiv:1701.00160, section 4.4",
         "Salimans et al. 2016, Improved Techniques for Training GANs, arXiv:1606.03498, section 3.5",
