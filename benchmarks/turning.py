@@ -31,7 +31,7 @@ def ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--size", type=int, default=16)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--weight", type=float, default=1.0, help="lambda; 0 is the GAN without codes")
