@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ganzoo.data.batch import Data, Images
+from ganzoo.families.ppgn import known
 from ganzoo.game import registry
 from ganzoo.game.abilities import Samples, Translates, Upscales
 from ganzoo.game.engine import Engine
 from ganzoo.game.game import Game
+from ganzoo.metrics.features.perceptual import FeatureMaps
 from ganzoo.nn.spectral import Normalized
 from ganzoo.types import Batch
 
@@ -65,6 +67,7 @@ OWN: dict[str, dict[str, Any]] = {
     "icgan": {"gan_images": 4, "layers": 2, "groups": [2, 1], "label_hidden": 5, "encoder_width": 4},
     "age_cgan": {"gan_images": 4, "layers": 2, "encoder_width": 4, "identity": None, "search_steps": 2},
     "cvae_gan": {"layers": 2, "encoder_width": 4, "classifier_width": 4},
+    "ppgn": {"latent": 128, "steps": 2},  # of the network whose features it inverts
     "srgan": {"halvings": 2, "units": 5},
     "cut": {"nce_layers": [0, 4, 8, 12], "patches": 8, "projection": 4},
     "fastgan": {"size": 32},  # its critic ends at 8
@@ -136,6 +139,7 @@ def _teacher(game: Any) -> nn.Module:
 STAND_INS: dict[str, Callable[[Any], nn.Module]] = {
     "teacher": _teacher,
     "features": lambda game: Maps(game.arguments["channels"]),
+    "encoder": lambda game: FeatureMaps(known(game.arguments["network"])),  # which the package brings
 }
 
 

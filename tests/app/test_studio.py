@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from helpers import tiny
 from PIL import Image
 
-from ganzoo import cli
+from ganzoo import cli, latent
 from ganzoo.app.page import launch, page
 from ganzoo.app.studio import PICTURES, Studio, _strokes
 from ganzoo.folder import write_model
@@ -103,6 +104,23 @@ def test_pictures_are_projected_and_painted_on_and_the_code_makes_them_again(
             right = both[:, -again.shape[1] :]
             assert np.abs(right[2:-2, 2:-2] - again[2:-2, 2:-2]).max() <= 1, code
     assert "squared distance in mobilenet_v2" in answers[0][1] and "LPIPS" not in answers[0][1]
+
+
+def test_a_picture_of_ones_own_is_painted_on_from_its_encoding(tmp_path: Path) -> None:
+    write_model(tiny("bigan"), tmp_path / "bigan", {})
+    name, photo = str(tmp_path / "bigan"), str(tmp_path / "photo.png")
+    Image.effect_noise((8, 8), 90).save(photo)
+    page = Studio([name])
+    levels = np.asarray(Image.open(photo)).astype(int)
+    laid_out = page.canvas(name, 0, file=photo).convert("L").resize((8, 8), Image.Resampling.NEAREST)
+    assert np.abs(np.asarray(laid_out).astype(int) - levels).max() <= 1
+    file, _, latents = page.paint(name, 0, "", 1.0, strokes(384), 3, photo)
+    left = pixels(file)[6:66:8, 6:66:8, 0]  # each pixel is 8 wide, behind a margin of 2
+    assert np.abs(left.astype(int) - levels).max() <= 1
+    model = page.model(name)
+    began = model.encode(torch.from_numpy(levels).float()[None, None] / 127.5 - 1)
+    found = latent.load_latents(latents, model).values
+    assert 0 < float((found - began).abs().max()) < 1, "a few steps from there"
 
 
 def test_strokes_come_from_the_editors_layers(studio: Studio, models: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import close, fit, tiny
+from helpers import close, data_for, fit, make, tiny
 
 import ganzoo
 from ganzoo.data.batch import Images
@@ -31,7 +31,7 @@ def test_the_papers_networks() -> None:
         game: Any = ganzoo.create("ali")
 
     def shapes(network: torch.nn.Module) -> list[tuple[int, ...]]:
-        return [tuple(p.shape) for p in network.parameters() if p.dim() > 1]
+        return [tuple(p.shape) for p in network.parameters() if p.dim() in (2, 4)]
 
     assert shapes(game.encoder) == [
         (32, 3, 5, 5), (64, 32, 4, 4), (128, 64, 4, 4), (256, 128, 4, 4), (512, 256, 4, 4), (512, 512), (128, 512)
@@ -40,10 +40,24 @@ def test_the_papers_networks() -> None:
         (64, 256, 4, 4), (256, 128, 4, 4), (128, 64, 4, 4), (64, 32, 4, 4), (32, 32, 5, 5), (32, 32, 1, 1),
         (3, 32, 1, 1),
     ]  # fmt: skip
+    assert game.generator.bias.shape == (3, 32, 32)
     assert shapes(game.discriminator) == [
         (32, 3, 5, 5), (64, 16, 4, 4), (128, 32, 4, 4), (256, 64, 4, 4), (512, 128, 4, 4),
         (512, 64), (512, 256), (1024, 512), (1024, 512), (1, 512),
     ]  # fmt: skip
+
+
+def test_a_fresh_generator_begins_with_the_mean_of_the_data_and_one_that_learned_goes_on() -> None:
+    game: Any = tiny("ali", lr=0.0)
+    fit(game, 1)
+    values = data_for(game).open("train").values  # fewer than 500
+    mean = torch.from_numpy(values).float().mean(0) / 127.5 - 1
+    assert close(game.generator.bias.detach().tanh(), mean, 1e-5) and mean.abs().max() > 0.05
+    assert close(make(game, 8).mean(0), mean, 0.05), "before anything is learned it draws that"
+    with torch.no_grad():
+        game.generator.bias.fill_(0.25)
+    fit(game, 1)
+    assert torch.equal(game.generator.bias.detach(), torch.full_like(mean, 0.25))
 
 
 def test_maxout_takes_the_larger_of_neighbours() -> None:

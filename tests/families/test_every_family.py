@@ -94,6 +94,9 @@ def lively(name: str) -> Game:
     *_, last = (p for p in game.average_module(game.inference[0]).parameters() if p.dim() > 1)
     with torch.no_grad():
         last.mul_(0.5 / make(game, 16).std())
+        for _ in range(20):  # what all images have in common, as ALI's are begun with, is not in these weights
+            if make(game, 16).std() < 0.2:
+                last.mul_(2)
     return game
 
 

@@ -120,10 +120,12 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
             kept.render()
         with gr.Tab("Paint") as tab:
             gr.Markdown(
-                "Paint colours on a seed's picture; the model looks for one that has them and else stays the same."
+                "Paint colours on a seed's picture; the model looks for one that has them and else stays the same. "
+                "A model with an encoder takes one of yours too, which keeps all that does not change."
             )
             with gr.Row():
                 ground = gr.Number(0, label="seed", precision=0, minimum=0)
+                own = gr.File(type="filepath", label="your picture instead", file_types=["image"], elem_id="ground")
                 turns = gr.Slider(10, 1000, 200, step=10, label="steps")
             drawn = gr.ImageEditor(
                 type="pil",
@@ -138,12 +140,12 @@ def page(models: Sequence[str] | None = None, seconds: float | None = None) -> A
             gr.on(
                 [tab.select, gr.Button("Lay out", elem_id="layout").click],
                 answer(studio.canvas),
-                [name, ground, label, truncation],
+                [name, ground, label, truncation, own],
                 [drawn],
                 api_name="canvas",
             )
             button, kept = gr.Button("Paint", elem_id="paint"), gr.File(label="latents", render=False)
-            shown("paint", button, studio.paint, [name, ground, label, truncation, drawn, turns], [kept])
+            shown("paint", button, studio.paint, [name, ground, label, truncation, drawn, turns, own], [kept])
             kept.render()
         gr.HTML(f"<style>{_STYLE}</style>", padding=False)
     return blocks

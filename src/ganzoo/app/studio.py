@@ -17,7 +17,6 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -25,7 +24,7 @@ from torch import Tensor
 from ganzoo import latent
 from ganzoo.data.decoding import Unreadable, decode
 from ganzoo.latent.latents import check_space
-from ganzoo.latent.projection import read_target
+from ganzoo.latent.projection import read_strokes, read_target
 from ganzoo.media.films import write_film
 from ganzoo.media.images import grid, to_pil
 from ganzoo.media.levels import to_float
@@ -193,10 +192,7 @@ class Studio:
         self._able(model, "samples", "has no latents to be found")
         if file is None:
             raise BadArgument("there is no picture; choose one first")
-        try:
-            target, _ = read_target(Path(file).read_bytes(), model, PIXELS)
-        except (OSError, Unreadable) as error:
-            raise BadArgument(f"the picture cannot be read: {error}") from None
+        target = self._target(model, file)
         network = next((each for each in ("vgg16_lpips", "mobilenet_v2") if at_hand(each)), None)
         if network is None:  # nothing is fetched for a visitor
             raise BadArgument(
@@ -211,29 +207,59 @@ class Studio:
         said = f"# right: {distance} {far:.4f}, mean absolute error {mean:.4f}"
         return self._found_at(name, model, found.latents, torch.cat([found.targets, found.images]), "projected", said)
 
-    def canvas(self, name: str, seed: float, label: str = "", truncation: float = 1.0) -> Image.Image:
-        """A seed's picture to be painted on, enlarged by a whole factor where it is small."""
-        model, first = self.model(name), _seed(seed)
-        self._able(model, "samples", "draws nothing to paint on")
-        if len(model.shape) != 3:
-            raise BadArgument(f"{type(model).__name__} draws no pictures to paint on")
-        made = latent.images(model, self._at(model, first, label, truncation))
+    def canvas(
+        self, name: str, seed: float, label: str = "", truncation: float = 1.0, file: str | None = None
+    ) -> Image.Image:
+        """A seed's picture to be painted on, or a visitor's, enlarged by a whole factor where it is small."""
+        model = self.model(name)
+        at, photo = self._ground(model, seed, label, truncation, file)
+        made = latent.images(model, at) if photo is None else photo[None]
         return grid(made, padding=0, scale=_enlargement(model)).convert("RGB")
 
     def paint(
-        self, name: str, seed: float, label: str, truncation: float, drawn: Mapping[str, Any] | None, steps: float = 200
+        self,
+        name: str,
+        seed: float,
+        label: str,
+        truncation: float,
+        drawn: Mapping[str, Any] | None,
+        steps: float = 200,
+        file: str | None = None,
     ) -> Found:
-        """A seed's picture beside the one that has a visitor's strokes where they are, and is as it was elsewhere."""
-        model, first, n = self.model(name), _seed(seed), _whole(steps, "steps", 1, _STEPS)
-        self._able(model, "samples", "draws nothing to paint on")
+        """A picture beside the one that has a visitor's strokes where they are, and is as it was elsewhere.
+
+        A seed's is drawn; a visitor's own picture begins at what the model's encoder says of it, and takes the change.
+        """
+        model, n = self.model(name), _whole(steps, "steps", 1, _STEPS)
+        at, photo = self._ground(model, seed, label, truncation, file)
         strokes, mask = _strokes(model, drawn)
-        at = self._at(model, first, label, truncation)
         with self._search(n) as advance:
-            found, image = latent.paint(model, at, strokes, mask, n, progress=advance)
-        both = torch.cat([latent.images(model, at), image])
-        return self._found_at(name, model, found, both, f"seed-{first}-painted", "# right")
+            found, image = latent.paint(model, at, strokes, mask, n, photo=photo, progress=advance)
+        both = torch.cat([latent.images(model, at) if photo is None else photo[None], image])
+        what = f"seed-{_seed(seed)}" if photo is None else "picture"
+        said = "# right" if photo is None else "# what the model makes of the right one's latents, without your picture"
+        return self._found_at(name, model, found, both, f"{what}-painted", said)
+
+    def _ground(
+        self, model: Any, seed: float, label: str, truncation: float, file: str | None
+    ) -> tuple[latent.Latents, Tensor | None]:
+        """The latents where painting begins, and the visitor's picture where there is one."""
+        self._able(model, "samples", "draws nothing to paint on")
+        if len(model.shape) != 3:
+            raise BadArgument(f"{type(model).__name__} draws no pictures to paint on")
+        if file is None:
+            return self._at(model, _seed(seed), label, truncation), None
+        photo = self._target(model, file)
+        return latent.encoded(model, photo[None]), photo
 
     # ---------------------------------------------------------------- bounds and answers
+
+    def _target(self, model: Any, file: str) -> Tensor:
+        """A visitor's picture `(C, H, W)` at the model's size."""
+        try:
+            return read_target(Path(file).read_bytes(), model, PIXELS)[0]
+        except (OSError, Unreadable) as error:
+            raise BadArgument(f"the picture cannot be read: {error}") from None
 
     def _at(self, model: Any, seed: int, label: str, truncation: float) -> latent.Latents:
         space = check_space(model, None)
@@ -352,21 +378,14 @@ def _strokes(model: Any, drawn: Mapping[str, Any] | None) -> tuple[Tensor, Tenso
     """Colours `(C, H, W)` in [-1, 1] and where they are `(H, W)`, of an editor's layers, which lie upon one another."""
     if len(model.shape) != 3:
         raise BadArgument(f"{type(model).__name__} draws no pictures to paint on")
-    channels, height, width = model.shape
     scale = _enlargement(model)
-    size = (scale * width, scale * height)
+    size = (scale * model.shape[2], scale * model.shape[1])
     whole = Image.new("RGBA", size)
     for layer in (drawn or {}).get("layers") or ():
         if layer.size != size:
             raise BadArgument(f"strokes lie on {layer.width}x{layer.height} pixels, the picture on {size[0]}x{size[1]}")
         whole.alpha_composite(layer.convert("RGBA"))
-    small = whole.resize((width, height), Image.Resampling.BOX)
-    mask = torch.from_numpy(np.array(small.getchannel("A"))) / 255
-    if not mask.any():
-        raise BadArgument("there is no stroke; lay out the picture and paint on it first")
-    colors = small.convert("RGB").convert("L" if channels == 1 else "RGB")
-    values = torch.from_numpy(np.array(colors)).reshape(height, width, channels)
-    return to_float(values.permute(2, 0, 1)), mask
+    return read_strokes(whole, model)
 
 
 def _number(value: Any, name: str) -> float:

@@ -13,20 +13,26 @@ Encoder and generator are one player and descend the same with the labels exchan
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganzoo.data.batch import Data
 from ganzoo.game.abilities import Encodes, Samples
 from ganzoo.game.engine import Player
+from ganzoo.game.inference import spread
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
+from ganzoo.media.levels import to_float
 from ganzoo.objectives import losses
 from ganzoo.schema import NonNegative, Positive, Probability
 from ganzoo.types import BadArgument, Batch
 
 _SLOPE = 0.1
+_SOME = 500  # images of whose mean the generator begins
+_NEARLY = 1 - 2e-7  # of the range: the authors clip shares at 1e-7
 
 
 def steps(size: int) -> list[tuple[int, int, int]]:
@@ -77,7 +83,10 @@ class Encoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """p(x | z), all of it at one point: the encoder's steps backwards, and two layers of 1 x 1."""
+    """p(x | z), all of it at one point: the encoder's steps backwards, and two layers of 1 x 1.
+
+    The last bias is one a pixel, so that what all images have in common need not be drawn.
+    """
 
     def __init__(self, size: int, channels: int, latent: int, width: int) -> None:
         super().__init__()
@@ -93,11 +102,12 @@ class Generator(nn.Module):
             for i, (kernel, stride, side) in enumerate(back)
         ]
         self.layers = nn.Sequential(*layers, normalized(nn.Conv2d(width, width, 1, bias=False), width))
-        self.last = nn.Conv2d(width, channels, 1)
+        self.last = nn.Conv2d(width, channels, 1, bias=False)
+        self.bias = nn.Parameter(torch.zeros(channels, size, size))
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to images `(N, C, H, W)` in [-1, 1]."""
-        return self.last(self.layers(z[:, :, None, None])).tanh()
+        return (self.last(self.layers(z[:, :, None, None])) + self.bias).tanh()
 
 
 class Maxout(nn.Module):
@@ -163,9 +173,9 @@ class ALI(Samples, Encodes):
     """A stochastic encoder plays beside the generator, until both draw pictures and latents from one distribution.
 
     The networks are those of CIFAR-10 (table 5), in batches of 100. The authors' code takes both gradients at the same
-    parameters and noise; here the players move one after the other. Its last bias of the generator, one a pixel, begins
-    at the data's log odds; here it is one a channel and begins at 0, before a hyperbolic tangent instead of a sigmoid.
-    Dropout stands before every layer of the discriminator, as in the table; in the code some are without.
+    parameters and noise; here the players move one after the other. As there the generator's last bias, one a pixel,
+    begins where it draws the mean of 500 images, before a hyperbolic tangent instead of a sigmoid. Dropout stands
+    before every layer of the discriminator, as in the table; in the code some are without.
 
     Args:
         size: side of an image.
@@ -206,6 +216,15 @@ class ALI(Samples, Encodes):
             "discriminator": Player(self.discriminator, self.adam),
             "generator": Player((self.generator, self.encoder), self.adam),
         }
+
+    def setup(self, stage: str) -> None:
+        """A fresh generator begins with the mean of images of the data."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        if stage == "fit" and isinstance(data, Data) and not self.generator.bias.any():
+            real = data.open("train")
+            mean = to_float(real.batch(spread(len(real), _SOME)).images).mean(0)
+            self.generator.bias.data.copy_(mean.clamp(-_NEARLY, _NEARLY).atanh())
+        super().setup(stage)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player (Algorithm 1)."""

@@ -11,16 +11,13 @@ gradient penalty learns pictures without anomalies; then, with it fixed, an enco
 
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Adam, RMSprop
 
-from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Detects, Encodes, Samples
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
-from ganzoo.media.levels import to_float
 from ganzoo.nn import resnet
 from ganzoo.objectives import losses, penalties
 from ganzoo.schema import NonNegative, Positive, Probability, Sizes
@@ -169,10 +166,3 @@ class FAnoGAN(Samples, Encodes, Detects):
     def strangeness(self, images: Tensor) -> Tensor:
         """A(x) of the averaged networks."""
         return self.residual(images, self.averaged(self.encoding(images)))
-
-    def pictures(self, real: Images | None) -> dict[str, Tensor]:
-        """Test images x above what comes back of them, G(E(x))."""
-        if real is None:
-            return {}
-        images = to_float(real.batch([i * len(real) // 12 for i in range(12)]).images)
-        return {"found": torch.stack([images, self.sample(z=self.encode(images))])}

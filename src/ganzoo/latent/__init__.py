@@ -5,7 +5,7 @@ All of it goes through the model's abilities: `draw` and `sample` of any, `map` 
 
 from ganzoo.latent.attribute import towards
 from ganzoo.latent.finding import Directions, directions, edit, load_directions, sheet
-from ganzoo.latent.latents import Latents, draw, images, load_latents, save_latents
+from ganzoo.latent.latents import Latents, draw, encoded, images, load_latents, save_latents
 from ganzoo.latent.means import arithmetic, panel
 from ganzoo.latent.nearest import neighbours
 from ganzoo.latent.projection import Projection, paint, project, tune
@@ -19,6 +19,7 @@ __all__ = [
     "directions",
     "draw",
     "edit",
+    "encoded",
     "images",
     "interpolate",
     "load_directions",

@@ -76,6 +76,18 @@ def draw(
     return Latents(z, drawn) if chosen == "z" else Latents(model.map(z, drawn, **mapping).float().cpu())
 
 
+def encoded(model: Any, pictures: Tensor) -> Latents:
+    """The latents of pictures `(n, C, H, W)` in [-1, 1] by the model's own encoder: where editing a photograph begins.
+
+    Raises:
+        BadArgument: for a model without an encoder, or pictures of another shape.
+    """
+    check_space(model)
+    if "encodes" not in model.abilities:
+        raise BadArgument(f"{type(model).__name__} has no encoder; find the picture's latents with `project`")
+    return Latents(model.encode(pictures))
+
+
 def draw_many(model: Any, space: Space, n: int, seed: int = 0) -> Latents:
     """As many latents as statistics need, on the CPU: of one stream, which is faster than a seed each."""
     with torch.random.fork_rng([]):

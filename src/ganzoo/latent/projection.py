@@ -326,6 +326,33 @@ def read_target(content: bytes, model: Any, max_pixels: int = 89_478_485) -> tup
     return to_float(torch.tensor(square.pixels(picture))), picture.size
 
 
+def read_strokes(picture: Image.Image, model: Any) -> tuple[Tensor, Tensor]:
+    """Strokes on a transparent ground, for `paint`.
+
+    Args:
+        picture: with an alpha channel, of any size.
+        model: that makes pictures.
+
+    Returns:
+        Colours `(C, H, W)` in [-1, 1], and where they are `(H, W)`, 0 to 1.
+
+    Raises:
+        BadArgument: for a model that makes no pictures, or a picture without a stroke.
+    """
+    from ganzoo.media.levels import to_float
+
+    if len(model.shape) != 3:
+        raise BadArgument(f"{type(model).__name__} draws no pictures to paint on")
+    channels, height, width = model.shape
+    small = picture.convert("RGBA").resize((width, height), Image.Resampling.BOX)
+    mask = torch.tensor([*small.getchannel("A").tobytes()], dtype=torch.float32).reshape(height, width) / 255
+    if not mask.any():
+        raise BadArgument("there is no stroke; lay out the picture and paint on it first")
+    colors = small.convert("RGB").convert("L" if channels == 1 else "RGB")
+    values = torch.tensor([*colors.tobytes()], dtype=torch.uint8).reshape(height, width, channels)
+    return to_float(values.permute(2, 0, 1)), mask
+
+
 def check_targets(model: Any, given: Tensor) -> None:
     """Holds images against the model's.
 
