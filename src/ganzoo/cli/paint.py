@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
@@ -67,7 +68,7 @@ def run(arguments: Any) -> int:
             strokes, mask = read_strokes(picture, model)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's, for a bad file
         raise BadData(f"{arguments.strokes}: {getattr(error, 'strerror', None) or 'it is no picture'}") from None
-    photo = None if arguments.photo is None else read_pictures([arguments.photo], model)
+    photo = None if arguments.photo is None else read_pictures([arguments.photo], Path(arguments.out), model)[1]
     if photo is None:
         at = draw(model, [arguments.seed], space)
     else:

@@ -224,7 +224,7 @@ class IAN(Samples, Encodes):
     ) -> None:
         super().__init__()
         self.shape, self.prior = (channels, size, size), Normal(latent)
-        self.reconstruction, self.introspection, self.orthogonal = reconstruction, introspection, orthogonal
+        self.pixels, self.introspection, self.orthogonal = reconstruction, introspection, orthogonal
         self.generator = Generator(latent, channels, size, width)
         self.discriminator = Discriminator(channels, size, width, kernels)
         start, doublings = plan(size)
@@ -263,7 +263,7 @@ class IAN(Samples, Encodes):
         pixels = 2 * (back - batch.images).abs().mean()
         seen = torch.stack([F.mse_loss(a, b) for a, b in zip(found, features, strict=True)]).mean()
         self.record(pixels=pixels, seen=seen, divergence=divergence)
-        near = self.reconstruction * pixels + self.introspection * seen
+        near = self.pixels * pixels + self.introspection * seen
         return fooled + near + divergence + self.orthogonality(self.generator)
 
     def posterior(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
