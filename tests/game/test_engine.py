@@ -10,7 +10,7 @@ from helpers import fit, same, tensors, tiny
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import nn
 
-from ganzoo.game.engine import Absent, Engine, MovingAverage, Player, stream_seed
+from ganzoo.game.engine import Absent, Engine, MovingAverage, Player, adams, stream_seed
 from ganzoo.types import BadArgument, TrainingStopped
 
 
@@ -69,6 +69,13 @@ def test_a_players_parameters_stand_once_and_in_order() -> None:
     found = Player((tied, other), torch.optim.Adam).parameters()
     assert len(found) == 4 and all(a is b for a, b in zip(found, expected, strict=True))
     assert len(Player(one, torch.optim.Adam).parameters()) == 2
+
+
+def test_two_players_have_adams_with_rates_of_their_own() -> None:
+    made = {name: adam([nn.Parameter(torch.zeros(1))]) for name, adam in adams(1e-4, 4e-4, (0.0, 0.9), 1e-6).items()}
+    assert list(made) == ["discriminator", "generator"], "the order in which they move"
+    assert [adam.defaults["lr"] for adam in made.values()] == [4e-4, 1e-4]
+    assert all((adam.defaults["betas"], adam.defaults["eps"]) == ((0.0, 0.9), 1e-6) for adam in made.values())
 
 
 def test_the_moving_average_is_the_closed_form() -> None:

@@ -187,3 +187,25 @@ def test_half_precision_and_second_derivatives() -> None:
     (slope,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
     slope.square().sum().backward()
     assert all(m.weight.grad is not None for m in d.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3))
+
+
+@pytest.mark.parametrize(
+    ("variant", "upsampling", "eps", "activated", "norm"),
+    [
+        ("paper", "nearest", 1e-5, False, ConditionalBatchNorm2d),
+        ("mimicry", "bilinear", 1e-5, True, ConditionalBatchNorm2d),
+        ("studiogan", "nearest", 1e-4, True, resnet.OneHotBatchNorm2d),
+    ],
+)
+def test_sngans_networks_in_the_details_of_each_code(
+    variant: Any, upsampling: str, eps: float, activated: bool, norm: type[nn.Module]
+) -> None:
+    generator, critic = resnet.sngan(Discriminator, 6, 1, 8, (8, 8), (4, 8), 1, classes=3, variant=variant)
+    block, other = generator.blocks[0], critic.blocks[0]
+    assert isinstance(block, resnet.GeneratorBlock) and isinstance(other, resnet.DiscriminatorBlock)
+    assert (block.upsampling, generator.norm.eps, other.activated) == (upsampling, eps, activated)
+    assert type(block.norm1) is norm and critic.projection is not None
+    assert other.conv1.out_channels == (8 if variant == "studiogan" else 4), "which convolution widens"
+    assert isinstance(other.conv1, Normalized) and not isinstance(block.conv1, Normalized)
+    plain, alone = resnet.sngan(Discriminator, 6, 1, 8, (8, 8), (4, 8), 1, variant=variant)
+    assert alone.projection is None and plain(torch.randn(2, 6)).shape == (2, 1, 8, 8)
