@@ -75,8 +75,8 @@ class Within:
 
     Of a conditional model, whose classes differ from one another however much it has collapsed within them. The mean
     over all pairs of one class of the root of the mean squared difference, over that of real pictures of the same
-    classes. It does not see a class of a few pictures in several shades: of a SAGAN that had fallen to these it is 0.87,
-    of sound models of Fashion-MNIST 0.84 to 0.97.
+    classes. It does not see a class of a few pictures in several shades: a SAGAN that had fallen to these has 0.87,
+    sound models of Fashion-MNIST 0.84 to 0.97.
 
     Args:
         train: training pictures with a class each.
