@@ -152,7 +152,10 @@ def picture(runs: dict[str, list[dict[str, Any]]]) -> Image.Image:
             ax.plot(values, [i] * len(values), "o", color=COLOURS[0], markersize=5, alpha=0.6)
             ax.plot([statistics.mean(values)], [i], "|", color=COLOURS[1], markersize=16)
         ax.set(title=title, xlim=(0, None if scale > 1 else 26), ylim=(len(runs) - 0.5, -0.5))
-    axes[0].set_yticks(range(len(runs)), [METHODS[method][0] for method in runs], size=8)
+        ax.set_yticks([])
+    for i, method in enumerate(runs):
+        look = {"transform": axes[0].get_yaxis_transform(), "ha": "right", "va": "center", "size": 8}
+        axes[0].text(-0.02, i, METHODS[method][0], **look)
     return drawn(figure)
 
 
