@@ -372,8 +372,8 @@ LECTURE = Lecture(
             idea=(
                 "Batch norm in D takes a batch's mean away. If real and fake come in batches of their own, a shift of "
                 "a feature between them is gone after the layer, and D must look at shapes; in one batch it stays. "
-                "The advice is to keep batches apart: then D sees in training what statistics it sees at G's step. On small "
-                "digits, below, the contrary is by far the better: what is hidden from D, D cannot teach."
+                "The advice is to keep batches apart: then D sees in training what statistics it sees at G's step. On "
+                "small digits, below, the contrary is by far the better: what is hidden from D, D cannot teach."
             ),
             formula=("one batch of both: Δ / √(1 + Δ²/4), at most 2        a batch each: 0",),
             draw=draw_batches,
