@@ -154,7 +154,7 @@ def picture(runs: dict[str, list[dict[str, Any]]]) -> Image.Image:
         ax.set(title=title, xlim=(0, None if scale > 1 else 26), ylim=(len(runs) - 0.5, -0.5))
         ax.set_yticks([])
     for i, method in enumerate(runs):
-        look = {"transform": axes[0].get_yaxis_transform(), "ha": "right", "va": "center", "size": 8}
+        look: dict[str, Any] = {"transform": axes[0].get_yaxis_transform(), "ha": "right", "va": "center", "size": 8}
         axes[0].text(-0.02, i, METHODS[method][0], **look)
     return drawn(figure)
 
