@@ -17,38 +17,19 @@ import cProfile
 import logging
 import pstats
 import statistics
-import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
-import lightning as L
-import numpy as np
 import torch
+from beside import Random, by_turns, spread
 
-from ganzoo.data.batch import Data, Images
+from ganzoo.data.batch import Data
 from ganzoo.families.dcgan import DCGAN
 from ganzoo.objectives import losses
-from ganzoo.training.reports import JsonLines
 from ganzoo.types import Batch
 
 
-class Random(Data):
-    """Random pictures."""
-
-    def __init__(self, shape: tuple[int, ...], batch_size: int) -> None:
-        super().__init__(batch_size)
-        self.sample_shape = shape
-
-    def read(self, split: str) -> Images:
-        """The same pictures for every split."""
-        values = np.random.RandomState(0).randint(0, 256, (4096, *self.sample_shape)).astype(np.uint8)
-        return Images("random", values, split=split)
-
-
-def bare(game: DCGAN, data: Data) -> Callable[[], None]:
+def bare(game: DCGAN, data: Data) -> Callable[[Batch], None]:
     """A step of the bare loop."""
     generator, discriminator = (n.to(memory_format=torch.channels_last) for n in (game.generator, game.discriminator))
     adam_g, adam_d = (
@@ -57,7 +38,7 @@ def bare(game: DCGAN, data: Data) -> Callable[[], None]:
     batches: Iterator[Batch] = iter(data.train_dataloader())
     latent = game.latent
 
-    def step() -> None:
+    def step(_: Batch) -> None:
         real = data.on_after_batch_transfer(next(batches), 0).images
         adam_d.zero_grad()
         with torch.no_grad():
@@ -72,40 +53,6 @@ def bare(game: DCGAN, data: Data) -> Callable[[], None]:
         discriminator.requires_grad_(True)
 
     return step
-
-
-class Turns(L.Callback):
-    """Runs a step of each bare loop after each of the engine's, and times all."""
-
-    def __init__(self, loops: list[Callable[[], None]]) -> None:
-        self.loops = loops
-        self.times: list[list[float]] = [[] for _ in range(1 + len(loops))]
-        self.started = 0.0
-
-    def on_train_start(self, *_: Any) -> None:
-        """Starts the clock."""
-        self.started = time.process_time()
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Notes the engine's time, then runs and times the others."""
-        for i in range(len(self.times)):
-            if i:
-                self.loops[i - 1]()
-            now = time.process_time()
-            self.times[i].append(now - self.started)
-            self.started = now
-
-
-def report(name: str, above: list[float], below: list[float]) -> None:
-    ratios = sorted(a / b for a, b in zip(above, below, strict=True))
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    rng = np.random.RandomState(0)
-    again = [float(np.median(rng.choice(ratios, len(ratios)))) for _ in range(1000)]
-    print(
-        f"{name}: median ratio {middle:.4f} (95 % interval {np.percentile(again, 2.5):.4f} to "
-        f"{np.percentile(again, 97.5):.4f}; quartiles {low:.4f} and {high:.4f}), "
-        f"of medians {statistics.median(above) / statistics.median(below):.4f}, {len(ratios)} pairs"
-    )
 
 
 def main() -> None:
@@ -125,34 +72,22 @@ def main() -> None:
     game = DCGAN(size=chosen.size, channels=chosen.channels, width=chosen.width)
     data = Random(game.shape, chosen.batch)
     loops = [bare(copy.deepcopy(game), Random(game.shape, chosen.batch)) for _ in range(2)]
-    turns = Turns([] if chosen.profile else loops)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = L.Trainer(
-            max_steps=chosen.steps + chosen.warmup,
-            accelerator="cpu",
-            devices=1,
-            logger=JsonLines(Path(folder)),
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            callbacks=[turns],
-        )
-        profile = cProfile.Profile()
-        if chosen.profile:
-            profile.enable()
-        trainer.fit(game, data)
-        profile.disable()
+    profile = cProfile.Profile()
+    if chosen.profile:
+        loops = []
+        profile.enable()
+    times = by_turns(game, data, *loops, steps=chosen.steps, warmup=chosen.warmup)
+    profile.disable()
     if chosen.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(45)
         return
-    engine, one, other = (times[chosen.warmup :] for times in turns.times)
+    engine, one, other = times
     print(
         f"DCGAN {chosen.size} px, width {chosen.width}, batch {chosen.batch}, 1 thread, torch {torch.__version__}: "
         f"engine {statistics.median(engine) * 1e3:.2f} ms a step, bare {statistics.median(one) * 1e3:.2f} ms"
     )
-    report("engine / bare", engine, one)
-    report("bare / bare", other, one)
+    print(f"engine / bare: {spread(engine, one)}")
+    print(f"bare / bare: {spread(other, one)}")
 
 
 if __name__ == "__main__":
