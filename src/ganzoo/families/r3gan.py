@@ -132,7 +132,8 @@ class FromBasis(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps `(N, latent)` to `(N, outputs, 4, 4)`."""
-        return self.linear(z)[:, :, None, None] * self.basis
+        made = self.linear(z)[:, None] * innermost(self.basis)
+        return made.unflatten(1, (4, 4)).permute(0, 3, 1, 2)
 
 
 class ToBasis(nn.Module):
@@ -151,7 +152,15 @@ class ToBasis(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(N, inputs, 4, 4)` to `(N, outputs)`."""
-        return self.linear((x * self.basis).sum((2, 3)))
+        return self.linear((x.permute(0, 2, 3, 1).flatten(1, 2) * innermost(self.basis)).sum(1))
+
+
+def innermost(basis: Tensor) -> Tensor:
+    """Pictures `(C, 4, 4)` as `(16, C)`: what comes of them has its feature maps innermost, as convolutions want it.
+
+    Otherwise all gradients, and in the generator all sums on the way, would lie in two orders, which is slow to add.
+    """
+    return basis.flatten(1).T.contiguous()
 
 
 class Generator(nn.Module):

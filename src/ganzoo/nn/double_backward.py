@@ -75,6 +75,9 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
         ctx.how = stride, padding, groups, adjoint
+        if adjoint and stride == 1 and groups > 1:  # a plain convolution too, which is a third faster in groups
+            mirrored = weight.flip(2, 3).unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+            return F.conv2d(x, mirrored, bias, padding=weight.shape[-1] - 1 - padding, groups=groups)
         run = F.conv_transpose2d if adjoint else F.conv2d
         return run(x, weight, bias, stride=stride, padding=padding, groups=groups)
 

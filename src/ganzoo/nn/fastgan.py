@@ -52,7 +52,8 @@ class Gated(nn.Module):
         """Maps `(N, 2 outputs, H, W)`, with noise `(N, 1, H, W)` or none, to `(N, outputs, H, W)`."""
         if noise is not None and self.strength is not None:
             x = x + (self.strength * noise).to(x.dtype)
-        return F.glu(self.norm(x), 1)
+        a, b = self.norm(x).chunk(2, 1)  # the gradient of `F.glu` would not have the channels innermost
+        return a * b.sigmoid()
 
 
 class Up(nn.Module):

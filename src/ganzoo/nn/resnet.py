@@ -11,6 +11,7 @@ are one strided convolution of 4 x 4, and doubling pixels before it makes a tran
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +22,8 @@ from torch import Tensor, nn
 from ganzoo.nn.attention import SelfAttention
 from ganzoo.nn.spectral import PLAIN, Layers, Normalized, follow_weights, spectral_layers
 from ganzoo.types import BadArgument
+
+_FEW = 256  # pixels of a batch
 
 Upsampling = Literal["nearest", "bilinear"]
 Variant = Literal["paper", "mimicry", "studiogan"]
@@ -395,15 +398,36 @@ def sngan(
 
 def pooled_convolution(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """A 3 x 3 convolution, then the mean of each 2 x 2 pixels, as one convolution of 4 x 4 at every second pixel."""
-    kernel = F.avg_pool2d(F.pad(weight_of(conv), (1, 1, 1, 1)), 2, 1)
-    return F.conv2d(x, kernel, conv.bias, stride=2, padding=1)
+    return F.conv2d(x, _spread(conv, False) / 4, conv.bias, stride=2, padding=1)
 
 
 def upsampled_convolution(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """Each pixel as 2 x 2 of them, then a 3 x 3 convolution, as one transposed convolution of 4 x 4."""
-    mirrored = weight_of(conv).flip(2, 3).transpose(0, 1)
-    kernel = 4 * F.avg_pool2d(F.pad(mirrored, (1, 1, 1, 1)), 2, 1)
-    return F.conv_transpose2d(x, kernel, conv.bias, stride=2, padding=1)
+    """Each pixel as 2 x 2 of them, then a 3 x 3 convolution, as one transposed convolution of 4 x 4.
+
+    Of few pixels as it is written, since the larger kernel costs more to make than it saves.
+    """
+    exported = torch.compiler.is_exporting() or torch.jit.is_tracing()  # for any batch
+    if not exported and x.numel() < _FEW * x.shape[1]:
+        return F.conv2d(F.interpolate(x, scale_factor=2.0), weight_of(conv), conv.bias, padding=1)
+    return F.conv_transpose2d(x, _spread(conv, True), conv.bias, stride=2, padding=1)
+
+
+def _spread(conv: nn.Conv2d, transposed: bool) -> Tensor:
+    """A kernel of 4 x 4 of one of 3 x 3: the sum of itself at four places; mirrored for a transposed convolution."""
+    weight = weight_of(conv)
+    with torch.autocast(weight.device.type, enabled=False):
+        make = _places.__wrapped__ if torch.compiler.is_compiling() else _places
+        places = make(transposed, weight.dtype, weight.device)
+        return torch.einsum("oiab,abcd->iocd" if transposed else "oiab,abcd->oicd", weight, places)
+
+
+@lru_cache(maxsize=16)
+def _places(mirrored: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Which weight of 3 x 3 goes where among 4 x 4: `(3, 3, 4, 4)` of 0 and 1."""
+    with torch.inference_mode(False):  # what is kept must also serve where gradients are wanted
+        axis = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]], dtype=dtype, device=device)
+        axis = axis.flip(1) if mirrored else axis
+        return axis[:, None, :, None] * axis[None, :, None]
 
 
 def weight_of(layer: nn.Conv2d) -> Tensor:

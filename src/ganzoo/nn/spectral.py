@@ -71,19 +71,25 @@ class Normalized(nn.Module):
     def normalized_weight(self) -> Tensor:
         """The weight divided by the estimate of its spectral norm; moves u and v in training mode."""
         weight = self.weight
+        # A matrix with its columns in the order of the memory is no copy of the weight
+        last = weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)
         # The product of a matrix and a vector costs next to nothing, and 16 bits are too few for it
         with torch.autocast(weight.device.type, enabled=False):
             wide = torch.promote_types(weight.dtype, torch.float32)
-            matrix = weight.to(wide).flatten(1)
+            matrix = (weight.permute(0, 2, 3, 1) if last else weight).to(wide).flatten(1)
             u, v = self.u.to(wide), self.v.to(wide)
+            stored = v.view(weight.shape[1:]).permute(1, 2, 0) if last else v
+            v = stored.flatten()
             if self.training or self.refine:
                 u, v = power_iteration(matrix, u, self.eps, self.iterations)
             if self.training:
                 with torch.no_grad():
                     self.u.copy_(u)
-                    self.v.copy_(v)
+                    self.v.copy_((v.view(stored.shape).permute(2, 0, 1) if last else v).flatten())
             sigma = torch.dot(u, torch.mv(matrix, v))
-            normalized: Tensor = weight / sigma.to(weight.dtype)
+            normalized: Tensor = weight * sigma.reciprocal().to(
+                weight.dtype
+            )  # half the passes of a quotient's gradient
         return normalized
 
 
