@@ -144,7 +144,7 @@ def same_networks(peer: Peer, size: int, width: int, vgg: VggLpips) -> FastGAN:
 
 
 def main() -> None:
-    given = arguments(__doc__, "FastGAN-pytorch", "models.py", size=256, width=64, batch=4, steps=8, warmup=1, pixels=0)
+    given = arguments(__doc__, "FastGAN-pytorch", "models.py", size=256, width=64, batch=2, steps=8, warmup=1, pixels=0)
     if given is None:
         return
     vgg = VggLpips()

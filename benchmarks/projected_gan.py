@@ -122,7 +122,7 @@ def same_networks(peer: Peer, size: int, width: int, features: FeatureMaps) -> P
 
 
 def main() -> None:
-    numbers = {"size": 128, "width": 64, "batch": 8, "steps": 10, "warmup": 1, "folded": 0}
+    numbers = {"size": 128, "width": 64, "batch": 4, "steps": 10, "warmup": 1, "folded": 0}
     given = arguments(__doc__, "github.com/autonomousvision/projected-gan", "pg_modules/projector.py", **numbers)
     if given is None:
         return

@@ -54,7 +54,7 @@ def same_network(theirs: nn.Module, images: torch.Tensor) -> ESRGAN:
 
 
 def main() -> None:
-    numbers = {"size": 96, "blocks": 23, "turns": 8}
+    numbers = {"size": 64, "blocks": 23, "turns": 8}
     given = arguments(__doc__, "github.com/XPixelGroup/BasicSR", "basicsr/archs/rrdbnet_arch.py", **numbers)
     if given is None:
         return
