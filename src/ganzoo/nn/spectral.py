@@ -87,9 +87,8 @@ class Normalized(nn.Module):
                     self.u.copy_(u)
                     self.v.copy_((v.view(stored.shape).permute(2, 0, 1) if last else v).flatten())
             sigma = torch.dot(u, torch.mv(matrix, v))
-            normalized: Tensor = weight * sigma.reciprocal().to(
-                weight.dtype
-            )  # half the passes of a quotient's gradient
+            # Half the passes of a quotient's gradient
+            normalized: Tensor = weight * sigma.reciprocal().to(weight.dtype)
         return normalized
 
 
