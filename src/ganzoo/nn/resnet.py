@@ -406,7 +406,8 @@ def upsampled_convolution(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
     Of few pixels as it is written, since the larger kernel costs more to make than it saves.
     """
-    exported = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[no-untyped-call]  # for any batch
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    exported = torch.compiler.is_exporting() or tracing  # for any batch
     if not exported and x.numel() < _FEW * x.shape[1]:
         return F.conv2d(F.interpolate(x, scale_factor=2.0), weight_of(conv), conv.bias, padding=1)
     return F.conv_transpose2d(x, _spread(conv, True), conv.bias, stride=2, padding=1)
