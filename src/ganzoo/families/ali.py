@@ -220,10 +220,11 @@ class ALI(Samples, Encodes):
     def setup(self, stage: str) -> None:
         """A fresh generator begins with the mean of images of the data."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        if stage == "fit" and isinstance(data, Data) and not self.generator.bias.any():
+        bias = self.generator.bias
+        if stage == "fit" and isinstance(data, Data) and bias.requires_grad and not bias.any():
             real = data.open("train")
             mean = to_float(real.batch(spread(len(real), _SOME)).images).mean(0)
-            self.generator.bias.data.copy_(mean.clamp(-_NEARLY, _NEARLY).atanh())
+            bias.data.copy_(mean.clamp(-_NEARLY, _NEARLY).atanh())
         super().setup(stage)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:

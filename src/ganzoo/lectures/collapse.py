@@ -78,11 +78,17 @@ def watched(name: str, steps: int, every: int) -> tuple[Snapshot, ...]:
 
 
 def paint(axes: Axes, seen: Snapshot, found: ModeCoverage) -> None:
-    """D's heat from blue (fake) to red (real), samples as ink, and rings around the modes that are there."""
+    """D's heat, from blue where it is lowest in a panel to red where it is highest, samples as ink, rings on modes.
+
+    A game's D is near 1/2 everywhere: on one scale for all panels nothing would be seen. The ends stand in the corner.
+    """
+    low, high = float(seen.heat.min()), float(seen.heat.max())
     axes.imshow(
-        seen.heat, origin="lower", extent=(-EXTENT, EXTENT, -EXTENT, EXTENT), cmap="RdBu_r", vmin=0, vmax=1, alpha=0.6
-    )
-    axes.scatter(seen.points[:, 0], seen.points[:, 1], s=2, c="#181c24", alpha=0.5, linewidths=0)
+        seen.heat, origin="lower", extent=(-EXTENT, EXTENT, -EXTENT, EXTENT), cmap="RdBu_r", vmin=low, vmax=high,
+        alpha=0.85,
+    )  # fmt: skip
+    axes.text(-2.9, -2.9, f"D {low:.2f}-{high:.2f}", size=6, color="#181c24", va="bottom")
+    axes.scatter(seen.points[:, 0], seen.points[:, 1], s=2, c="#181c24", alpha=0.6, linewidths=0)
     axes.scatter(CENTRES[:, 0], CENTRES[:, 1], s=60, facecolors="none", edgecolors="#181c24", linewidths=0.7)
     axes.set(xlim=(-EXTENT, EXTENT), ylim=(-EXTENT, EXTENT), xticks=[], yticks=[])
     axes.set_title(f"{seen.step}: {found.covered} modes" if seen.step else "step 0", size=8)
@@ -243,9 +249,9 @@ LECTURE = Lecture(
             name="strip",
             title="Plain and unrolled, step by step",
             idea=(
-                "Red is where D says real. The plain games chase one spot of red after another. A generator that "
-                "differentiates through k steps of D's answer feels that a crowded mode will not pay, and "
-                "spreads."
+                "Red is where D is highest, blue where it is lowest; the ends stand in each panel. The plain games "
+                "chase one spot of red after another: where samples are, D turns blue, and they move on. A generator "
+                "that differentiates through k steps of D's answer feels that a crowded mode will not pay, and spreads."
             ),
             formula=(
                 "θ_D ← θ_D + η ∂f(θ_G, θ_D) / ∂θ_D,  k times        min over θ_G of f(θ_G, θ_D after k steps)",
@@ -276,7 +282,8 @@ LECTURE = Lecture(
                 "The same two networks, optimizer and number of steps with the losses and penalties of the zoo's "
                 "families. Of the families themselves, `gan` and `unrolled` make points; the others make "
                 "pictures, and lend their objective here. One seed and few steps: a picture of what differs, not "
-                "a ranking."
+                "a ranking. Every family's own code, and what is no objective of scores (EBGAN, f-GAN, the "
+                "boundary-seeking GAN), meets ring, grid and digits in [losses](../losses.md)."
             ),
             formula=("two players of 128 + 128 rectifiers, Adam(1e-3, 0.5, 0.99), alternating, 256 points a batch",),
             draw=draw_objectives,
