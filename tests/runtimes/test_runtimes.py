@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -59,6 +60,8 @@ def test_every_family_draws_the_same_in_onnx_runtime(name: str, tmp_path: Path) 
         return
     options: dict[str, Any] = {} if model.facts.get("truncation") is None else {"truncation": 0.6}
     given: dict[str, Any] = {}
+    if "steps" in inspect.signature(game.render).parameters:  # a chain of gradients stays here
+        given["steps"] = 0
     if "depicts" in game.abilities:  # and one caption
         given["condition"] = Condition(text=game.told(Condition(), len(SEEDS)))
     same(model.sample(SEEDS, batch_size=2, **options), game.sample(seeds=SEEDS, **given, **options))

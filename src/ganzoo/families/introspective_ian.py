@@ -29,7 +29,7 @@ from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn.dcgan import plan
 from ganzoo.nn.minibatch import MinibatchDiscrimination
-from ganzoo.schema import NonNegative, Positive, Probability
+from ganzoo.schema import Layers, NonNegative, Positive, Probability
 from ganzoo.types import Batch
 
 _SLOPE = 0.2
@@ -211,7 +211,7 @@ class IAN(Samples, Encodes):
     def __init__(
         self,
         size: Positive = 64,
-        channels: Positive = 3,
+        channels: Layers = 3,  # a module each
         latent: Positive = 100,
         width: Positive = 128,
         hidden_units: Positive = 1000,

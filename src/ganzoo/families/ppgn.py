@@ -25,7 +25,6 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Encodes, Samples
-from ganzoo.game.contract import Program
 from ganzoo.game.engine import Player
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
@@ -35,7 +34,7 @@ from ganzoo.metrics.features.perceptual import FeatureMaps
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
 from ganzoo.schema import Count, NonNegative, Positive, Probability
-from ganzoo.types import BadArgument, Batch, Condition, Unable
+from ganzoo.types import BadArgument, Batch, Condition
 
 Classifier = Callable[[Tensor], Tensor]
 """From images `(n, C, H, W)` in [-1, 1] to logits `(n, classes)`; gradients flow."""
@@ -185,7 +184,7 @@ class PPGN(Samples, Encodes):
     # ---------------------------------------------------------------- drawing
 
     def generate(self, z: Tensor, condition: Condition) -> Tensor:
-        """G(h) of features `(n, d)`."""
+        """G(h) of features `(n, d)`, which is all that is exported: a chain needs gradients."""
         return self.averaged(z)
 
     def render(
@@ -254,11 +253,3 @@ class PPGN(Samples, Encodes):
         if not isinstance(found, tuple) or found[1].shape[1] != self.classes:
             raise BadArgument(f"{self.encoder.name} does not tell {self.classes} classes; give `classifier`")
         return found[1]
-
-    def program(self) -> Program:
-        """None: a chain needs gradients, which other runtimes have not.
-
-        Raises:
-            Unable: always.
-        """
-        raise Unable(f"{type(self).__name__} draws by a chain of gradients, which no other runtime takes; use `sample`")
