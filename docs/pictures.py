@@ -26,7 +26,7 @@ HERE = Path(__file__).parent / "pictures"
 
 def main() -> None:
     """Draws them all."""
-    counts = {"dcgan-fashion-mnist": 64, "wgan-gp-fashion-mnist": 36, "dcgan-digits": 36, "gan-digits": 36}
+    counts = {"dcgan-fashion-mnist": 64, "gan-digits": 36}
     for name, count in counts.items():
         save_grid(ganzoo.load(name).sample(count, seed=0), HERE / f"{name}.png")
     codes = ganzoo.load("infogan-fashion-mnist")
