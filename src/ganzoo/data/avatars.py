@@ -307,7 +307,8 @@ class Avatars(Data):
             labels = np.stack([self._is(word) for word in self.wanted], 1).astype(np.int64)[kept]
         pictures = resized(values, self.size, Image.Resampling.BOX)
         texts = embed([row["caption"] for row in self.table(split)]) if self.captions else None
-        name = "-".join(["avatars", self.style, *([self.labels] if isinstance(self.labels, str) else [])])
+        parts = [self.labels] if isinstance(self.labels, str) else []
+        name = "-".join(["avatars", self.style, *parts, *(["captions"] if self.captions else [])])
         return Images(name, pictures, labels, self.wanted, split, LICENSE, texts=texts)
 
     def table(self, split: str) -> list[dict[str, str]]:
