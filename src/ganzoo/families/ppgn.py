@@ -175,7 +175,8 @@ class PPGN(Samples, Encodes):
         """E_1 `(N, C, h, w)` of images: the coarsest feature maps of the frozen network, found where nobody gave it."""
         if not self.encoder.given:
             self.encoder.give(FeatureMaps(known(self.encoder.name)))
-        return self.encoder.network.to(images)(images)[-1]
+        found: Tensor = self.encoder.network.to(images.device)(images.float())[-1]  # others share it: never narrowed
+        return found.to(images)
 
     def encoding(self, images: Tensor) -> Tensor:
         """E(x) `(n, d)`: the mean of E_1 over space."""
@@ -249,7 +250,7 @@ class PPGN(Samples, Encodes):
         """
         network = known(self.encoder.name)
         offset, scale = network.offset.to(images), network.scale.to(images)
-        found = network.module.to(images)(((images + 1) * 127.5 - offset) / scale)
+        found = network.module.to(images.device)((((images + 1) * 127.5 - offset) / scale).float())
         if not isinstance(found, tuple) or found[1].shape[1] != self.classes:
             raise BadArgument(f"{self.encoder.name} does not tell {self.classes} classes; give `classifier`")
         return found[1]
