@@ -30,7 +30,7 @@ def parser() -> ArgumentParser:
             "  ganzoo evaluate dcgan-fashion-mnist\n"
             "  ganzoo evaluate dcgan-digits --protocol fd10k_digits_cnn --protocol pr1k_digits_cnn_k3\n"
             "  ganzoo evaluate runs/my-run --write\n"
-            "  ganzoo evaluate pix2pix-emoji --protocol top1k_mobilenet_v2_test\n"
+            "  ganzoo evaluate cyclegan-emoji --protocol top1k_mobilenet_v2_test\n"
             "  ganzoo evaluate runs/my-run/last --judged judged.jsonl --write  # what people said\n"
             "  ganzoo evaluate --generated pictures/ --data photos/ --protocol fd500_mobilenet_v2"
         ),
