@@ -53,8 +53,10 @@ class AgeCGAN(Translates, Samples, Encodes):
     last feature maps of a named network, averaged over space, which `load` finds: of avatars the shared features of
     their classifier (`avatars_age`) stand in for a face's embedding. Without a name the search is for the nearest
     pixels, which the paper holds against it. Who does not say y_0 has the age whose first guess is nearest. The search
-    is L-BFGS with strong Wolfe conditions, without the paper's bounds on z; other runtimes do without it. Pictures of
-    other sides than those of training are resized to these, and back.
+    is L-BFGS with strong Wolfe conditions, without the paper's bounds on z; other runtimes do without it. The encoder
+    learns from new drawn faces in every batch, of the ages of the batch; the paper draws 100,000 once, of all ages
+    evenly. No code of the authors' is known: of the GAN they say DCGAN's networks and Adam, with y where IcGAN has it,
+    and so rates are these papers'. Pictures of other sides than those of training are resized to these, and back.
 
     Args:
         size: side of an image: 4 to 7 times a power of 2, and a multiple of 2 to the number of `layers`.

@@ -51,9 +51,11 @@ class CVAEGAN(Samples, Encodes, Classifies):
 
     What comes back of a picture is drawn of the class that C sees in it and of the mean of its code. Squares are summed
     over pixels and features. Means over a class are those of the batch, and x_p are of its classes; the paper, with up
-    to 530 of them, keeps moving averages. Its encoder is a GoogLeNet and its classifier an AlexNet, for 128 pixels;
-    here both are made of strided convolutions, the encoder told the class by constant maps beside the picture and the
-    classifier without normalization, so that drawn pictures leave it as it is. Its rates are not in the paper.
+    to 530 of them, keeps moving averages. Its encoder is a GoogLeNet and its classifier an AlexNet, for 128 pixels, and
+    its generator has six layers of deconvolution behind fully connected ones; here all are made of strided convolutions
+    as its discriminator, DCGAN's, is. The encoder is told the class by constant maps beside the picture, not before its
+    last layers, and the classifier has no normalization, so that drawn pictures leave it as it is. No code of the
+    authors' is known, and no rates: DCGAN's stand here. The four weights are those of Algorithm 1.
 
     Args:
         size: side of an image: 4 to 7 times a power of 2, and a multiple of 2 to the number of `layers`.

@@ -115,8 +115,11 @@ class IDCGAN(Translates):
     """Rain is taken off a picture by what pixels, features and a discriminator of many scales say of the rest.
 
     The data's images are x, their targets y. The generator is that of the authors' code (the paper's later version has
-    dense blocks), the discriminator's squares are those of the paper. The features are the second resolution's of the
-    named network: of VGG16 those behind its fourth convolution.
+    dense blocks), the discriminator's squares are those of the paper, which that code has not. The features are the
+    second resolution's of the named network: of VGG16 those behind its fourth convolution, as there. The scales are the
+    paper's, 1 to 1 to 0.0066; the code's are 150 to 150 to 1. Its content loss, though named L2, takes absolute
+    differences, of features of pictures in [-1, 1] as they are; here squares, as eq. 4 has it, of pictures in the range
+    that the network was trained on. Its batches are of 7, of pictures of 286 pixels cut to 256 and mirrored.
 
     Args:
         size: side of a picture in training; any other will do afterwards.
@@ -127,7 +130,7 @@ class IDCGAN(Translates):
         scales: sides of the squares, in places of its last maps.
         perceptual: the network of the features; none for pixels alone.
         perceptual_weight: lambda_p.
-        adversarial: lambda_a; 1 / 150 in the authors' code.
+        adversarial: lambda_a.
         pixels: the distance of pixels: squares as in the paper, or absolute ones.
         lr: learning rate of both players.
         betas: Adam's decay rates.

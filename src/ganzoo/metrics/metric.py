@@ -30,7 +30,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # What may be compared, as `evaluate.py` finds it: features `(n, d)` of real images and of generated ones, class
 # probabilities `(n, classes)` of the generated, the classes `(n,)` that they were made for or that are right, those of
 # the real images, the classes' names; of translations, the classes that they started from, those classes' names, and
-# what a classifier says of what they started from; of what a classifier learns, the held-out images, their classes and
+# what a classifier says of what they started from; of what a classifier learns, the held-out images and their classes;
 # the shape of all; for two domains, features are lists of them; for a path, what it runs through.
 INPUTS: Final = frozenset(
     {"real", "generated", "probabilities", "labels", "real_labels", "names", "own", "paths", "distance", "n"}

@@ -78,7 +78,7 @@ class Task(ABC):
     def compared(self, p: Protocol, reals: Sample, made: Sample, of: str = "", **more: Any) -> Compared:
         """All that is known of two sets, of which a metric takes what it names."""
         inputs = {"real": reals, "generated": made, "real_labels": reals.labels, "labels": made.labels}
-        names = {"probabilities": made.probabilities, "names": self.run.real(p.split).classes}
+        names = {"probabilities": made.probabilities, "names": self.run.real(p.split).classes, "shape": self.seen(p)}
         return Compared({**inputs, **names, **more}, len(made), len(reals), made.seconds, of)
 
     def labels(self, p: Protocol, split: str) -> Tensor:
@@ -212,7 +212,7 @@ class _Lessons(_Samples):
 
     def found(self, p: Protocol) -> Compared:
         taught, held = self.run.images(p, "train", p.settings["reals"] or p.n), self.run.images(p, p.split)
-        more: dict[str, Any] = {"held": held.features, "held_labels": held.labels, "shape": self.seen(p)}
+        more: dict[str, Any] = {"held": held.features, "held_labels": held.labels}
         return self.compared(p, taught, self.made(p), **more)
 
 
