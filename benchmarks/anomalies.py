@@ -10,20 +10,16 @@ A class that is in the folder is not measured again, so that a run that was stop
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import time
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning as L
+import measured
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ganzoo import files
 from ganzoo.data.batch import Images
 from ganzoo.data.fashion_mnist import CLASSES, FashionMNIST
 from ganzoo.families.anogan import AnoGAN
@@ -59,17 +55,7 @@ def auroc(scores: npt.NDArray[Any], strange: npt.NDArray[np.bool_]) -> float:
 def trained(game: Any, data: Without, images: int, steps: int, seed: int) -> Any:
     """Trains a game for so many steps; rates fall in the second half of the images."""
     game.engine = Engine(seed=seed, average=10_000, decay=(images // 2, images))
-    trainer = L.Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
-    trainer.fit(game, data)
+    measured.trainer(max_steps=steps).fit(game, data)
     return game.eval()
 
 
@@ -134,30 +120,18 @@ def table(rows: dict[int, dict[str, float]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measured.parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="where the figures of each class are kept")
-    parser.add_argument("--out", type=Path, help="the page that gets the table; by default it is printed")
     parser.add_argument("--classes", type=int, nargs="*", default=range(len(CLASSES)), help="which are held out")
     parser.add_argument("--images", type=int, default=60_000, help="that each of the two models is trained on")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+    measured.quiet()
     rows = {}
     for label in arguments.classes:
         file = arguments.folder / f"{label}-{arguments.images}-{arguments.seed}.json"
-        if not file.is_file():
-            files.write_json(file, measure(label, arguments.images, arguments.seed))
-        rows[label] = json.loads(file.read_text())
-        print(CLASSES[label], rows[label], flush=True)
-    if arguments.out is None:
-        print(table(rows))
-        return
-    page = arguments.out.read_text()
-    start, end = page.index("<!-- table -->"), page.index("<!-- end -->")
-    arguments.out.write_text(f"{page[:start]}<!-- table -->\n{table(rows)}\n{page[end:]}")
+        rows[label] = measured.once(file, partial(measure, label, arguments.images, arguments.seed))
+    measured.show(table(rows), arguments.out)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import argparse
 import ast
-import logging
 import statistics
 import tempfile
 import time
 import types
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import measured
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -102,17 +101,12 @@ def by_turns(
     """
     turns = Turns(others)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = L.Trainer(
+        trainer = measured.trainer(
             max_steps=-1,
             limit_train_batches=steps + warmup,
             max_epochs=1,
             accelerator="cuda" if torch.cuda.is_available() else "cpu",
-            devices=1,
             logger=JsonLines(Path(folder)),
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
             callbacks=[turns],
         )
         trainer.fit(game, data)
@@ -154,9 +148,7 @@ def arguments(doc: str | None, repository: str, file: str, **numbers: int) -> ar
         file: of the peer's, which must be there.
         **numbers: options with their defaults.
     """
-    warnings.filterwarnings("ignore")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    torch.set_num_threads(1)
+    measured.quiet()
     torch.manual_seed(0)
     parser = argparse.ArgumentParser(
         description=(doc or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter

@@ -14,12 +14,11 @@ from __future__ import annotations
 import argparse
 import copy
 import cProfile
-import logging
 import pstats
 import statistics
-import warnings
 from collections.abc import Callable, Iterator
 
+import measured
 import torch
 from beside import Random, by_turns, spread
 
@@ -65,10 +64,8 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=10)
     parser.add_argument("--profile", action="store_true", help="print where the engine's own time goes")
     chosen = parser.parse_args()
-    torch.set_num_threads(1)
+    measured.quiet()
     torch.manual_seed(0)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
     game = DCGAN(size=chosen.size, channels=chosen.channels, width=chosen.width)
     data = Random(game.shape, chosen.batch)
     loops = [bare(copy.deepcopy(game), Random(game.shape, chosen.batch)) for _ in range(2)]

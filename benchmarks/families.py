@@ -10,18 +10,14 @@ papers' defaults, which were chosen for larger pictures: a place in this table i
 
 from __future__ import annotations
 
-import argparse
 import inspect
-import logging
 import statistics
-import tempfile
 import time
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning as L
+import measured
 
 import ganzoo
 from ganzoo.data.digits import Digits
@@ -84,28 +80,11 @@ def train(family: str, seed: int, width: int, images: int, updates: int, average
     game = ganzoo.create(family, **{key: value for key, value in sizes.items() if key in known})
     game.engine = Engine(seed=seed, average=average)
     data, run = Digits(batch_size=BATCH), Run()
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = L.Trainer(
-            max_steps=-1,
-            accelerator="cpu",
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-            callbacks=[Budget(images, updates, data, run)],
-        )
-        before = time.process_time()
-        trainer.fit(game, data)
-        run.seconds += time.process_time() - before
+    trainer = measured.trainer(max_steps=-1, callbacks=[Budget(images, updates, data, run)])
+    before = time.process_time()
+    trainer.fit(game, data)
+    run.seconds += time.process_time() - before
     return run
-
-
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation."""
-    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values) if len(values) > 1 else 0:.2f}"
 
 
 def table(runs: dict[str, list[Run]], images: int, updates: int) -> str:
@@ -118,8 +97,8 @@ def table(runs: dict[str, list[Run]], images: int, updates: int) -> str:
     for family, several in sorted(runs.items(), key=lambda item: statistics.mean(r.at_images for r in item[1])):
         first = several[0]
         lines.append(
-            f"| `{family}` | {spread([r.at_images for r in several])} | {first.updates_at_images:,} | "
-            f"{spread([r.at_updates for r in several])} | {first.images_at_updates:,} | "
+            f"| `{family}` | {measured.spread([r.at_images for r in several], 2)} | {first.updates_at_images:,} | "
+            f"{measured.spread([r.at_updates for r in several], 2)} | {first.images_at_updates:,} | "
             f"{statistics.mean(r.seconds for r in several):.0f} |"
         )
     return "\n".join(lines)
@@ -127,16 +106,14 @@ def table(runs: dict[str, list[Run]], images: int, updates: int) -> str:
 
 def main() -> None:
     """Trains and measures, and writes the table."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = measured.parser(__doc__)
     made.add_argument("--families", nargs="+", default=["dcgan", "lsgan", "dragan", "wgan", "wgan_gp"])
     made.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     made.add_argument("--images", type=int, default=32_000)
     made.add_argument("--width", type=int, default=32)
     made.add_argument("--average", type=float, default=10_000, help="half-life of the moving average, in images")
-    made.add_argument("--out", type=Path, default=None, help="a Markdown file whose table is replaced")
     options = made.parse_args()
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    measured.quiet()
     updates = options.images // BATCH
     runs: dict[str, list[Run]] = {}
     for family in options.families:
@@ -144,13 +121,7 @@ def main() -> None:
             run = train(family, seed, options.width, options.images, updates, options.average)
             runs.setdefault(family, []).append(run)
             print(f"{family}, seed {seed}: {run.at_images:.2f} / {run.at_updates:.2f}, {run.seconds:.0f} s", flush=True)
-    text = table(runs, options.images, updates)
-    print(text)
-    if options.out is not None:
-        begin, end = "<!-- table -->\n", "<!-- end of table -->"
-        before, _, rest = options.out.read_text(encoding="utf-8").partition(begin)
-        _, _, after = rest.partition(end)
-        options.out.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
+    measured.show(table(runs, options.images, updates), options.out)
 
 
 if __name__ == "__main__":

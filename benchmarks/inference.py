@@ -10,11 +10,10 @@ the first row).
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-import torch
+import measured
 from torch import Tensor
 
 import ganzoo
@@ -41,11 +40,10 @@ def row(name: str, back: Tensor, codes: tuple[Tensor, Tensor], test: Any, train:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measured.parser(__doc__)
     parser.add_argument("models", nargs="+", help="names or folders of models that encode")
-    parser.add_argument("--out", type=Path, help="the page that gets the table; by default it is printed")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    measured.quiet()
     data = FashionMNIST()
     test, train = (
         data.open(split).batch(range(0, len(data.open(split)), len(data.open(split)) // count))
@@ -60,13 +58,7 @@ def main() -> None:
         codes = model.encode(test.images), model.encode(train.images)
         lines.append(row(Path(name).name, model.sample(z=codes[0]), codes, test, train))
         print(lines[-1], flush=True)
-    table = "\n".join(lines)
-    if arguments.out is None:
-        print(table)
-        return
-    page = arguments.out.read_text()
-    start, end = page.index("<!-- table -->"), page.index("<!-- end -->")
-    arguments.out.write_text(f"{page[:start]}<!-- table -->\n{table}\n{page[end:]}")
+    measured.show("\n".join(lines), arguments.out)
 
 
 if __name__ == "__main__":

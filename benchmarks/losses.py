@@ -10,19 +10,15 @@ clipped or penalised and move five times to the generator's once. A run that is 
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import statistics
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning as L
+import measured
 import numpy as np
 import torch
 from PIL import Image
@@ -34,7 +30,6 @@ from ganzoo.data.batch import Data
 from ganzoo.data.digits import Digits
 from ganzoo.data.mixtures import Grid, Ring
 from ganzoo.families.ebgan import Autoencoder
-from ganzoo.files import atomic
 from ganzoo.game.abilities import Samples
 from ganzoo.game.engine import Engine, Player
 from ganzoo.game.priors import Normal
@@ -132,37 +127,28 @@ def made(loss: str, points: bool, setting: Setting) -> Samples:
     return game
 
 
-def run(loss: str, where: str, seed: int) -> tuple[dict[str, Any], Tensor]:
-    """Trains a loss once, and gives its figures and some samples."""
+def run(loss: str, where: str, seed: int, file: Path) -> dict[str, Any]:
+    """Trains a loss once, keeps some samples in a file, and gives its figures."""
     setting = SETTINGS[where]
     data: Data = setting.data()
     torch.manual_seed(seed)
     game = made(loss, where != "digits", setting)
     images = data.batch_size * setting.batches
     game.engine = Engine(seed=seed, decay=(images // 2, images), average=setting.average, log_every=setting.batches)
-    trainer = L.Trainer(
-        max_steps=-1,
-        max_epochs=1,
-        limit_train_batches=setting.batches,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    trainer = measured.trainer(max_steps=-1, max_epochs=1, limit_train_batches=setting.batches)
     began = time.process_time()
     trainer.fit(game, data)
     figures: dict[str, Any] = {"seconds": time.process_time() - began, "batches": game.batches_seen}
     if where == "digits":
-        return figures | {"distance": ganzoo.evaluate(game, data, PROTOCOL)[PROTOCOL]}, game.sample(16, seed=0)
+        np.save(file, game.sample(16, seed=0).numpy())
+        return figures | {"distance": ganzoo.evaluate(game, data, PROTOCOL)[PROTOCOL]}
     assert isinstance(data, Ring | Grid)
     points = game.sample(10_000, seed=0)
+    np.save(file, points[:500].numpy())
     if not points.isfinite().all():
-        return figures | {"modes": 0, "quality": 0.0}, points[:500]
+        return figures | {"modes": 0, "quality": 0.0}
     found = mode_coverage(points, torch.from_numpy(data.centres), data.std)
-    return figures | {"modes": found.covered, "reached": found.reached, "quality": found.quality}, points[:500]
+    return figures | {"modes": found.covered, "reached": found.reached, "quality": found.quality}
 
 
 # ------------------------------------------------------------------------------------------------ the page
@@ -178,19 +164,12 @@ def table(runs: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
         ring, squares, digits = (runs.get((loss, where), []) for where in SETTINGS)
         cells = []
         for several in (ring, squares):
-            cells += [spread([r["modes"] for r in several], 1), spread([100 * r["quality"] for r in several], 0)]
-        cells.append(spread([r["distance"] for r in digits], 1))
+            cells.append(measured.spread([r["modes"] for r in several], 1))
+            cells.append(measured.spread([100 * r["quality"] for r in several], 0))
+        cells.append(measured.spread([r["distance"] for r in digits], 1))
         seconds = sum(statistics.mean(r["seconds"] for r in several) for several in (ring, squares, digits) if several)
         lines.append(f"| {loss} | {' | '.join(cells)} | {seconds:.0f} |")
     return "\n".join(lines)
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Mean and standard deviation."""
-    if not values:
-        return ""
-    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{deviation}"
 
 
 def picture(folder: Path, losses: list[str]) -> Image.Image:
@@ -231,42 +210,26 @@ def name_of(loss: str, where: str, seed: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measured.parser(__doc__)
     parser.add_argument("--losses", nargs="+", default=[*LOSSES], choices=[*LOSSES])
     parser.add_argument("--settings", nargs="+", default=[*SETTINGS], choices=[*SETTINGS])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/losses"), help="where each run's figures are kept")
-    parser.add_argument("--out", type=Path, help="a page whose table is replaced; by default it is printed alone")
     parser.add_argument("--picture", type=Path, help="where to draw the samples of seed 0")
     parser.add_argument("--kept", action="store_true", help="shows what runs there are, and makes none")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
-    options.runs.mkdir(parents=True, exist_ok=True)
+    measured.quiet()
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for seed in range(options.seeds):  # all of a seed first, so that what is there can be compared at any time
         for loss in options.losses:
             for where in options.settings:
-                kept = options.runs / f"{name_of(loss, where, seed)}.json"
-                if not kept.exists() and options.kept:
-                    continue
-                if not kept.exists():
-                    figures, samples = run(loss, where, seed)
-                    np.save(kept.with_suffix(".npy"), samples.numpy())
-                    with atomic(kept) as part:
-                        part.write_text(json.dumps(figures))
-                    print(f"{loss}, {where}, seed {seed}: {figures}", flush=True)
-                runs.setdefault((loss, where), []).append(json.loads(kept.read_text()))
-    text = table(runs)
-    print(text)
+                file = options.runs / f"{name_of(loss, where, seed)}.json"
+                learn = partial(run, loss, where, seed, file.with_suffix(".npy"))
+                if found := measured.once(file, learn, anew=not options.kept):
+                    runs.setdefault((loss, where), []).append(found)
     if options.picture is not None:
         picture(options.runs, options.losses).save(options.picture, optimize=True)
-    if options.out is not None:
-        begin, end = "<!-- table -->\n", "<!-- end of table -->"
-        page = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
-        before, _, rest = page.partition(begin)
-        options.out.write_text(f"{before}{begin}{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+    measured.show(table(runs), options.out)
 
 
 if __name__ == "__main__":

@@ -10,29 +10,25 @@ not made again; a second call goes on where the first was stopped.
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import statistics
 import time
-import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning as L
+import measured
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from ganzoo.data.mixtures import Grid
-from ganzoo.families.improved_gan.networks import MinibatchDiscrimination
 from ganzoo.families.pacgan import PacGAN
 from ganzoo.families.unrolled import UnrolledGAN
-from ganzoo.files import atomic
 from ganzoo.game.abilities import Samples
 from ganzoo.game.engine import Engine
 from ganzoo.metrics.functional.modes import mode_coverage
+from ganzoo.nn.minibatch import MinibatchDiscrimination
 from ganzoo.nn.mlp import MLP
 
 LATENT, HIDDEN, INPUTS, STEPS, LR, BETAS, SAMPLES = 16, (128, 128), 128, 2000, 2e-3, (0.5, 0.999), 2500
@@ -101,22 +97,13 @@ def run(method: str, seed: int) -> dict[str, Any]:
         game.discriminator.begin(torch.from_numpy(data.read("train").values[:INPUTS]))
     images = data.batch_size * STEPS
     game.engine = Engine(seed=seed, decay=(images // 2, images), log_every=STEPS)
-    trainer = L.Trainer(
-        max_steps=STEPS,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    trainer = measured.trainer(max_steps=STEPS)
     began = time.process_time()
     trainer.fit(game, data)
     seconds = time.process_time() - began
     found = mode_coverage(game.sample(SAMPLES, seed=0), torch.from_numpy(data.centres), data.std)
-    measured = {"modes": found.reached, "covered": found.covered, "quality": found.quality}
-    return measured | {"divergence": found.divergence, "seconds": seconds}
+    counted = {"modes": found.reached, "covered": found.covered, "quality": found.quality}
+    return counted | {"divergence": found.divergence, "seconds": seconds}
 
 
 def table(runs: dict[str, list[dict[str, Any]]]) -> str:
@@ -128,16 +115,10 @@ def table(runs: dict[str, list[dict[str, Any]]]) -> str:
     for method, several in runs.items():
         columns = [[r["modes"] for r in several], [r["covered"] for r in several]]
         columns += [[100 * r["quality"] for r in several], [r["divergence"] or 0.0 for r in several]]
-        shown = [spread(values, digits) for values, digits in zip(columns, (1, 1, 1, 2), strict=True)]
+        shown = [measured.spread(values, digits, True) for values, digits in zip(columns, (1, 1, 1, 2), strict=True)]
         seconds = statistics.mean(r["seconds"] for r in several)
         lines.append(f"| {METHODS[method][0]} | {len(several)} | {' | '.join(shown)} | {seconds:.0f} |")
     return "\n".join(lines)
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Mean and standard error."""
-    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f}" + (f" ± {error:.{digits}f}" if len(values) > 1 else "")
 
 
 def picture(runs: dict[str, list[dict[str, Any]]]) -> Image.Image:
@@ -160,40 +141,24 @@ def picture(runs: dict[str, list[dict[str, Any]]]) -> Image.Image:
 
 
 def main() -> None:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = measured.parser(__doc__)
     made.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])
     made.add_argument("--seeds", type=int, default=10)
     made.add_argument("--runs", type=Path, default=Path("runs/pacgan"), help="where each run's figures are kept")
-    made.add_argument("--out", type=Path, help="a page whose table is replaced; by default it is printed alone")
     made.add_argument("--picture", type=Path, help="where to draw each seed's figures")
     made.add_argument("--kept", action="store_true", help="shows what runs there are, and makes none")
     options = made.parse_args()
-    torch.set_num_threads(1)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
-    options.runs.mkdir(parents=True, exist_ok=True)
+    measured.quiet()
     runs: dict[str, list[dict[str, Any]]] = {method: [] for method in options.methods}
     for seed in range(options.seeds):  # all methods of a seed first, so that what is there can be compared at any time
         for method in options.methods:
-            kept = options.runs / f"{method}-{seed}.json"
-            if not kept.exists() and options.kept:
-                continue
-            if not kept.exists():
-                measured = run(method, seed)
-                with atomic(kept) as part:
-                    part.write_text(json.dumps(measured))
-                print(f"{method}, seed {seed}: {measured}", flush=True)
-            runs[method].append(json.loads(kept.read_text()))
+            file = options.runs / f"{method}-{seed}.json"
+            if found := measured.once(file, partial(run, method, seed), anew=not options.kept):
+                runs[method].append(found)
     runs = {method: several for method, several in runs.items() if several}
-    text = table(runs)
-    print(text)
     if options.picture is not None:
         picture(runs).save(options.picture, optimize=True)
-    if options.out is not None:
-        begin, end = "<!-- table -->\n", "<!-- end of table -->"
-        page = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
-        before, _, rest = page.partition(begin)
-        options.out.write_text(f"{before}{begin}{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+    measured.show(table(runs), options.out)
 
 
 if __name__ == "__main__":

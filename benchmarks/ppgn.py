@@ -10,11 +10,10 @@ pictures stand beside those of the one that had a discriminator.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import measured
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -75,14 +74,13 @@ def share(classifier: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measured.parser(__doc__)
     parser.add_argument("--model", required=True, help="a name or a folder")
     parser.add_argument("--without", help="the same, trained without a discriminator")
-    parser.add_argument("--out", type=Path, help="the page that gets the table; by default it is printed")
     parser.add_argument("--each", type=int, default=20, help="pictures a class")
     parser.add_argument("--steps", type=int, default=900, help="that a classifier is trained for, batches of 64")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    measured.quiet()
     steering, first = trained(((8,), (24,), (48,)), 1, arguments.steps)
     judging, second = trained(((12, 12), (32,), (64,)), 2, arguments.steps)
     print(f"test accuracy: {first:.3f} of the one that steers, {second:.3f} of the one that judges", flush=True)
@@ -102,13 +100,7 @@ def main() -> None:
                 rows = images.unflatten(0, (len(CLASSES), -1))[:, :12].flatten(0, 1)
                 with made_by(model, composite=False):
                     save_grid(rows, file, columns=12)
-    if arguments.out is None:
-        print("\n".join(lines))
-        return
-    page = arguments.out.read_text()
-    start, end = page.index("<!-- table -->"), page.index("<!-- end -->")
-    table = "\n".join(lines)
-    arguments.out.write_text(f"{page[:start]}<!-- table -->\n{table}\n{page[end:]}")
+    measured.show("\n".join(lines), arguments.out)
 
 
 if __name__ == "__main__":

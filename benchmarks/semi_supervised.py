@@ -11,17 +11,12 @@ choose labels, weights, batches and noise.
 
 from __future__ import annotations
 
-import argparse
-import logging
-import statistics
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-import lightning as L
+import measured
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -93,17 +88,7 @@ SETTINGS = (
 
 def adversarial(game: ImprovedGAN | CatGAN, setting: Setting, data: Data) -> ImprovedGAN | CatGAN:
     """Trains a GAN."""
-    trainer = L.Trainer(
-        max_steps=setting.steps,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
-    trainer.fit(game, data)
+    measured.trainer(max_steps=setting.steps).fit(game, data)
     return game
 
 
@@ -170,23 +155,14 @@ def measure(setting: Setting, known: int, seed: int, columns: list[str]) -> list
     return [error(makes[column](), test) for column in columns]
 
 
-def shown(errors: list[float]) -> str:
-    """Mean and standard deviation, in per cent."""
-    spread = statistics.stdev(errors) if len(errors) > 1 else 0.0
-    return f"{100 * statistics.mean(errors):.1f} ± {100 * spread:.1f}"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="the page that gets the table; by default it is printed")
+    parser = measured.parser(__doc__)
     parser.add_argument("--only", help="the beginning of a data set's title")
     parser.add_argument("--known", type=int, help="one number of labels")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many")
     parser.add_argument("--columns", nargs="+", default=list(COLUMNS), choices=COLUMNS)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    measured.quiet()
     began = time.process_time()
     rows = []
     for setting in SETTINGS:
@@ -195,18 +171,12 @@ def main() -> None:
             if not chosen or arguments.known not in (None, known):
                 continue
             found = [measure(setting, known, seed, arguments.columns) for seed in SEEDS[: arguments.seeds]]
-            cells = [shown(list(errors)) for errors in zip(*found, strict=True)]
+            cells = [measured.spread([100 * error for error in errors], 1) for errors in zip(*found, strict=True)]
             rows.append(f"| {setting.title} | {known} | {' | '.join(cells)} |")
             runs = ", ".join(" and ".join(f"{100 * value:.1f}" for value in errors) for errors in found)
             print(f"{rows[-1]} {runs}; {time.process_time() - began:.0f} s", flush=True)
     head = [f"| data | labels | {' | '.join(arguments.columns)} |", f"|---|---|{'---|' * len(arguments.columns)}"]
-    table = "\n".join([*head, *rows])
-    if arguments.out is None:
-        print(table)
-    else:
-        page = arguments.out.read_text()
-        start, end = page.index("<!-- table -->"), page.index("<!-- end -->")
-        arguments.out.write_text(f"{page[:start]}<!-- table -->\n{table}\n{page[end:]}")
+    measured.show("\n".join([*head, *rows]), arguments.out)
 
 
 if __name__ == "__main__":

@@ -25,15 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import measured
 import torch
 
 import ganzoo
-from ganzoo import files
 from ganzoo.game.game import Game
 
 PROTOCOLS = ("fd10k_mobilenet_v2", "fd10k_fashion_mnist_cnn")
 RESULTS = "results.jsonl"
-BEGIN, END = "<!-- table -->", "<!-- /table -->"
 
 
 class Budget(L.Callback):
@@ -93,7 +92,7 @@ def run(out: Path, family: str, recipe: Path, minutes: float, seed: int) -> dict
         protocols=[],
     )
     seconds = time.process_time() - budget.begun
-    measured = ganzoo.evaluate(trained.model, protocol=PROTOCOLS)
+    scores = ganzoo.evaluate(trained.model, protocol=PROTOCOLS)
     return {
         "family": family,
         "recipe": recipe.parent.name + "/" + recipe.name,
@@ -102,7 +101,7 @@ def run(out: Path, family: str, recipe: Path, minutes: float, seed: int) -> dict
         "steps": trained.steps,
         "images": trained.images_seen,
         "seconds": round(seconds, 1),
-        **{key: round(measured[key], 2) for key in PROTOCOLS},
+        **{key: round(scores[key], 2) for key in PROTOCOLS},
         "hardware": hardware(),
         "torch": torch.__version__,
         "ganzoo": ganzoo.__version__,
@@ -141,13 +140,6 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*head, *(line for *_, line in sorted(found)), "", f"Measured on {'; '.join(machines)}."])
 
 
-def write(page: Path, text: str) -> None:
-    """Puts the table into the page, between its marks."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    with files.atomic(page) as part:
-        part.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-
-
 def main() -> int:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -174,7 +166,7 @@ def main() -> int:
             file.write(json.dumps(found) + "\n")
         print(json.dumps(found), flush=True)
     if given.table is not None:
-        write(given.table, table([*entries(given.out)]))
+        measured.show(f"\n{table([*entries(given.out)])}\n", given.table)
     return 0
 
 

@@ -9,16 +9,13 @@ unless its weights are others, so that a run that was stopped goes on, and a ret
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import time
-import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
+import measured
 
 import ganzoo
 from ganzoo import files
@@ -28,13 +25,13 @@ REALS = (100, 1000, 5000)
 KEYS = {reals: f"cas5k_pixels_test{f'_{reals}reals' if reals != 5000 else ''}" for reals in REALS}
 
 
-def measured(name: str) -> dict[str, Any]:
+def scores(name: str) -> dict[str, Any]:
     """The scores of a model by key, and the minutes of a core; nothing for one that draws no classes of the data."""
     began, model = time.process_time(), ganzoo.load(name)
     if model.classes is None or not model.labelled or "samples" not in model.abilities:
         return {}
-    scores = measure(model, protocol=[*KEYS.values()], floors=False)
-    found = {"data": scores[0].data, "scores": {score.key: score.value for score in scores}}
+    rows = measure(model, protocol=[*KEYS.values()], floors=False)
+    found = {"data": rows[0].data, "scores": {score.key: score.value for score in rows}}
     return found | {"minutes": (time.process_time() - began) / 60}
 
 
@@ -48,42 +45,28 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
         plain = [f"{100 * real[KEYS[reals] + '/real']:.1f}" for reals in REALS]
         lines.append(f"| *{data}: real images alone* | | {' | '.join(plain)} | |")
         for name, row in sorted(of.items(), key=lambda item: -item[1]["scores"][KEYS[5000]]):
-            scores = row["scores"]
-            cells = [f"{100 * scores[KEYS[5000]]:.1f}"]
+            cells = [f"{100 * row['scores'][KEYS[5000]]:.1f}"]
             for reals in REALS:
-                both, alone = (100 * scores[f"{KEYS[reals]}/{part}"] for part in ("both", "real"))
+                both, alone = (100 * row["scores"][f"{KEYS[reals]}/{part}"] for part in ("both", "real"))
                 cells.append(f"{both:.1f} ({both - alone:+.1f})")
             lines.append(f"| {name} | {' | '.join(cells)} | {row['minutes']:.1f} |")
     return "\n".join(lines)
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measured.parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="where the figures of each model are kept")
-    parser.add_argument("--out", type=Path, help="the page that gets the table; by default it is printed")
     parser.add_argument("--models", nargs="*", help="names or folders; by default all shipped conditional ones")
     parser.add_argument("--show", action="store_true", help="measure nothing, and write what is in the folder")
     arguments = parser.parse_args(given)
-    torch.set_num_threads(1)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+    measured.quiet()
     rows: dict[str, dict[str, Any]] = {}
     for name in arguments.models or [card["name"] for card in ganzoo.list_models(status="shipped")]:
         weights = files.sha256(Path(ganzoo.pull(name)) / "model.safetensors")
         file = arguments.folder / f"{Path(name).name}-{weights[:12]}.json"
-        if not file.is_file() and not arguments.show:
-            files.write_json(file, measured(name))
-        row = json.loads(file.read_text()) if file.is_file() else {}
-        if row:
+        if row := measured.once(file, partial(scores, name), anew=not arguments.show):
             rows[Path(name).name] = row
-            print(name, row, flush=True)
-    if arguments.out is None:
-        print(table(rows))
-        return
-    page = arguments.out.read_text()
-    start, end = page.index("<!-- table -->"), page.index("<!-- end -->")
-    arguments.out.write_text(f"{page[:start]}<!-- table -->\n{table(rows)}\n{page[end:]}")
+    measured.show(table(rows), arguments.out)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -77,6 +80,16 @@ OWN: dict[str, dict[str, Any]] = {
         "lr": 1e-5,
     },  # of the stand-in; Adam without momentum enlarges rounding
 }
+
+
+def benchmark(name: str) -> Any:
+    """A script of `benchmarks/`, which finds the others beside it."""
+    folder = str(Path(__file__).resolve().parents[1] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
 
 
 def tiny(name: str, **arguments: Any) -> Game:

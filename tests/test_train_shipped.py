@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import benchmark
 
 FILE = Path(__file__).resolve().parents[1] / "benchmarks" / "train_shipped.py"
 
@@ -31,13 +31,8 @@ sys.exit(0 if step == 3 else 130)
 
 
 @pytest.fixture(name="script")
-def fixture_script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    spec = importlib.util.spec_from_file_location("train_shipped", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "train_shipped", module)
-    spec.loader.exec_module(module)
-    return module
+def fixture_script() -> Any:
+    return benchmark("train_shipped")
 
 
 def stand_in(script: Any, monkeypatch: pytest.MonkeyPatch, waits: bool, begun: list[str]) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from helpers import close, fit, tiny
+from helpers import benchmark, close, fit, tiny
 
 from ganzoo.data.batch import Images
 from ganzoo.types import BadArgument, Batch
@@ -104,27 +102,16 @@ def test_pictures_stand_above_what_was_found_for_them() -> None:
     assert torch.allclose(table[1], game.sample(z=game.each(game.found, shown, 12)), atol=1e-5)
 
 
-FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "anomalies.py"
-
-
-def benchmark() -> Any:
-    spec = importlib.util.spec_from_file_location("anomalies", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_benchmarks_area_under_the_curve_is_the_share_of_pairs_in_order() -> None:
     rng = np.random.RandomState(0)
     strange = rng.randint(0, 2, 200).astype(bool)
     scores = np.round(rng.randn(200) + strange, 1)  # with ties
     pairs = [float(a > b) + 0.5 * float(a == b) for a in scores[strange] for b in scores[~strange]]
-    assert benchmark().auroc(scores, strange) == pytest.approx(sum(pairs) / len(pairs))
+    assert benchmark("anomalies").auroc(scores, strange) == pytest.approx(sum(pairs) / len(pairs))
 
 
 def test_the_benchmark_keeps_a_class_from_training_alone() -> None:
-    data = benchmark().Without(held_out=3)
+    data = benchmark("anomalies").Without(held_out=3)
     train, test = data.open("train"), data.open("test")
     assert train.labels is not None and test.labels is not None
     assert not (train.labels == 3).any() and len(train) == 54_000 and (test.labels == 3).sum() == 1000

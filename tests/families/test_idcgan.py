@@ -19,7 +19,7 @@ def test_the_losses_are_the_papers(pixels: str) -> None:
     game: Any = stirred(tiny("idcgan", channels=3, pixels=pixels, perceptual_weight=0.7, adversarial=0.2)).eval()
     x, y = pictures(3, (3, 8, 8)), pictures(3, (3, 8, 8), 9)
     batch, fake = Batch(x, targets=y), game.generator(x)
-    real, made = (game.discriminator(x, each).sigmoid() for each in (y, fake))
+    real, made = (game.discriminator(torch.cat([x, each], 1)).sigmoid() for each in (y, fake))
     assert close(game.discriminator_loss(batch, fake), -real.log().mean() - (1 - made).log().mean())
     far = (fake - y).abs().mean() if pixels == "l1" else (fake - y).square().mean()
     content = (game.features(fake)[1] - game.features(y)[1]).square().mean()
@@ -55,7 +55,8 @@ def test_what_is_far_counts_at_a_patch() -> None:
         net: Any = tiny("idcgan", size=64, scales=scales).discriminator.eval()
         other = y.clone()
         other[:, :, -4:, -4:] *= -1
-        assert (net(x, y)[..., 0, 0] != net(x, other)[..., 0, 0]).item() == reaches
+        one, two = (net(torch.cat([x, each], 1))[..., 0, 0] for each in (y, other))
+        assert (one != two).item() == reaches
 
 
 def test_psnr_beside_the_rainy_picture() -> None:

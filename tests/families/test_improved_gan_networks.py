@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo.families.improved_gan.networks import History, MinibatchDiscrimination, Normalization
+from ganzoo.families.improved_gan.networks import History, Normalization
+from ganzoo.nn.minibatch import MinibatchDiscrimination
 
 
 def test_minibatch_discrimination_against_loops() -> None:

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
@@ -183,13 +182,6 @@ class ACGAN(Samples):
             )
             self.discriminator = ResidualDiscriminator(channels, size, critic_widths, downsamplings, classes)
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """The discriminator with its classifier, and the generator."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player(self.generator, self.adam),
-        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

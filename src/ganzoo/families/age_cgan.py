@@ -21,9 +21,8 @@ from torch.optim import LBFGS, Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game import inference
-from ganzoo.game.abilities import Encodes, Samples, Translates
+from ganzoo.game.abilities import Inverts, Labelled, Translates
 from ganzoo.game.contract import Program
-from ganzoo.game.engine import Player
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -31,7 +30,7 @@ from ganzoo.media.levels import to_float
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
 from ganzoo.schema import Count, Domains, Layers, NonNegative, Positive, Probability, Words
-from ganzoo.types import BadArgument, Batch, Condition
+from ganzoo.types import Batch, Condition
 
 
 @register(
@@ -46,7 +45,7 @@ from ganzoo.types import BadArgument, Batch, Condition
         "z* = argmin_z ||FR(x) - FR(G(z, y_0))||",
     ),
 )
-class AgeCGAN(Translates, Samples, Encodes):
+class AgeCGAN(Translates, Labelled, Inverts):
     """A face is found in a conditional GAN's latents by who it is, and drawn again at another age.
 
     The domains are the age groups, the classes of the data. The paper's FR is a FaceNet of its authors'; here it is the
@@ -79,8 +78,8 @@ class AgeCGAN(Translates, Samples, Encodes):
         encoder_betas: Adam's decay rates for the encoder.
     """
 
-    inference = averages = ("generator", "encoder")
-    labelled = consults = True
+    inference = ("generator", "encoder")
+    consults = True
 
     def __init__(
         self,
@@ -103,83 +102,45 @@ class AgeCGAN(Translates, Samples, Encodes):
         encoder_betas: tuple[Probability, Probability] = (0.1, 0.999),
     ) -> None:
         super().__init__()
-        if len(names) not in (0, classes):
-            raise BadArgument(f"there are {len(names)} names for {classes} age groups; give one each")
         self.shape, self.classes, self.prior = (channels, size, size), classes, Normal(latent)
-        self.domains = names or tuple(f"class-{i}" for i in range(classes))
+        self.name_domains(names, classes, "age groups")
         self.generator = dcgan.Generator(latent + classes, channels, size, width)
         self.discriminator = dcgan.LabelledDiscriminator(channels, classes, size, discriminator_width)
         self.encoder = dcgan.Encoder(channels, size, encoder_width, layers, encoder_hidden, latent)
         self.by_identity, self.search_steps, self.gan_images = identity is not None, search_steps, gan_images
         if identity is not None:
             self.recognition = Helper(identity)
-        self.adam = partial(Adam, lr=lr, betas=betas)
-        self.encoder_adam = partial(Adam, lr=encoder_lr, betas=encoder_betas)
-
-    def players(self) -> dict[str, Player]:
-        """Discriminator and generator, and then the encoder."""
-        kinds = {"discriminator": self.adam, "generator": self.adam, "encoder": self.encoder_adam}
-        return {name: Player(getattr(self, name), adam) for name, adam in kinds.items()}
-
-    @property
-    def drawing(self) -> bool:
-        """Whether discriminator and generator still learn."""
-        return self.images_seen <= self.gan_images
-
-    @property
-    def leads(self) -> str:  # type: ignore[override]
-        """The player whose updates count."""
-        return "generator" if self.drawing else "encoder"
+        self.optimizer_of = partial(Adam, lr=lr, betas=betas)
+        self.encoder_optimizer = partial(Adam, lr=encoder_lr, betas=encoder_betas)
 
     # ---------------------------------------------------------------- learning
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """A batch for the GAN; once it is done, for the encoder, with the generator as it samples."""
-        if self.drawing:
-            self.move("discriminator", self.discriminator_loss, batch)
-            self.move("generator", self.generator_loss, batch)
-            return
-        self.generator.eval()
-        self.move("encoder", self.encoder_loss, batch)
-
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """-E log D(x, y) - E log(1 - D(G(z, y'), y')), y' being the batch's."""
-        y = self.one_hot(self.labels_of(batch), batch.images)
+        ages = self.labels_of(batch)
         with torch.no_grad():
-            fake = self.drawn(self.noise(batch), y).to(batch.images)
-        return losses.minimax_discriminator(*(self.discriminator(self.seen(x), y) for x in (batch.images, fake)))
+            fake = self.drawn(self.noise(batch), ages).to(batch.images)
+        real, made = (self.realness(self.seen(x), ages) for x in (batch.images, fake))
+        return losses.minimax_discriminator(real, made)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z, y'), y')."""
-        y = self.one_hot(self.labels_of(batch), batch.images)
-        return losses.nonsaturating_generator(self.discriminator(self.seen(self.drawn(self.noise(batch), y)), y))
+        ages = self.labels_of(batch)
+        return losses.nonsaturating_generator(self.realness(self.seen(self.drawn(self.noise(batch), ages)), ages))
 
     def encoder_loss(self, batch: Batch) -> Tensor:
         """E ||z - E(G(z, y'))||^2, as a mean over z's numbers."""
         z = self.noise(batch)
         with torch.no_grad():
-            fake = self.drawn(z, self.one_hot(self.labels_of(batch), z)).to(batch.images)
+            fake = self.drawn(z, self.labels_of(batch)).to(batch.images)
         return F.mse_loss(self.encoder(fake).float(), z)
-
-    def drawn(self, z: Tensor, y: Tensor) -> Tensor:
-        """G(z, y) by the live generator."""
-        return self.generator(torch.cat([z, y.to(z)], 1))
-
-    def one_hot(self, labels: Tensor, like: Tensor) -> Tensor:
-        """Ages `(n,)` as vectors `(n, classes)`."""
-        return F.one_hot(labels, self.classes or 1).to(like)
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """D's logits of images with their ages; with those of the first group where nobody says."""
         labels = torch.zeros(len(images), dtype=torch.long, device=images.device) if labels is None else labels
-        return self.discriminator(images, self.one_hot(labels, images))
+        return self.discriminator(images, self.vectors(labels))
 
     # ---------------------------------------------------------------- drawing, and ageing
-
-    def generate(self, z: Tensor, condition: Condition) -> Tensor:
-        """G(z, y)."""
-        assert condition.labels is not None
-        return self.averaged(torch.cat([z, self.one_hot(condition.labels, z)], 1))
 
     def transform(self, images: Tensor, to: str, *, age: str | None = None, search: bool = True) -> Tensor:
         """G(z*, y).

@@ -21,7 +21,6 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Data
 from ganzoo.game.abilities import Encodes, Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.inference import spread
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -209,13 +208,6 @@ class ALI(Samples, Encodes):
         for network in (self.generator, self.encoder, self.discriminator):
             network.apply(initialize)
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """The discriminator, and the generator with the encoder."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player((self.generator, self.encoder), self.adam),
-        }
 
     def setup(self, stage: str) -> None:
         """A fresh generator begins with the mean of images of the data."""

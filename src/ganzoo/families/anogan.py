@@ -18,7 +18,6 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Detects, Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
@@ -79,10 +78,6 @@ class AnoGAN(Samples, Detects):
         self.discriminator = dcgan.Discriminator(channels, size, width)
         self.adam = partial(Adam, lr=lr, betas=betas)
         self.feature_weight, self.search_steps, self.search_rate = feature_weight, search_steps, search_rate
-
-    def players(self) -> dict[str, Player]:
-        """The discriminator and the generator, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Encodes, Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn.dcgan import plan
@@ -146,13 +145,6 @@ class BiGAN(Samples, Encodes):
         self.discriminator = Reader((channels, size, size), width, features, 1, latent)
         nn.init.zeros_(self.discriminator.last.weight)  # at first it says 1/2 to all
         self.adam = partial(Adam, lr=lr, betas=betas, weight_decay=decay)
-
-    def players(self) -> dict[str, Player]:
-        """The discriminator, and the generator with the encoder."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player((self.generator, self.encoder), self.adam),
-        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player; the authors make both from the same parameters, "for efficiency"."""

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
@@ -80,10 +79,6 @@ class BGAN(Samples):
         self.generator = dcgan.Generator(latent, channels, size, width, nn.Identity() if self.binary else None)
         self.discriminator = dcgan.Discriminator(channels, size, width, None if self.binary else nn.BatchNorm2d)
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """Both players, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

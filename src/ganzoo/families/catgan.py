@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Classifies, Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
@@ -119,10 +118,6 @@ class CatGAN(Samples, Classifies):
         self.discriminator = Discriminator(math.prod(self.shape), discriminator_hidden, classes, noise)
         self.generator.apply(dcgan.initialize)
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """Both players, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

@@ -25,7 +25,6 @@ from torch.optim import Adam
 from ganzoo.data.batch import Images
 from ganzoo.game import inference
 from ganzoo.game.abilities import Classifies, Translates
-from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
 from ganzoo.nn.dcgan import initialize
@@ -165,10 +164,6 @@ class CCGAN(Translates, Classifies):
     def taught(self) -> int:
         """The classes, of which a label may be unknown."""
         return self.categories
-
-    def players(self) -> dict[str, Player]:
-        """Both players, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def transform(self, images: Tensor, to: str, *, hole: Box | None = None) -> Tensor:
         """x_I.

@@ -23,7 +23,6 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses
@@ -170,13 +169,6 @@ class CoGAN(Samples):
         self.generator = Generators(latent, channels, size, width, generator_shared)
         self.discriminator = Discriminators(channels, size, maps, dropout, discriminator_shared)
         self.adam = partial(Adam, lr=lr, betas=betas, weight_decay=decay)
-
-    def players(self) -> dict[str, Player]:
-        """Both discriminators, and both generators."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player(self.generator, self.adam),
-        }
 
     def generate(self, z: Tensor, condition: Condition, domain: int = 0) -> Tensor:
         """Maps `z` `(n, latent)` to pictures of one domain, 0 or 1; those of one z belong together."""

@@ -12,18 +12,16 @@ from functools import partial
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
+from ganzoo.game.abilities import Labelled
 from ganzoo.game.priors import Normal, Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
 from ganzoo.objectives import losses
 from ganzoo.schema import NonNegative, Positive, Probability
-from ganzoo.types import Batch, Condition
+from ganzoo.types import Batch
 
 
 @register(
@@ -36,7 +34,7 @@ from ganzoo.types import Batch, Condition
         "L_G = -E log D(G(z, y), y)",
     ),
 )
-class ConditionalDCGAN(Samples):
+class ConditionalDCGAN(Labelled):
     """DCGAN's networks draw images of the class that is asked for once both players are told it.
 
     Args:
@@ -50,8 +48,6 @@ class ConditionalDCGAN(Samples):
         betas: Adam's decay rates.
         smoothing: s, how far the target of real images lies below 1.
     """
-
-    labelled = True
 
     def __init__(
         self,
@@ -72,18 +68,6 @@ class ConditionalDCGAN(Samples):
         self.discriminator = dcgan.Discriminator(channels + classes, size, width)
         self.adam = partial(Adam, lr=lr, betas=betas)
 
-    def players(self) -> dict[str, Player]:
-        """The discriminator and the generator, with the same Adam."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player(self.generator, self.adam),
-        }
-
-    def generate(self, z: Tensor, condition: Condition) -> Tensor:
-        """Maps z `(n, latent)` and labels `(n,)` through the averaged generator."""
-        assert condition.labels is not None
-        return self.averaged(self.beside(z, condition.labels))
-
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""
         self.move("discriminator", self.discriminator_loss, batch)
@@ -100,22 +84,13 @@ class ConditionalDCGAN(Samples):
 
     def fake(self, batch: Batch) -> Tensor:
         """G(z, y): as many images as there are in the batch, of their classes."""
-        return self.generator(self.beside(self.noise(batch), self.labels_of(batch)))
+        return self.drawn(self.noise(batch), self.labels_of(batch))
 
     def logits(self, images: Tensor, batch: Batch) -> Tensor:
         """D's logits `(N,)` of images with the batch's labels."""
-        maps = self.one_hot(self.labels_of(batch), images)[:, :, None, None]
+        maps = self.vectors(self.labels_of(batch)).to(images)[:, :, None, None]
         return self.discriminator(torch.cat([images, maps.expand(-1, -1, *images.shape[2:])], 1))
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """D's logits of images with their labels."""
         return self.logits(images, Batch(images, labels))
-
-    def beside(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Z with the class as a one-hot vector beside it: `(N, latent + classes)`."""
-        return torch.cat([z, self.one_hot(labels, z)], 1)
-
-    def one_hot(self, labels: Tensor, like: Tensor) -> Tensor:
-        """Labels `(N,)` as vectors `(N, classes)`."""
-        assert self.classes is not None
-        return F.one_hot(labels, self.classes).to(like)

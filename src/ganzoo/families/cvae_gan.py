@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Classifies, Encodes, Samples
+from ganzoo.game.abilities import Classifies, Encodes, Labelled
 from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -46,7 +46,7 @@ from ganzoo.types import Batch, Condition
         "L_KL = 1/2 E sum (mu^2 + sigma^2 - log sigma^2 - 1)",
     ),
 )
-class CVAEGAN(Samples, Encodes, Classifies):
+class CVAEGAN(Labelled, Encodes, Classifies):
     """A VAE, a classifier and a GAN, whose generator matches mean features instead of fooling anybody.
 
     What comes back of a picture is drawn of the class that C sees in it and of the mean of its code. Squares are summed
@@ -77,7 +77,6 @@ class CVAEGAN(Samples, Encodes, Classifies):
     """
 
     inference = averages = ("generator", "encoder", "classifier")
-    labelled = True
     coupled = True  # the means of a batch
 
     def __init__(
@@ -155,7 +154,7 @@ class CVAEGAN(Samples, Encodes, Classifies):
 
     def class_means(self, features: Tensor, labels: Tensor) -> Tensor:
         """Means `(classes, d)` of the rows `(N, d)` of each class; 0 for a class that does not occur."""
-        members = self.one_hot(labels, features)
+        members = self.vectors(labels).to(features)
         return members.T @ features / members.sum(0).clamp(min=1)[:, None]
 
     def again(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -167,24 +166,11 @@ class CVAEGAN(Samples, Encodes, Classifies):
 
     def code(self, encoder: torch.nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """What an encoder says of images of classes."""
-        maps = self.one_hot(labels, images)[:, :, None, None].expand(-1, -1, *images.shape[2:])
+        maps = self.vectors(labels).to(images)[:, :, None, None].expand(-1, -1, *images.shape[2:])
         mean, log_variance = encoder(torch.cat([images, maps], 1)).float().chunk(2, 1)
         return mean, log_variance
 
-    def drawn(self, z: Tensor, labels: Tensor) -> Tensor:
-        """G(z, c) by the live generator."""
-        return self.generator(torch.cat([z, self.one_hot(labels, z)], 1))
-
-    def one_hot(self, labels: Tensor, like: Tensor) -> Tensor:
-        """Labels `(n,)` as vectors `(n, classes)`."""
-        return F.one_hot(labels, self.classes or 1).to(like)
-
     # ---------------------------------------------------------------- drawing, and what comes back
-
-    def generate(self, z: Tensor, condition: Condition) -> Tensor:
-        """G(z, c)."""
-        assert condition.labels is not None
-        return self.averaged(torch.cat([z, self.one_hot(condition.labels, z)], 1))
 
     def logits(self, images: Tensor) -> Tensor:
         """C's."""

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Adversarial
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal, Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
@@ -80,13 +79,6 @@ class DCGAN(Adversarial):
             self.generator = dcgan.Generator(latent, channels, size, width)
             self.discriminator = dcgan.Discriminator(channels, size, discriminator_width or width)
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """The discriminator and the generator, with the same Adam."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player(self.generator, self.adam),
-        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Adversarial
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
@@ -70,13 +69,6 @@ class DRAGAN(Adversarial):
         # The penalty is on each sample's own gradient: no batch normalization here, as in the authors' code
         self.discriminator = dcgan.Discriminator(channels, size, width, normalization=None)
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """The discriminator and the generator, with the same Adam."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player(self.generator, self.adam),
-        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1: one update of each player."""

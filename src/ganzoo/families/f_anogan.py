@@ -14,8 +14,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.optim import Adam, RMSprop
 
-from ganzoo.game.abilities import Detects, Encodes, Samples
-from ganzoo.game.engine import Player
+from ganzoo.game.abilities import Detects, Inverts
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import resnet
@@ -64,7 +63,7 @@ class Reader(resnet.Discriminator):
         "A(x) = mean |x - G(E(x))|^2 + kappa mean |f(x) - f(G(E(x)))|^2",
     ),
 )
-class FAnoGAN(Samples, Encodes, Detects):
+class FAnoGAN(Inverts, Detects):
     """A picture is strange by as much as it changes on its way through an encoder and the generator.
 
     Of the authors' code for 64 pixels: its numbers, and residual networks, which are those of SNGAN here; its
@@ -88,7 +87,6 @@ class FAnoGAN(Samples, Encodes, Detects):
     """
 
     inference = ("generator", "discriminator", "encoder")
-    averages = ("generator", "encoder")
 
     def __init__(
         self,
@@ -111,35 +109,8 @@ class FAnoGAN(Samples, Encodes, Detects):
         self.generator = resnet.Generator(latent, channels, size, widths)
         self.discriminator = Reader(channels, size, discriminator_widths, 1)
         self.encoder = nn.Sequential(Reader(channels, size, discriminator_widths, latent), nn.Tanh())
-        self.adam, self.rmsprop = partial(Adam, lr=lr, betas=betas), partial(RMSprop, lr=encoder_lr, alpha=0.9)
-
-    def players(self) -> dict[str, Player]:
-        """Discriminator and generator, and then the encoder."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player(self.generator, self.adam),
-            "encoder": Player(self.encoder, self.rmsprop),
-        }
-
-    @property
-    def drawing(self) -> bool:
-        """Whether discriminator and generator still learn."""
-        return self.images_seen <= self.gan_images
-
-    @property
-    def leads(self) -> str:  # type: ignore[override]
-        """The player whose updates count."""
-        return "generator" if self.drawing else "encoder"
-
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """A batch for the GAN; once it is done, for the encoder, with the generator as it samples."""
-        if not self.drawing:
-            self.generator.eval()
-            self.move("encoder", self.encoder_loss, batch)
-            return
-        self.move("discriminator", self.discriminator_loss, batch)
-        if self.turn(every=self.n_critic):
-            self.move("generator", self.generator_loss, batch)
+        self.optimizer_of = partial(Adam, lr=lr, betas=betas)
+        self.encoder_optimizer = partial(RMSprop, lr=encoder_lr, alpha=0.9)
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """E D(G(z)) - E D(x) + 10 E (||grad D(x^)|| - 1)^2."""

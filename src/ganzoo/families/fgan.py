@@ -22,7 +22,6 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
@@ -145,10 +144,6 @@ class FGAN(Samples):
         self.discriminator = dcgan.Discriminator(channels, size, width, normalization=None)
         self.activation, self.conjugate = functions(divergence, alpha, pi)
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """Both players, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """A step of each player on F."""

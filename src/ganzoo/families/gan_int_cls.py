@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Depicts
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
@@ -139,10 +138,6 @@ class GANINTCLS(Depicts):
         self.embedded(captions)
         self.interpolation = interpolation
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """Both players, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def generate(self, z: Tensor, condition: Condition) -> Tensor:
         """G(z, t)."""

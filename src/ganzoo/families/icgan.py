@@ -23,8 +23,7 @@ from torch.optim import Adam
 
 from ganzoo.data.batch import Images
 from ganzoo.game import inference
-from ganzoo.game.abilities import Encodes, Samples, Translates
-from ganzoo.game.engine import Player
+from ganzoo.game.abilities import Inverts, Labelled, Translates
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.media.levels import to_float
@@ -46,7 +45,7 @@ from ganzoo.types import BadArgument, Batch, Condition
         "L_Ey = E ||y - E_y(x)||^2",
     ),
 )
-class IcGAN(Translates, Samples, Encodes):
+class IcGAN(Translates, Labelled, Inverts):
     """A conditional GAN and two encoders that invert it: a face's attributes change, and its latents stay.
 
     Attributes are label vectors `(N, K)` of 0 and 1, or classes, and networks see -1 and 1. Translating to an attribute
@@ -77,6 +76,7 @@ class IcGAN(Translates, Samples, Encodes):
     """
 
     inference = averages = ("generator", "encoder", "label_encoder")
+    encoders = ("encoder", "label_encoder")
     label_vectors = True
     coupled = True  # the attributes of neighbours
 
@@ -103,52 +103,24 @@ class IcGAN(Translates, Samples, Encodes):
         super().__init__()
         if groups and sum(groups) != classes:
             raise BadArgument(f"groups are {groups}, of {sum(groups)} attributes; {classes} are expected, as classes")
-        if len(names) not in (0, classes):
-            raise BadArgument(f"there are {len(names)} names for {classes} attributes; give one each")
-        self.labelled, self.classes, self.gan_images = True, classes, gan_images
+        self.classes, self.gan_images = classes, gan_images
         self.shape, self.prior = (channels, size, size), Normal(latent)
-        self.domains = names or tuple(f"class-{i}" for i in range(classes))
+        self.name_domains(names, classes, "attributes")
         self.groups = tuple(groups) or (1,) * classes
         self.generator = dcgan.Generator(latent + classes, channels, size, width)
         self.discriminator = dcgan.LabelledDiscriminator(channels, classes, size, discriminator_width)
         self.encoder = dcgan.Encoder(channels, size, encoder_width, layers, encoder_hidden, latent)
         self.label_encoder = dcgan.Encoder(channels, size, encoder_width, layers, label_hidden, classes)
-        self.adam = partial(Adam, lr=lr, betas=betas)
-        self.encoder_adam = partial(Adam, lr=encoder_lr, betas=encoder_betas)
-
-    def players(self) -> dict[str, Player]:
-        """Discriminator and generator, and then the encoders."""
-        kinds = {"discriminator": self.adam, "generator": self.adam}
-        kinds |= {"encoder": self.encoder_adam, "label_encoder": self.encoder_adam}
-        return {name: Player(getattr(self, name), adam) for name, adam in kinds.items()}
-
-    @property
-    def drawing(self) -> bool:
-        """Whether discriminator and generator still learn."""
-        return self.images_seen <= self.gan_images
-
-    @property
-    def leads(self) -> str:  # type: ignore[override]
-        """The player whose updates count."""
-        return "generator" if self.drawing else "encoder"
+        self.optimizer_of = partial(Adam, lr=lr, betas=betas)
+        self.encoder_optimizer = partial(Adam, lr=encoder_lr, betas=encoder_betas)
 
     # ---------------------------------------------------------------- learning
-
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """A batch for the GAN; once it is done, for the encoders, with the generator as it samples."""
-        if self.drawing:
-            self.move("discriminator", self.discriminator_loss, batch)
-            self.move("generator", self.generator_loss, batch)
-            return
-        self.generator.eval()
-        self.move("encoder", self.encoder_loss, batch)
-        self.move("label_encoder", self.label_encoder_loss, batch)
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """Real pictures with their attributes, with others', and drawn ones."""
         y = self.own(batch)
         with torch.no_grad():
-            fake = self.drawn(self.noise(batch), y).to(batch.images)
+            fake = self.drawn(self.noise(batch), self.labels_of(batch)).to(batch.images)
         images = self.seen(batch.images)
         real, other, made = (
             self.discriminator(*each).float() for each in ((images, y), (images, y.roll(1, 0)), (self.seen(fake), y))
@@ -157,14 +129,14 @@ class IcGAN(Translates, Samples, Encodes):
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """-E log D(G(z, y'), y')."""
-        y = self.own(batch)
-        return losses.nonsaturating_generator(self.discriminator(self.seen(self.drawn(self.noise(batch), y)), y))
+        fake = self.drawn(self.noise(batch), self.labels_of(batch))
+        return losses.nonsaturating_generator(self.discriminator(self.seen(fake), self.own(batch)))
 
     def encoder_loss(self, batch: Batch) -> Tensor:
         """E ||z - E_z(G(z, y'))||^2, as a mean over z's numbers as in the authors' code (eq. 3)."""
         z = self.noise(batch)
         with torch.no_grad():
-            fake = self.drawn(z, self.own(batch)).to(batch.images)
+            fake = self.drawn(z, self.labels_of(batch)).to(batch.images)
         return F.mse_loss(self.encoder(fake).float(), z)
 
     def label_encoder_loss(self, batch: Batch) -> Tensor:
@@ -173,28 +145,19 @@ class IcGAN(Translates, Samples, Encodes):
 
     def own(self, batch: Batch) -> Tensor:
         """y `(N, K)`, -1 and 1."""
-        return self.signed(self.labels_of(batch)).to(batch.images)
+        return self.vectors(self.labels_of(batch)).to(batch.images)
 
-    def signed(self, labels: Tensor) -> Tensor:
+    def vectors(self, labels: Tensor) -> Tensor:
         """Class indices `(n,)`, or vectors `(n, K)` of 0 and 1, as vectors of -1 and 1."""
         vectors = F.one_hot(labels, self.classes or 1) if labels.ndim == 1 else labels
         return 2 * vectors.float() - 1
 
-    def drawn(self, z: Tensor, y: Tensor) -> Tensor:
-        """G(z, y) by the live generator."""
-        return self.generator(torch.cat([z, y.to(z)], 1))
-
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """D's logits of images with their attributes, or with none of them."""
         labels = images.new_zeros(len(images), self.classes or 1) if labels is None else labels
-        return self.discriminator(images, self.signed(labels))
+        return self.discriminator(images, self.vectors(labels))
 
     # ---------------------------------------------------------------- drawing, and editing
-
-    def generate(self, z: Tensor, condition: Condition) -> Tensor:
-        """G(z, y)."""
-        assert condition.labels is not None
-        return self.averaged(torch.cat([z, self.signed(condition.labels).to(z)], 1))
 
     def _draw(self, rngs: Sequence[np.random.RandomState], given: Condition) -> tuple[Tensor, Condition]:
         """Where no attributes are given, one of each group; of a group of one, whether it holds."""

@@ -21,8 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Translates
-from ganzoo.game.engine import Player
+from ganzoo.game.abilities import Paired
 from ganzoo.game.helpers import Helper
 from ganzoo.game.registry import register
 from ganzoo.nn import translation
@@ -91,9 +90,9 @@ class Discriminator(nn.Module):
         for each in (self.pyramid, self.last):
             each.apply(translation.initialize)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """A score a patch `(N, 1, h, w)` of rainy pictures and others."""
-        h = self.patches(torch.cat([x, y], 1))
+    def forward(self, x: Tensor) -> Tensor:
+        """A score a patch `(N, 1, h, w)` of rainy pictures and others, side by side in the channels."""
+        h = self.patches(x)
         seen = [h]
         for scale, layer in zip(self.scales, self.pyramid, strict=True):
             sides = max(1, h.shape[2] // scale), max(1, h.shape[3] // scale)
@@ -111,7 +110,7 @@ class Discriminator(nn.Module):
         "L_G = -lambda_a E log D(x, G(x)) + lambda_p E |phi(G(x)) - phi(y)|^2 + E |G(x) - y|^2",
     ),
 )
-class IDCGAN(Translates):
+class IDCGAN(Paired):
     """Rain is taken off a picture by what pixels, features and a discriminator of many scales say of the rest.
 
     The data's images are x, their targets y. The generator is that of the authors' code (the paper's later version has
@@ -135,8 +134,6 @@ class IDCGAN(Translates):
         lr: learning rate of both players.
         betas: Adam's decay rates.
     """
-
-    two_domains = True
 
     def __init__(
         self,
@@ -165,23 +162,9 @@ class IDCGAN(Translates):
         self.distance = F.mse_loss if pixels == "l2" else F.l1_loss
         self.adam = partial(Adam, lr=lr, betas=betas)
 
-    def players(self) -> dict[str, Player]:
-        """Both players, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
-
     def transform(self, images: Tensor, to: str) -> Tensor:
         """G(x)."""
         return self.averaged(images)
-
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One update of each player, against the same G(x)."""
-        fake = self.ahead(self.fake, batch)
-        self.move("discriminator", self.discriminator_loss, batch, fake.detach())
-        self.move("generator", self.generator_loss, batch, fake)
-
-    def fake(self, batch: Batch) -> Tensor:
-        """G(x)."""
-        return self.generator(batch.images).to(batch.images)
 
     def discriminator_loss(self, batch: Batch, fake: Tensor) -> Tensor:
         """-E log D(x, y) - E log(1 - D(x, G(x)))."""
@@ -200,8 +183,3 @@ class IDCGAN(Translates):
             self.record(content=content)
             loss = loss + self.perceptual * content
         return loss + self.adversarial * losses.nonsaturating_generator(self.scores(batch.images, fake))
-
-    def scores(self, x: Tensor, y: Tensor) -> Tensor:
-        """D(x, y), both augmented alike where they are."""
-        x, y = self.seen(torch.cat([x, y], 1)).chunk(2, 1)
-        return self.discriminator(x, y)

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Encodes, Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn.dcgan import plan
@@ -230,14 +229,7 @@ class IAN(Samples, Encodes):
         start, doublings = plan(size)
         self.encoder = Encoder((width << (doublings - 1)) * start**2, hidden_units, latent)
         self.apply(initialize)
-        self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """The discriminator, whose trunk learns by the game alone, and the generator with the encoder."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player((self.generator, self.encoder), self.adam),
-        }
+        self.adam = partial(Adam, lr=lr, betas=betas)  # the trunk is the discriminator's, and learns by the game alone
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

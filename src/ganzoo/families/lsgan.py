@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Adversarial
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
@@ -112,13 +111,6 @@ class LSGAN(Adversarial):
         # "Identical to the one in DCGAN" (section 4.1.1): the house's has kernels of 4 where figure 2(b) has 5
         self.discriminator = dcgan.Discriminator(channels, size, width)
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """The discriminator and the generator, with the same Adam."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player(self.generator, self.adam),
-        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

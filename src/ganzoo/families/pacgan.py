@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
@@ -79,10 +78,6 @@ class PacGAN(Samples):
             self.discriminator = MLP((packing * first,), (), discriminator_hidden, pieces=maxout)
             self.apply(dcgan.initialize)
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """Both players, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

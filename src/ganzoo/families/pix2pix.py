@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
-from ganzoo.game.abilities import Translates
-from ganzoo.game.engine import Player
+from ganzoo.game.abilities import Paired
 from ganzoo.game.registry import register
 from ganzoo.nn import translation
 from ganzoo.objectives import losses
@@ -34,7 +32,7 @@ from ganzoo.types import Batch
         "L_G = -E log D(x, G(x)) + lambda E |y - G(x)|",
     ),
 )
-class Pix2Pix(Translates):
+class Pix2Pix(Paired):
     """A discriminator that sees input and output together learns the loss of a translation from pairs.
 
     The data's images are x, their targets y. At test time the paper runs the generator as in training: batch
@@ -58,8 +56,6 @@ class Pix2Pix(Translates):
         lr: learning rate of both players.
         betas: Adam's decay rates.
     """
-
-    two_domains = True
 
     def __init__(
         self,
@@ -97,13 +93,6 @@ class Pix2Pix(Translates):
         self.discriminator.check(size)
         self.adam = partial(Adam, lr=lr, betas=betas)
 
-    def players(self) -> dict[str, Player]:
-        """The discriminator and the generator, with the same Adam."""
-        return {
-            "discriminator": Player(self.discriminator, self.adam),
-            "generator": Player(self.generator, self.adam),
-        }
-
     def transform(
         self,
         images: Tensor,
@@ -126,27 +115,13 @@ class Pix2Pix(Translates):
         with translation.as_tested(network, statistics == "own", seeds if noise else None):
             return network(images)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One update of each player, against the same G(x), as in the authors' code."""
-        fake = self.ahead(self.fake, batch)
-        self.move("discriminator", self.discriminator_loss, batch, fake.detach())
-        self.move("generator", self.generator_loss, batch, fake)
-
-    def fake(self, batch: Batch) -> Tensor:
-        """G(x)."""
-        return self.generator(batch.images).to(batch.images)
-
     def discriminator_loss(self, batch: Batch, fake: Tensor) -> Tensor:
         """1/2 (-E log D(x, y) - E log(1 - D(x, G(x)))): halved, which slows the discriminator (section 3.3)."""
         x, y = batch.images, self.targets_of(batch)
-        judged = [self.discriminator(self.seen(torch.cat([x, image], 1))) for image in (y, fake)]
-        return 0.5 * losses.minimax_discriminator(*judged)
+        return 0.5 * losses.minimax_discriminator(self.scores(x, y), self.scores(x, fake))
 
     def generator_loss(self, batch: Batch, fake: Tensor) -> Tensor:
         """-E log D(x, G(x)) + lambda E |y - G(x)| (eq. 4)."""
-        x, y = batch.images, self.targets_of(batch)
-        distance = F.l1_loss(fake, y)
+        distance = F.l1_loss(fake, self.targets_of(batch))
         self.record(l1=distance)
-        return (
-            losses.nonsaturating_generator(self.discriminator(self.seen(torch.cat([x, fake], 1)))) + self.l1 * distance
-        )
+        return losses.nonsaturating_generator(self.scores(batch.images, fake)) + self.l1 * distance

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Noisy
-from ganzoo.game.engine import Player
 from ganzoo.game.helpers import Helper
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
@@ -172,10 +171,6 @@ class ProjectedGAN(Noisy):
         self.discriminator = Critics(self.projection.outputs, critic_width, separable)
         self.features = Helper(network)
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """The generator and the discriminator, which is the critics; the projection does not learn."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def setup(self, stage: str) -> None:
         """Holds the frozen network's feature maps against those that the projection was made for.

@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Normal
 from ganzoo.game.registry import register
 from ganzoo.nn import dcgan
@@ -74,10 +73,6 @@ class RGAN(Samples):
         average = variant == "average"
         self.against = losses.relativistic_average_discriminator if average else losses.relativistic_discriminator
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """Both players, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player."""

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzoo.game.abilities import Translates
-from ganzoo.game.engine import Player
 from ganzoo.game.registry import register
 from ganzoo.nn.translation import InstanceNorm
 from ganzoo.objectives import losses, penalties
@@ -170,19 +169,13 @@ class StarGAN(Translates):
         if parts and sum(parts) + len(parts) != classes:
             raise BadArgument(f"parts are {parts} and classes {classes}; {sum(parts) + len(parts)} are expected")
         known = sum(parts) or classes  # without the mask
-        if len(names) not in (0, known):
-            raise BadArgument(f"there are {len(names)} names for {known} domains; give one each")
         self.labelled = True
         self.shape, self.classes, self.parts, self.stride = (channels, size, size), classes, parts, 4
-        self.domains = names or tuple(f"class-{i}" for i in range(known))
+        self.name_domains(names, known)
         self.generator = Generator(channels, classes, width, blocks)
         self.discriminator = Discriminator(channels, size, discriminator_width, layers, known)
         self.n_critic, self.penalty, self.cycle, self.classification = n_critic, penalty, cycle, classification
         self.adam = partial(Adam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """Both players, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def transform(self, images: Tensor, to: str, *, wanted: Sequence[float] | None = None) -> Tensor:
         """G(x, c).

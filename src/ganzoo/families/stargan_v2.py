@@ -299,11 +299,9 @@ class StarGANv2(Translates):
         halvings = size.bit_length() - 1
         if size < 8 or size != 2**halvings:
             raise BadArgument(f"size is {size}; a power of 2 from 8 on is expected")
-        if len(names) not in (0, classes):
-            raise BadArgument(f"there are {len(names)} names for {classes} domains; give one each")
         self.labelled = True
         self.shape, self.classes, self.prior = (channels, size, size), classes, Normal(latent)
-        self.domains = names or tuple(f"class-{i}" for i in range(classes))
+        self.name_domains(names, classes)
         width = width or max(1, 2**14 // size)
         widths = [width, *(min(width << i, max_width) for i in range(1, halvings - 1))]
         deep = max(1, halvings - 4 + bool(high_pass))

@@ -135,9 +135,9 @@ class Contract(L.LightningModule, ABC):
 
     # ---------------------------------------------------------------- what a family writes
 
-    @abstractmethod
     def players(self) -> dict[str, Player]:
-        """The players by name; their order is that of the optimizers."""
+        """The players by name, in the order of their optimizers: both, with the same `adam`, unless overridden."""
+        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     @abstractmethod
     def training_step(self, batch: Batch, batch_idx: int) -> None:

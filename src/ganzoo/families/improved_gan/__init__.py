@@ -20,7 +20,6 @@ from torch import Tensor
 from ganzoo.families.improved_gan.adam import RootAdam
 from ganzoo.families.improved_gan.networks import Discriminator, Generator, History
 from ganzoo.game.abilities import Classifies, Samples
-from ganzoo.game.engine import Player
 from ganzoo.game.priors import Uniform
 from ganzoo.game.registry import register
 from ganzoo.objectives import losses
@@ -91,10 +90,6 @@ class ImprovedGAN(Samples, Classifies):
         self.discriminator = Discriminator((math.prod(self.shape), *discriminator_hidden), classes, noise, kernels)
         self.history = History(historical)
         self.adam = partial(RootAdam, lr=lr, betas=betas)
-
-    def players(self) -> dict[str, Player]:
-        """The discriminator and the generator, with the same Adam."""
-        return {name: Player(getattr(self, name), self.adam) for name in ("discriminator", "generator")}
 
     def rank_state(self) -> dict[str, Tensor]:
         """The means of all past parameters, where historical averaging is on."""

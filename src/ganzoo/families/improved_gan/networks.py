@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ganzoo.nn.minibatch import MinibatchDiscrimination as MinibatchDiscrimination
+from ganzoo.nn.minibatch import MinibatchDiscrimination
 from ganzoo.nn.reference import virtual_batch_norm
 from ganzoo.nn.weight_norm import Mean, WeightNormLinear
 

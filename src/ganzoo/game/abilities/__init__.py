@@ -9,7 +9,10 @@ from ganzoo.game.abilities.classifies import Classifies
 from ganzoo.game.abilities.depicts import Depicts
 from ganzoo.game.abilities.detects import Detects
 from ganzoo.game.abilities.encodes import Encodes
+from ganzoo.game.abilities.inverts import Inverts
+from ganzoo.game.abilities.labelled import Labelled
 from ganzoo.game.abilities.noisy import Noisy
+from ganzoo.game.abilities.paired import Paired
 from ganzoo.game.abilities.samples import Samples
 from ganzoo.game.abilities.styled import Styled
 from ganzoo.game.abilities.translates import Translates
@@ -21,7 +24,10 @@ __all__ = [
     "Depicts",
     "Detects",
     "Encodes",
+    "Inverts",
+    "Labelled",
     "Noisy",
+    "Paired",
     "Samples",
     "Styled",
     "Translates",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ganzoo.game.engine import Player
 from ganzoo.game.game import Game
 from ganzoo.media.levels import to_float
 from ganzoo.types import Condition
@@ -22,6 +23,11 @@ class Encodes(Game):
     """
 
     ability = "encodes"
+
+    def players(self) -> dict[str, Player]:
+        """The discriminator, and the generator with the encoder, with the same `adam`, unless overridden."""
+        modules = {"discriminator": self.discriminator, "generator": (self.generator, self.encoder)}
+        return {name: Player(each, self.adam) for name, each in modules.items()}
 
     def encoding(self, images: Tensor) -> Tensor:
         """Latents `(n, d)` of images `(n, C, H, W)`, by the averaged encoder; gradients flow."""

@@ -77,6 +77,16 @@ class Translates(Game):
             raise BadArgument(f"domains are {', '.join(names) or 'none'}; at least one, each once, is expected")
         self._domains = tuple(names)
 
+    def name_domains(self, names: Sequence[str], count: int, what: str = "domains") -> None:
+        """Sets `domains`, whose names are `class-0`, `class-1`, ... where none are given.
+
+        Raises:
+            BadArgument: for another number of names.
+        """
+        if len(names) not in (0, count):
+            raise BadArgument(f"there are {len(names)} names for {count} {what}; give one each")
+        self.domains = names or tuple(f"class-{i}" for i in range(count))
+
     @property
     def source_shape(self) -> tuple[int, ...]:
         """The shape `(C, H, W)` of what the first translation starts from; `shape` unless a family sets it."""
