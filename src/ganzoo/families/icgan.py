@@ -12,7 +12,7 @@ of drawn pictures and E_y the y of real ones, each for itself (eq. 3 and 4); an 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -76,7 +76,6 @@ class IcGAN(Translates, Labelled, Inverts):
     """
 
     inference = averages = ("generator", "encoder", "label_encoder")
-    encoders = ("encoder", "label_encoder")
     label_vectors = True
     coupled = True  # the attributes of neighbours
 
@@ -115,6 +114,10 @@ class IcGAN(Translates, Labelled, Inverts):
         self.encoder_optimizer = partial(Adam, lr=encoder_lr, betas=encoder_betas)
 
     # ---------------------------------------------------------------- learning
+
+    def encoders(self) -> dict[str, Callable[[Batch], Tensor]]:
+        """E_z and E_y, each for itself."""
+        return {"encoder": self.encoder_loss, "label_encoder": self.label_encoder_loss}
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """Real pictures with their attributes, with others', and drawn ones."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import ClassVar
 
+from torch import Tensor
 from torch.optim import Optimizer
 
 from ganzoo.game.abilities.encodes import Encodes
@@ -15,7 +16,6 @@ class Inverts(Samples, Encodes):
     """A family whose discriminator and generator learn first; once they are done, encoders invert the generator.
 
     Attributes:
-        encoders: the players of the second phase; each minimises the loss of its name.
         gan_images: how many images the first phase sees.
         n_critic: updates of the discriminator to one of the generator.
         optimizer_of: by which discriminator and generator learn.
@@ -23,16 +23,19 @@ class Inverts(Samples, Encodes):
     """
 
     averages: ClassVar[tuple[str, ...]] = ("generator", "encoder")
-    encoders: ClassVar[tuple[str, ...]] = ("encoder",)
     gan_images: int
     n_critic: int = 1
     optimizer_of: Callable[[Parameters], Optimizer]
     encoder_optimizer: Callable[[Parameters], Optimizer]
 
+    def encoders(self) -> dict[str, Callable[[Batch], Tensor]]:
+        """The players of the second phase, `encoder` the first, and what each minimises."""
+        return {"encoder": self.encoder_loss}
+
     def players(self) -> dict[str, Player]:
         """Discriminator and generator, and then the encoders."""
         kinds = dict.fromkeys(("discriminator", "generator"), self.optimizer_of)
-        kinds |= dict.fromkeys(self.encoders, self.encoder_optimizer)
+        kinds |= dict.fromkeys(self.encoders(), self.encoder_optimizer)
         return {name: Player(getattr(self, name), optimizer) for name, optimizer in kinds.items()}
 
     @property
@@ -43,14 +46,14 @@ class Inverts(Samples, Encodes):
     @property
     def leads(self) -> str:  # type: ignore[override]
         """The player whose updates count."""
-        return "generator" if self.drawing else self.encoders[0]
+        return "generator" if self.drawing else "encoder"
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """A batch for the GAN; once it is done, for the encoders, with the generator as it samples."""
         if not self.drawing:
             self.generator.eval()
-            for name in self.encoders:
-                self.move(name, getattr(self, f"{name}_loss"), batch)
+            for name, loss in self.encoders().items():
+                self.move(name, loss, batch)
             return
         self.move("discriminator", self.discriminator_loss, batch)
         if self.turn(every=self.n_critic):
