@@ -110,7 +110,7 @@ class AgeCGAN(Translates, Labelled, Inverts):
         self.by_identity, self.search_steps, self.gan_images = identity is not None, search_steps, gan_images
         if identity is not None:
             self.recognition = Helper(identity)
-        self.optimizer_of = partial(Adam, lr=lr, betas=betas)
+        self.adam = partial(Adam, lr=lr, betas=betas)
         self.encoder_optimizer = partial(Adam, lr=encoder_lr, betas=encoder_betas)
 
     # ---------------------------------------------------------------- learning

@@ -109,7 +109,7 @@ class FAnoGAN(Inverts, Detects):
         self.generator = resnet.Generator(latent, channels, size, widths)
         self.discriminator = Reader(channels, size, discriminator_widths, 1)
         self.encoder = nn.Sequential(Reader(channels, size, discriminator_widths, latent), nn.Tanh())
-        self.optimizer_of = partial(Adam, lr=lr, betas=betas)
+        self.adam = partial(Adam, lr=lr, betas=betas)
         self.encoder_optimizer = partial(RMSprop, lr=encoder_lr, alpha=0.9)
 
     def discriminator_loss(self, batch: Batch) -> Tensor:

@@ -110,7 +110,7 @@ class IcGAN(Translates, Labelled, Inverts):
         self.discriminator = dcgan.LabelledDiscriminator(channels, classes, size, discriminator_width)
         self.encoder = dcgan.Encoder(channels, size, encoder_width, layers, encoder_hidden, latent)
         self.label_encoder = dcgan.Encoder(channels, size, encoder_width, layers, label_hidden, classes)
-        self.optimizer_of = partial(Adam, lr=lr, betas=betas)
+        self.adam = partial(Adam, lr=lr, betas=betas)
         self.encoder_optimizer = partial(Adam, lr=encoder_lr, betas=encoder_betas)
 
     # ---------------------------------------------------------------- learning

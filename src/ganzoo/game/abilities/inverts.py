@@ -18,14 +18,14 @@ class Inverts(Samples, Encodes):
     Attributes:
         gan_images: how many images the first phase sees.
         n_critic: updates of the discriminator to one of the generator.
-        optimizer_of: by which discriminator and generator learn.
+        adam: by which discriminator and generator learn.
         encoder_optimizer: by which encoders do.
     """
 
     averages: ClassVar[tuple[str, ...]] = ("generator", "encoder")
     gan_images: int
     n_critic: int = 1
-    optimizer_of: Callable[[Parameters], Optimizer]
+    adam: Callable[[Parameters], Optimizer]
     encoder_optimizer: Callable[[Parameters], Optimizer]
 
     def encoders(self) -> dict[str, Callable[[Batch], Tensor]]:
@@ -34,7 +34,7 @@ class Inverts(Samples, Encodes):
 
     def players(self) -> dict[str, Player]:
         """Discriminator and generator, and then the encoders."""
-        kinds = dict.fromkeys(("discriminator", "generator"), self.optimizer_of)
+        kinds = dict.fromkeys(("discriminator", "generator"), self.adam)
         kinds |= dict.fromkeys(self.encoders(), self.encoder_optimizer)
         return {name: Player(getattr(self, name), optimizer) for name, optimizer in kinds.items()}
 
