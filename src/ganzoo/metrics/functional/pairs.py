@@ -6,7 +6,6 @@ Generated rows `(n, d)` are of the first n of the real ones `(m, d)`: row i is t
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ganzoo.metrics.functional.classes import share_of
@@ -14,7 +13,7 @@ from ganzoo.metrics.functional.neighbours import nearest_neighbours
 from ganzoo.metrics.metric import BICUBIC, COPY, MEAN, OTHER, Positive, Result, metric
 from ganzoo.types import BadArgument
 
-_WINDOW, _C1, _C2 = 11, (0.01 * 2) ** 2, (0.03 * 2) ** 2  # of structural similarity, whose values span 2
+_EDGE = 5  # pixels round the middle of a window of structural similarity
 
 
 @metric(
@@ -70,23 +69,15 @@ def structural_similarity(real: Tensor, generated: Tensor, shape: Sequence[int])
     Raises:
         BadArgument: for pictures smaller than a window.
     """
-    if min(shape[1:]) < _WINDOW:
-        raise BadArgument(f"pictures of {shape[2]}x{shape[1]} pixels; ssim takes some of at least {_WINDOW} a side")
-    at = torch.arange(_WINDOW, dtype=torch.float64, device=generated.device) - _WINDOW // 2
-    weights = (-(at**2) / (2 * 1.5**2)).exp()
-    weights = weights / weights.sum()
-
-    def blurred(x: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(x, weights[None, None, None, :]), weights[None, None, :, None])
+    if min(shape[1:]) <= 2 * _EDGE:
+        raise BadArgument(f"pictures of {shape[2]}x{shape[1]} pixels; ssim takes some of at least {2 * _EDGE + 1} a side")
+    from torchmetrics.functional.image import structural_similarity_index_measure as similarity
 
     found = []
     for pair in zip(generated.split(100), real[: len(generated)].split(100), strict=True):
-        x, y = (each.double().reshape(-1, 1, *shape[1:]) for each in pair)
-        mean_x, mean_y = blurred(x), blurred(y)
-        var_x, var_y, both = blurred(x * x) - mean_x**2, blurred(y * y) - mean_y**2, blurred(x * y) - mean_x * mean_y
-        light = (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
-        each = light * (2 * both + _C2) / (var_x + var_y + _C2)
-        found.append(each.mean((1, 2, 3)).reshape(-1, shape[0]).mean(1))
+        x, y = (each.double().reshape(-1, *shape) for each in pair)
+        _, each = similarity(x, y, sigma=1.5, data_range=2.0, reduction="none", return_full_image=True)
+        found.append(each[..., _EDGE:-_EDGE, _EDGE:-_EDGE].mean((1, 2, 3)))  # the mean takes mirrored edges, too
     return _mean(torch.cat(found))
 
 
