@@ -38,5 +38,5 @@ def test_structural_similarity_is_that_of_a_window_at_a_time() -> None:
     shape = (2, 14, 12)
     assert structural_similarity(real, made, shape).value == pytest.approx(np.mean(found), rel=1e-9)
     assert structural_similarity(real, real, shape).value == pytest.approx(1, abs=1e-12)
-    with pytest.raises(BadArgument, match="pictures of 8x10 pixels; ssim takes some of at least 11 a side"):
+    with pytest.raises(BadArgument, match="pictures of 8x10 pixels; ssim needs at least 11 a side"):
         structural_similarity(real[:, :80], real[:, :80], (1, 10, 8))

@@ -70,7 +70,7 @@ def structural_similarity(real: Tensor, generated: Tensor, shape: Sequence[int])
         BadArgument: for pictures smaller than a window.
     """
     if min(shape[1:]) <= 2 * _EDGE:
-        raise BadArgument(f"pictures of {shape[2]}x{shape[1]} pixels; ssim takes some of at least {2 * _EDGE + 1} a side")
+        raise BadArgument(f"pictures of {shape[2]}x{shape[1]} pixels; ssim needs at least {2 * _EDGE + 1} a side")
     from torchmetrics.functional.image import structural_similarity_index_measure as similarity
 
     found = []
