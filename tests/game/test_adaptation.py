@@ -237,6 +237,16 @@ def test_what_a_family_cannot_do(name: str, options: dict[str, Any], text: str) 
     assert {key: value.requires_grad for key, value in game.named_parameters()} == before
 
 
+@pytest.mark.parametrize(("name", "first"), [("sngan", "discriminator.first"), ("cgan_pd", "discriminator.first")])
+def test_a_layer_that_is_computed_with_another_counts_where_it_stands(name: str, first: str) -> None:
+    """The second convolution of a block and the averaging after it are one: it is called by nobody."""
+    game = tiny(name)
+    game.adapt_to(Adapt(freeze_critic=3))
+    frozen = {key for key, value in game.named_parameters() if not value.requires_grad}
+    layers = ("conv1", "conv2", "shortcut")
+    assert frozen == {f"{first}.{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+
+
 RECIPE = """
 model: {class_path: DCGAN, init_args: {size: 8, channels: 1, latent: 8, width: 4}}
 data: {class_path: Digits, init_args: {batch_size: 8}}

@@ -17,7 +17,7 @@ import ganzoo
 from ganzoo.cli import main
 from ganzoo.data.digits import Digits
 from ganzoo.media.levels import to_float
-from ganzoo.training.doctor import Novelty, Watching, Within, diversity, findings, read_log, same_previews
+from ganzoo.training.doctor import Nearest, Novelty, Watching, Within, diversity, findings, read_log, same_previews
 from ganzoo.training.previews import SEED, differences
 from ganzoo.types import BadArgument, BadModelFolder, TrainingStopped
 
@@ -104,6 +104,10 @@ ROWS = [{"step": 50 * k, "discriminator_loss": 1.3, "generator_loss": 0.8, "imag
             "collapse within classes",
         ),
         (lambda k: {"preview_diversity_within": 0.6, "images_seen": 8000 * k}, None),
+        (lambda k: {"preview_nearest_within": 0.9 - k / 45}, "few pictures a class"),
+        (lambda k: {"preview_nearest_within": 0.54, "images_seen": 8000 * k}, "few pictures a class"),
+        (lambda k: {"preview_nearest_within": 0.54}, None),  # it has not begun to draw
+        (lambda k: {"preview_nearest_within": 0.54 + 0.12 * (k % 3 == 0), "images_seen": 8000 * k}, None),
         (lambda k: {"preview_novelty": 1 - k / 45}, "memorization"),
         (lambda k: {"preview_novelty": 0.6}, None),
         (lambda k: {"fd2k_digits_cnn": 10.0 + abs(k - 20)}, "past its best"),
@@ -139,6 +143,58 @@ def test_diversity_within_classes_is_1_of_data_and_0_of_a_picture_a_class() -> N
     assert within(images[:5], torch.arange(5)) is None
 
 
+def test_nearest_in_classes_sees_few_pictures_in_many_shades_which_their_spread_does_not() -> None:
+    source = Digits(batch_size=16)
+    train, held = source.open("train"), source.open("test")
+    nearest, within, labels = Nearest(train), Within(train), torch.arange(10).repeat_interleave(8)
+    assert held.labels is not None
+
+    def eight(first: int) -> torch.Tensor:
+        places = [np.flatnonzero(held.labels == k) for k in range(10)]
+        return to_float(held.batch([int(k) for of in places for k in of[first :: len(of) // 8][:8]]).images)
+
+    def by_cosines(images: torch.Tensor) -> float:  # |a - b|^2 = 2 - 2 cos
+        found = [np.corrcoef(images[8 * k : 8 * k + 8].flatten(1)) - 2 * np.eye(8) for k in range(10)]
+        return float(np.mean([np.sqrt(2 - 2 * each.max(1)) for each in found]))
+
+    one, other = eight(0), eight(1)
+    known = [nearest(images, labels) or 0.0 for images in (one, other)]
+    assert known == pytest.approx([1, 1], abs=0.15)
+    assert known[0] / known[1] == pytest.approx(by_cosines(one) / by_cosines(other), rel=1e-4)
+    two = one.view(10, 8, 1, 8, 8)[:, :2].repeat(1, 4, 1, 1, 1)
+    shaded = (two * torch.linspace(0.3, 1, 8)[:, None, None, None]).flatten(0, 1)
+    assert nearest(shaded, labels) == pytest.approx(0, abs=1e-3) and (within(shaded, labels) or 0) > 0.6
+    assert nearest(one[:8], torch.full((8,), 11)) is None, "a class of which there are no eight real pictures"
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_model_with_two_pictures_a_class_in_many_shades(
+    broken: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def spoil(game: Any) -> None:
+        data = Digits(batch_size=4).open("train")
+        assert data.labels is not None
+        rows = [k for of in range(10) for k in [*np.flatnonzero(data.labels == of)][:100]]
+        bank = Copier(data.batch(rows).images)
+
+        def forward(z: torch.Tensor) -> torch.Tensor:
+            left = 2 if broken and game.batches_seen > 40 else 100
+            shade = 0.2 + 0.8 * (z[:, 1] * 1e4).abs().frac()[:, None, None, None] if left == 2 else 1.0
+            chosen: torch.Tensor = bank.bank[100 * z[:, 8:].argmax(1) + (z[:, 0] * 1e4).abs().long() % left]
+            return shade * chosen
+
+        bank.forward = forward  # type: ignore[method-assign]
+        game.generator = bank
+        resting(game, "generator")
+
+    found = trained(tmp_path / "run", 80, spoil, family="conditional_dcgan")
+    assert ("few pictures a class" in found) == broken and not {"collapse", "collapse within classes"} & set(found)
+    rows = [row for row in read_log(tmp_path / "run") if "preview_nearest_within" in row]
+    assert rows[0]["preview_nearest_within"] == pytest.approx(1, abs=0.15)
+    figure = f"differ from the nearest of eight {rows[-1]['preview_nearest_within']:.2f} times as much as data do"
+    assert (figure in capsys.readouterr().out) == broken, "it is said while it trains"
+
+
 @pytest.mark.parametrize("broken", [True, False])
 def test_a_model_with_one_picture_a_class(broken: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def spoil(game: Any) -> None:
@@ -167,8 +223,8 @@ def test_previews_that_hold_too_few_of_a_class() -> None:
     within = Within(Digits(batch_size=16).open("train"))
     samples = game.sample(2, seed=SEED)
     assert within(samples, torch.arange(2)) is None
-    drawn = torch.tensor([0, 1, 2, 3, 5, 6, 7, 8]).repeat_interleave(4)
-    assert differences(game, samples, within) == within(game.sample(32, seed=SEED, labels=drawn), drawn)
+    drawn = torch.tensor([0, 1, 2, 3, 5, 6, 7, 8]).repeat_interleave(8)
+    assert differences(game, samples, within) == within(game.sample(64, seed=SEED, labels=drawn), drawn)
 
 
 def test_folders_without_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

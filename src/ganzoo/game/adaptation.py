@@ -243,17 +243,25 @@ def _first_layers(game: Game, k: int) -> list[str]:
         if next(module.parameters(recurse=False), None) is not None
     ]
     copies = {name: buffer.clone() for name, buffer in critic.named_buffers()}
+    own = {name: value for name, value in critic.named_parameters() if value.requires_grad}
     try:
-        with torch.no_grad():
+        with torch.enable_grad():
             device = next(critic.parameters()).device
             labels = None if game.classes is None else torch.zeros(2, dtype=torch.long, device=device)
-            sampler.realness(torch.zeros(2, *game.shape, device=device), labels)
+            scores = sampler.realness(torch.zeros(2, *game.shape, device=device), labels)
+            slopes = torch.autograd.grad(scores.sum(), [*own.values()], allow_unused=True)
     finally:
         for hook in hooks:
             hook.remove()
         for name, buffer in critic.named_buffers():
             buffer.copy_(copies[name])
-    passed = list(dict.fromkeys(passed))
+    passed, before = list(dict.fromkeys(passed)), -1
+    used = {name.rpartition(".")[0] for name, slope in zip(own, slopes, strict=True) if slope is not None}
+    for inner, module in critic.named_modules():  # two layers computed as one are no calls of their own
+        name = names[module]
+        if name not in passed and inner in used:
+            passed.insert(before + 1, name)
+        before = passed.index(name) if name in passed else before
     modules = dict(game.named_modules())
     weighty = [any(p.dim() > 1 for p in modules[name].parameters(recurse=False)) for name in passed]
     if k >= sum(weighty):

@@ -16,7 +16,7 @@ from ganzoo.game.inference import side_by_side, spread
 from ganzoo.media.levels import to_float
 from ganzoo.media.medium import save_grid
 from ganzoo.media.provenance import made_by, real
-from ganzoo.training.doctor import DIVERSITY, NOVELTY, WITHIN, Novelty, Within, diversity
+from ganzoo.training.doctor import DIVERSITY, EACH, NEAREST, NOVELTY, WITHIN, Nearest, Novelty, Within, diversity
 from ganzoo.training.reports import Patient
 from ganzoo.training.saving import held_out, unless_full
 from ganzoo.types import BadArgument
@@ -36,7 +36,7 @@ class Previews(L.Callback):
         self._shown = -1
         self._reals: torch.Tensor | None = None
         self._novelty: Novelty | None = None
-        self._within: Within | None = None
+        self._within: tuple[Within, Nearest] | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws the reals and the untrained model's samples."""
@@ -54,16 +54,15 @@ class Previews(L.Callback):
                 )
                 one = train.labels is not None and train.labels.ndim == 1  # a class each
                 if one and pl_module.taught is not None and tuple(train.shape) == pl_module.shape:
-                    self._within = Within(train)
+                    self._within = Within(train), Nearest(train)
         self._preview(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Draws when it is time."""
         if trainer.global_step // self.every > self._shown // self.every:
-            samples, within = self._preview(trainer, pl_module)
+            samples, found = self._preview(trainer, pl_module)
             if samples is not None and self._reals is not None and samples.shape[1:] == self._reals.shape[1:]:
-                found = {DIVERSITY: diversity(samples, to_float(self._reals))}
-                found |= {} if within is None else {WITHIN: within}
+                found[DIVERSITY] = diversity(samples, to_float(self._reals))
                 if self._novelty is not None and samples.isfinite().all():
                     found[NOVELTY] = self._novelty(samples)
                 for logger in trainer.loggers:
@@ -74,32 +73,42 @@ class Previews(L.Callback):
         if trainer.global_step != self._shown:
             self._preview(trainer, pl_module)
 
-    def _preview(self, trainer: L.Trainer, game: L.LightningModule) -> tuple[torch.Tensor | None, float | None]:
+    def _preview(self, trainer: L.Trainer, game: L.LightningModule) -> tuple[torch.Tensor | None, dict[str, float]]:
         """Draws, and gives the pictures that are samples, and how they differ within classes, on the first rank."""
         assert isinstance(game, Game)
-        self._shown, within = trainer.global_step, None
+        self._shown, found = trainer.global_step, dict[str, float | None]()
         with game.synchronized():
             if not trainer.is_global_zero:
-                return None, None
+                return None, {}
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
             held = held_out(data) or (data.open("train") if isinstance(data, Data) else None)
             shown = game.preview(held, self.count, SEED)
             if self._within is not None and isinstance(game, Samples):
-                within = differences(game, shown.images, self._within)
+                within, nearest = self._within
+                found[WITHIN] = differences(game, shown.images, within)
+                found[NEAREST] = None if game.classes is None else nearest(*eight_each(game))
         path = self.folder / "previews" / f"{trainer.global_step:08d}.png"
         with made_by(game, family=True):
             _write(trainer, "samples", shown.images, path, shown.columns)
-        return (shown.images if "samples" in game.abilities else None), within
+        known = {name: value for name, value in found.items() if value is not None}
+        return (shown.images if "samples" in game.abilities else None), known
 
 
 def differences(game: Samples, samples: torch.Tensor, within: Within) -> float | None:
-    """How previews differ within classes; where too few are of one class, four samples each of eight classes do."""
+    """How previews differ within classes; where too few are of one class, eight samples each of eight classes do."""
     labels = game.draw(range(SEED, SEED + len(samples)))[1] if type(game).preview is Samples.preview else None
     found = None if labels is None or labels.ndim != 1 else within(samples, labels)
     if found is not None or game.classes is None:
         return found
-    chosen = torch.tensor(spread(game.classes, 8)).repeat_interleave(4)
-    return within(game.sample(len(chosen), seed=SEED, labels=chosen), chosen)
+    samples, labels = eight_each(game)
+    return within(samples, labels)
+
+
+def eight_each(game: Samples, seed: int = SEED) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eight samples `(n, C, H, W)` of each of eight classes, or of fewer where there are no more, and their labels."""
+    assert game.classes is not None
+    labels = torch.tensor(spread(game.classes, 8)).repeat_interleave(EACH)
+    return game.sample(len(labels), seed=seed, labels=labels), labels
 
 
 def previews_of(folder: Path) -> list[Path]:

@@ -15,14 +15,14 @@ import numpy as np
 from ganzoo.files import atomic
 from ganzoo.media.charts import curve
 from ganzoo.training import record
-from ganzoo.training.doctor import DIVERSITY, WITHIN, findings, keys, read_log, same_previews, series
+from ganzoo.training.doctor import DIVERSITY, NEAREST, WITHIN, findings, keys, read_log, same_previews, series
 from ganzoo.training.saving import FOLDER
 from ganzoo.training.scores import BEST
 
 REPORT: Final = "report.html"
 _MOST: Final = 24  # previews on the page
 # keys with a chart of their own, or none
-_OWN: Final = {"images_seen", "batches_seen", "images_per_second", DIVERSITY, WITHIN}
+_OWN: Final = {"images_seen", "batches_seen", "images_per_second", DIVERSITY, NEAREST, WITHIN}
 _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;color:#181c24;max-width:62rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2.2rem;border-bottom:1px solid #dde}
@@ -138,7 +138,8 @@ def _charts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Losses together, then each other key that is no counter."""
     losses = {key.removesuffix("_loss"): key for key in keys(rows, "_loss")}
     groups = [("loss", losses), ("images a second", {"images a second": "images_per_second"})]
-    groups += [("diversity of previews beside data's", {"diversity": DIVERSITY, "within classes": WITHIN})]
+    diversity = {"diversity": DIVERSITY, "within classes": WITHIN, "nearest within classes": NEAREST}
+    groups += [("diversity of previews beside data's", diversity)]
     groups += [(key, {key: key}) for key in keys(rows) if key not in _OWN and key not in losses.values()]
     made = []
     for label, named in groups:
