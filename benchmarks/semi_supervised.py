@@ -1,12 +1,12 @@
-"""Test error with few labels: classifiers of the improved GAN and CatGAN beside networks trained on labels alone.
+"""Test error with few labels: classifiers of the improved GAN, CatGAN and CC-GAN beside networks of labels alone.
 
     OMP_NUM_THREADS=1 python benchmarks/semi_supervised.py --out docs/semi_supervised.md
 
 The improved GAN's and the supervised network have the same layers, noise, data-dependent first scales, optimizer,
 learning rates, number of updates and moving average; an update of either sees as many labelled images. What differs is
 that the GAN's sees as many unlabelled and twice as many generated images beside them. CatGAN's network has as many
-layers of the same widths, with batch normalization in place of weight normalization, and its own optimizer. Seeds
-choose labels, weights, batches and noise.
+layers of the same widths, with batch normalization in place of weight normalization, and its own optimizer. CC-GAN's
+is of convolutions, as it judges filled holes. Seeds choose labels, weights, batches and noise.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from ganzoo.data.digits import Digits
 from ganzoo.data.fashion_mnist import FashionMNIST
 from ganzoo.data.partly_labelled import choose
 from ganzoo.families.catgan import CatGAN
+from ganzoo.families.ccgan import CCGAN
 from ganzoo.families.improved_gan import ImprovedGAN
 from ganzoo.game.abilities import Classifies
 from ganzoo.game.engine import Engine, MovingAverage
 from ganzoo.media.levels import to_float
 
 SEEDS = (0, 1, 2)
-COLUMNS = ("improved GAN", "CatGAN", "supervised")
-GAN = TypeVar("GAN", ImprovedGAN, CatGAN)
+COLUMNS = ("improved GAN", "CatGAN", "CC-GAN", "supervised")
+GAN = TypeVar("GAN", ImprovedGAN, CatGAN, CCGAN)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Setting:
         source: its class.
         options: the source's further arguments.
         known: numbers of labels.
-        arguments: of the family.
+        arguments: of the family,
+        convolutions: and of CC-GAN.
         batch_size: labelled and unlabelled images of an update.
         steps: updates.
     """
@@ -55,6 +57,7 @@ class Setting:
     options: dict[str, Any]
     known: tuple[int, ...]
     arguments: dict[str, Any]
+    convolutions: dict[str, Any]
     batch_size: int
     steps: int
 
@@ -64,6 +67,7 @@ class Setting:
         return Engine(seed=seed, average=20_000, decay=(images // 2, images))
 
 
+FILLING = {"channels": 1, "width": 16, "downsamplings": 2, "discriminator_width": 16, "layers": 2, "lr": 0.001}
 SETTINGS = (
     Setting(
         title="digits (8x8)",
@@ -71,6 +75,7 @@ SETTINGS = (
         options={},
         known=(20, 50, 100, 200),
         arguments={"size": 8, "latent": 32, "hidden": (128, 128), "discriminator_hidden": (256, 128, 128)},
+        convolutions=FILLING | {"size": 8},
         batch_size=100,
         steps=800,
     ),
@@ -80,13 +85,14 @@ SETTINGS = (
         options={"size": 28},
         known=(200,),
         arguments={"size": 28, "hidden": (256, 256), "discriminator_hidden": (256, 256, 128)},
+        convolutions=FILLING | {"size": 28},
         batch_size=100,
         steps=1500,
     ),
 )
 
 
-def adversarial(game: ImprovedGAN | CatGAN, setting: Setting, data: Data) -> ImprovedGAN | CatGAN:
+def adversarial(game: GAN, setting: Setting, data: Data) -> GAN:
     """Trains a GAN."""
     measured.trainer(max_steps=setting.steps).fit(game, data)
     return game
@@ -117,7 +123,7 @@ def supervised(setting: Setting, images: Images, told: Any, seed: int) -> Improv
 def made(family: type[GAN], setting: Setting, seed: int) -> GAN:
     """A game with the weights of a seed."""
     torch.manual_seed(seed)
-    game = family(**setting.arguments)
+    game = family(**(setting.convolutions if family is CCGAN else setting.arguments))
     game.engine = setting.engine(seed)
     return game
 
@@ -150,6 +156,7 @@ def measure(setting: Setting, known: int, seed: int, columns: list[str]) -> list
     makes: dict[str, Callable[[], Classifies]] = {
         "improved GAN": lambda: adversarial(made(ImprovedGAN, setting, seed), setting, data),
         "CatGAN": lambda: adversarial(made(CatGAN, setting, seed), setting, data),
+        "CC-GAN": lambda: adversarial(made(CCGAN, setting, seed), setting, data),
         "supervised": lambda: supervised(setting, train, told, seed),
     }
     return [error(makes[column](), test) for column in columns]
