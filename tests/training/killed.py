@@ -151,7 +151,7 @@ def differences(one: Any, other: Any, name: str = "") -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
-    for name, usual in (("kills", 40), ("ranks", 1), ("seed", 0), ("steps", 600)):
+    for name, usual in (("kills", 40), ("ranks", 1), ("seed", 0), ("steps", 1500)):
         parser.add_argument(f"--{name}", type=int, default=usual)
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -23,7 +23,7 @@ def folder(root: Path, n: int, seed: int = 0) -> Path:
     return root
 
 
-@pytest.mark.parametrize("name", ["stylegan2/few", "stylegan2/finetune-folder", "r3gan/finetune-folder"])
+@pytest.mark.parametrize("name", ["dcgan/few", "stylegan2/few", "stylegan2/finetune-folder", "r3gan/finetune-folder"])
 def test_few_pictures_of_one_folder(tmp_path: Path, name: str) -> None:
     photos = folder(tmp_path / "photos", 50)
     words = ["--data.init_args.root", str(photos), "--run.folder", str(tmp_path / "run"), "--trainer.max_steps", "1"]
