@@ -210,7 +210,7 @@ class Moving(Averaging):
         learning = [parameter for parameter in state.parameters if parameter.grad is not None]
         if scaler is not None and learning:
             scaler.unscale_(optimizer)
-        norm = torch.nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
+        norm = _norm([p.grad for p in learning if p.grad is not None])
         bad = (~torch.isfinite(norm)).float().to(self.device)
         if self.engine.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(learning, self.engine.clip, norm)
@@ -320,6 +320,13 @@ def _only(resting: list[nn.Parameter]) -> Iterator[None]:
     finally:
         for parameter in paused:
             parameter.requires_grad_(True)
+
+
+@torch.no_grad()
+def _norm(gradients: list[Tensor]) -> Tensor:
+    """Of all gradients together. `get_total_norm` of torch sorts them first, which takes longer than small norms."""
+    norms = [norm.float() for norm in torch._foreach_norm(gradients)] if gradients else [torch.zeros(())]
+    return torch.linalg.vector_norm(torch.stack(norms))
 
 
 def _divisible(argument: Any) -> bool:
