@@ -81,7 +81,7 @@ class Everything:
     ) -> None: ...
 
 
-ENTRY = registry.Family("everything", Everything, "Everything", "", 2026, "", "")
+ENTRY = registry.Family("everything", Everything, "Everything", "Everything", "", 2026, "", "")
 
 
 @pytest.mark.parametrize(

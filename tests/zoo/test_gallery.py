@@ -48,7 +48,7 @@ def test_every_family_has_a_row_and_its_formulas_are_those_of_its_file() -> None
         assert row.formula, f"{row.name}: give register the formula of each player's loss"
         for formula in row.formula:
             assert formula in lesson, f"{row.name}: {formula} is not in the module's docstring"
-            assert f"`{formula}`".replace("|", "\\|") in line(text, row.title)
+            assert f"`{formula}`".replace("|", "\\|") in line(text, row.method)
 
 
 def test_tasks_are_the_models(root: Path) -> None:

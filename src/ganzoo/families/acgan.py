@@ -118,9 +118,11 @@ class ResidualDiscriminator(nn.Module):
     paper="Odena, Olah and Shlens, Conditional Image Synthesis with Auxiliary Classifier GANs",
     year=2017,
     url="https://arxiv.org/abs/1610.09585",
+    method="AC-GAN",
     formula=(
         "L_S = E log P(S = real | x) + E log P(S = fake | G(z, c))",
         "L_C = E log P(C = c | x) + E log P(C = c | G(z, c))",
+        "D maximises L_S + L_C, G maximises L_C - L_S",
     ),
 )
 class ACGAN(Samples):

@@ -37,6 +37,7 @@ from ganzoo.types import Batch, Condition
     paper="Antipov, Baccouche and Dugelay, Face Aging with Conditional Generative Adversarial Networks",
     year=2017,
     url="https://arxiv.org/abs/1702.01983",
+    method="Age-cGAN",
     task="translation",
     formula=(
         "L_D = -E log D(x, y) - E log(1 - D(G(z, y'), y'))",

@@ -35,6 +35,7 @@ from ganzoo.types import Batch, Condition
     paper="Hjelm, Jacob, Che, Trischler, Cho and Bengio, Boundary-Seeking Generative Adversarial Networks",
     year=2018,
     url="https://arxiv.org/abs/1702.08431",
+    method="Boundary-seeking GAN",
     formula=(
         "L_D = -E log D(x) - E log(1 - D(G(z)))",
         "L_G = 1/2 E (log D(G(z)) - log(1 - D(G(z))))^2",

@@ -95,6 +95,7 @@ class Discriminator(nn.Module):
     paper="Denton, Gross and Fergus, Semi-Supervised Learning with Context-Conditional Generative Adversarial Networks",
     year=2016,
     url="https://arxiv.org/abs/1611.06430",
+    method="CC-GAN",
     task="translation",
     formula=(
         "L_D = -E log D(x) - E log(1 - D(x_I)) - lambda_c E log D_c(y | x)",

@@ -25,6 +25,7 @@ from ganzoo.types import Batch
     paper="Miyato and Koyama, cGANs with Projection Discriminator",
     year=2018,
     url="https://arxiv.org/abs/1802.05637",
+    method="Projection cGAN",
     formula=(
         "D(x, y) = y'V phi(x) + psi(phi(x))",
         "L_D = E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y'))",

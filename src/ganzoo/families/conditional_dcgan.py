@@ -28,6 +28,7 @@ from ganzoo.types import Batch
     paper="Mirza and Osindero, Conditional Generative Adversarial Nets",
     year=2014,
     url="https://arxiv.org/abs/1411.1784",
+    method="Conditional DCGAN",
     task="conditional",
     formula=(
         "L_D = -(1 - s) E log D(x, y) - s E log(1 - D(x, y)) - E log(1 - D(G(z, y), y))",

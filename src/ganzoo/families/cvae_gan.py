@@ -36,6 +36,7 @@ from ganzoo.types import Batch, Condition
     paper="Bao, Chen, Wen, Li and Hua, CVAE-GAN: Fine-Grained Image Generation through Asymmetric Training",
     year=2017,
     url="https://arxiv.org/abs/1703.10155",
+    method="CVAE-GAN",
     task="conditional",
     formula=(
         "L_D = -E log D(x_r) - E log(1 - D(x_f)) - E log(1 - D(x_p))",

@@ -337,6 +337,7 @@ class Discriminator(nn.Module):
     paper="Xiao, Kreis and Vahdat, Tackling the Generative Learning Trilemma with Denoising Diffusion GANs",
     year=2022,
     url="https://arxiv.org/abs/2112.07804",
+    method="Denoising diffusion GAN",
     formula=(
         "x'_{t-1} ~ q(x_{t-1} | x_t, x_0 = G(x_t, z, t))",
         "L_D = -E log D(x_{t-1}, x_t, t) - E log(1 - D(x'_{t-1}, x_t, t)) + gamma/2 E ||grad_x D(x_{t-1}, x_t, t)||^2",

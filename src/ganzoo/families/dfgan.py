@@ -160,6 +160,7 @@ class Discriminator(nn.Module):
     paper="Tao et al., DF-GAN: A Simple and Effective Baseline for Text-to-Image Synthesis",
     year=2022,
     url="https://arxiv.org/abs/2008.05865",
+    method="DF-GAN",
     task="text-to-image",
     formula=(
         "L_D = E max(0, 1 - D(x, e)) + 1/2 E max(0, 1 + D(G(z, e), e)) + 1/2 E max(0, 1 + D(x, e^)) "

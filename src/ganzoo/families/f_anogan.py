@@ -55,7 +55,8 @@ class Reader(resnet.Discriminator):
     paper="Schlegl, Seeböck, Waldstein, Langs and Schmidt-Erfurth, f-AnoGAN: Fast Unsupervised Anomaly Detection with "
     "Generative Adversarial Networks",
     year=2019,
-    url="https://arxiv.org/abs/1703.05921",
+    url="https://doi.org/10.1016/j.media.2019.01.010",
+    method="f-AnoGAN",
     formula=(
         "L_D = E D(G(z)) - E D(x) + 10 E (||grad D(x^)|| - 1)^2",
         "L_G = -E D(G(z))",

@@ -104,6 +104,7 @@ def functions(divergence: Divergence, alpha: float = 0.5, pi: float = 0.5) -> _P
     "Minimization",
     year=2016,
     url="https://arxiv.org/abs/1606.00709",
+    method="f-GAN",
     formula=("F = E g(V(x)) - E f*(g(V(G(z))))", "L_D = -F", "L_G = F"),
 )
 class FGAN(Samples):

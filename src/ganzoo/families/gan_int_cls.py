@@ -87,6 +87,7 @@ class Discriminator(nn.Module):
     paper="Reed et al., Generative Adversarial Text to Image Synthesis",
     year=2016,
     url="https://arxiv.org/abs/1605.05396",
+    method="GAN-INT-CLS",
     task="text-to-image",
     formula=(
         "L_D = -E log D(x, t) - 1/2 E log(1 - D(x, t^)) - 1/2 E log(1 - D(G(z, t), t))",

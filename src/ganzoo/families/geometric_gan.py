@@ -29,6 +29,7 @@ from ganzoo.types import Batch
     paper="Lim and Ye, Geometric GAN",
     year=2017,
     url="https://arxiv.org/abs/1705.02894",
+    method="Geometric GAN",
     formula=(
         "D(v) = w . f(v) + b",
         "L_D = 1/(2 n C) |w|^2 + E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))",

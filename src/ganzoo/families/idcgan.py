@@ -104,6 +104,7 @@ class Discriminator(nn.Module):
     paper="Zhang, Sindagi and Patel, Image De-raining Using a Conditional Generative Adversarial Network",
     year=2017,
     url="https://arxiv.org/abs/1701.05957",
+    method="ID-CGAN",
     task="translation",
     formula=(
         "L_D = -E log D(x, y) - E log(1 - D(x, G(x)))",

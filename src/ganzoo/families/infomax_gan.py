@@ -88,6 +88,7 @@ class Discriminator(resnet.Discriminator):
     "Contrastive Learning",
     year=2021,
     url="https://arxiv.org/abs/2007.04589",
+    method="InfoMax-GAN",
     formula=(
         "L_nce = -E_x E_i log exp(g_i(x, x)) / (exp(g_i(x, x)) + sum_{x' != x, j} exp(g_j(x', x)))",
         "g_i(x', x) = phi_C(C_i(x')) . phi_E(E(x))",

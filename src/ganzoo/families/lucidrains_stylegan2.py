@@ -265,6 +265,7 @@ def plain(module: nn.Module) -> None:
     paper="Karras, Laine, Aittala, Hellsten, Lehtinen and Aila, Analyzing and Improving the Image Quality of StyleGAN",
     year=2020,
     url="https://arxiv.org/abs/1912.04958",
+    method="lucidrains' StyleGAN2",
     formula=(
         "L_D = E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) + gamma (E ||grad D(x)||^2 + E ||grad D(G(z))||^2)",
         "L_G = -E D(G(z)) + E (||J_w^T y|| - a)^2",

@@ -5,10 +5,10 @@ arXiv:2104.04767. The student g has its teacher's mapping network f and a synthe
 Haar wavelets of the image (section 3.1), grows by the inverse wavelet transform (3.3), convolves depthwise and then
 pointwise (3.2), and its demodulation is the same for all samples, so that it can be multiplied into the weights (3.4).
 It is shown w and noise, and the teacher's picture x = t(w); with its pictures x_i at each resolution, the teacher's x
-made as small as each of them, W the wavelet transform, phi a frozen feature network and softplus f (section 3.5):
+made as small as each of them, W the wavelet transform, and phi a frozen feature network (section 3.5):
 
-    L_G = sum_i |x_i - x| + (x_i - x)^2 + |W x_i - W x| + (W x_i - W x)^2 + |phi(g) - phi(x)| + lambda E f(-D(g))
-    L_D = E f(D(g)) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2
+    L_G = sum_i |x_i - x| + (x_i - x)^2 + |W x_i - W x| + (W x_i - W x)^2 + |phi(g) - phi(x)| + lambda E softplus(-D(g))
+    L_D = E softplus(D(g)) + E softplus(-D(x)) + gamma/2 E ||grad D(x)||^2
 
 Of the data only the number of pictures, and their classes where there are some, are used.
 """
@@ -316,8 +316,9 @@ class Student(Generator):
     year=2021,
     url="https://arxiv.org/abs/2104.04767",
     formula=(
-        "L_G = sum_i |x_i - x| + (x_i - x)^2 + |W x_i - W x| + (W x_i - W x)^2 + |phi(g) - phi(x)| + lambda E f(-D(g))",
-        "L_D = E f(D(g)) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2",
+        "L_G = sum_i |x_i - x| + (x_i - x)^2 + |W x_i - W x| + (W x_i - W x)^2 + |phi(g) - phi(x)| "
+        "+ lambda E softplus(-D(g))",
+        "L_D = E softplus(D(g)) + E softplus(-D(x)) + gamma/2 E ||grad D(x)||^2",
     ),
 )
 class MobileStyleGAN(Styled):
@@ -483,7 +484,7 @@ class MobileStyleGAN(Styled):
         )
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
-        """E f(D(g)) + E f(-D(x)), with both in one pass."""
+        """E softplus(D(g)) + E softplus(-D(x)), with both in one pass."""
         z, noise, drawn = self.lesson(batch)
         with torch.no_grad():
             made = self.generator(z, labels=batch.labels, noise=noise)

@@ -26,6 +26,7 @@ from ganzoo.types import Batch
     paper="Isola, Zhu, Zhou and Efros, Image-to-Image Translation with Conditional Adversarial Networks",
     year=2017,
     url="https://arxiv.org/abs/1611.07004",
+    method="pix2pix",
     task="translation",
     formula=(
         "L_D = 1/2 (-E log D(x, y) - E log(1 - D(x, G(x))))",

@@ -109,6 +109,7 @@ class Critics(nn.Module):
     paper="Sauer, Chitta, Müller and Geiger, Projected GANs Converge Faster",
     year=2021,
     url="https://arxiv.org/abs/2111.01007",
+    method="Projected GAN",
     formula=(
         "L_D = sum_l E max(0, 1 - D_l(P_l(x))) + E max(0, 1 + D_l(P_l(G(z))))",
         "L_G = -sum_l E D_l(P_l(G(z)))",

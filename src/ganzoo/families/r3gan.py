@@ -2,10 +2,10 @@
 
 Huang, Gokaslan, Kuleshov and Tompkin 2024, "The GAN is dead; long live the GAN! A Modern Baseline GAN",
 arXiv:2501.05441. D tells of each pair of a real and a generated sample which is the real one, so that no sample can be
-left behind a boundary (eq. 2); R1 and R2 hold its gradients to 0 at both, which makes that game converge locally. With
-softplus f,
+left behind a boundary (eq. 2); R1 and R2 hold its gradients to 0 at both, which makes that game converge locally.
 
-    L_D = E f(D(G(z)) - D(x)) + gamma/2 E ||grad D(x)||^2 + gamma/2 E ||grad D(G(z))||^2     L_G = E f(D(x) - D(G(z)))
+    L_D = E softplus(D(G(z)) - D(x)) + gamma/2 E ||grad D(x)||^2 + gamma/2 E ||grad D(G(z))||^2
+    L_G = E softplus(D(x) - D(G(z)))
 
 What StyleGAN2 has to keep it stable is left out. The networks are ResNets of inverted bottlenecks with grouped
 convolutions, without normalization: Fixup's first weights take its place (section 4, figure 4). Learning rate, Adam's
@@ -258,8 +258,8 @@ class Discriminator(nn.Module):
     year=2024,
     url="https://arxiv.org/abs/2501.05441",
     formula=(
-        "L_D = E f(D(G(z)) - D(x)) + gamma/2 E ||grad D(x)||^2 + gamma/2 E ||grad D(G(z))||^2",
-        "L_G = E f(D(x) - D(G(z)))",
+        "L_D = E softplus(D(G(z)) - D(x)) + gamma/2 E ||grad D(x)||^2 + gamma/2 E ||grad D(G(z))||^2",
+        "L_G = E softplus(D(x) - D(G(z)))",
     ),
 )
 class R3GAN(Samples):
@@ -379,7 +379,7 @@ class R3GAN(Samples):
         self.move("generator", self.generator_loss, batch)
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
-        """E f(D(G(z)) - D(x)) + gamma (R1 + R2), all of it from one pass of D."""
+        """E softplus(D(G(z)) - D(x)) + gamma (R1 + R2), all of it from one pass of D."""
         labels = self.given(batch)
         with torch.no_grad():
             fake = self.generator(self.noise(batch), *labels)
@@ -392,7 +392,7 @@ class R3GAN(Samples):
         return losses.relativistic_discriminator(real, generated) + self.scheduled(*self.gammas) * (r1 + r2)
 
     def generator_loss(self, batch: Batch) -> Tensor:
-        """E f(D(x) - D(G(z)))."""
+        """E softplus(D(x) - D(G(z)))."""
         labels = self.given(batch)
         fake = self.generator(self.noise(batch), *labels)
         real_scores, fake_scores = (self.discriminator(self.seen(images), *labels) for images in (batch.images, fake))

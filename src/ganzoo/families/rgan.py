@@ -4,11 +4,11 @@ Jolicoeur-Martineau 2018, "The relativistic discriminator: a key element missing
 As half of what D sees is generated, D should think less of real samples the better the others become; so the generator
 moves both. C are scores before any sigmoid, s the sigmoid. The standard form compares pairs (section 4.1),
 
-    L_D = -E log s(C(x) - C(G(z)))        L_G = -E log s(C(G(z)) - C(x))
+    L_D = -E log sigmoid(C(x) - C(G(z)))        L_G = -E log sigmoid(C(G(z)) - C(x))
 
 and the average form each sample with the mean of the other kind (section 4.2):
 
-    L_D = -E log s(C(x) - E C(G(z))) - E log(1 - s(C(G(z)) - E C(x)))        L_G: with x and G(z) exchanged
+    L_D = -E log sigmoid(C(x) - E C(G(z))) - E log(1 - sigmoid(C(G(z)) - E C(x)))        L_G: with x and G(z) exchanged
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from ganzoo.types import Batch
     year=2018,
     url="https://arxiv.org/abs/1807.00734",
     formula=(
-        "L_D = -E log s(C(x) - C(G(z)))",
-        "L_G = -E log s(C(G(z)) - C(x))",
+        "L_D = -E log sigmoid(C(x) - C(G(z)))",
+        "L_G = -E log sigmoid(C(G(z)) - C(x))",
     ),
 )
 class RGAN(Samples):

@@ -47,6 +47,7 @@ class Discriminator(resnet.Discriminator):
     paper="Chen, Zhai, Ritter, Lucic and Houlsby, Self-Supervised GANs via Auxiliary Rotation Loss",
     year=2019,
     url="https://arxiv.org/abs/1811.11212",
+    method="SS-GAN",
     formula=(
         "L_D = V_D - beta E_{x, r} log Q_D(r | x turned by r)",
         "L_G = V_G - alpha E_{z, r} log Q_D(r | G(z) turned by r)",

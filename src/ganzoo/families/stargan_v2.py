@@ -228,6 +228,7 @@ class Discriminator(nn.Module):
     paper="Choi, Uh, Yoo and Ha, StarGAN v2: Diverse Image Synthesis for Multiple Domains",
     year=2020,
     url="https://arxiv.org/abs/1912.01865",
+    method="StarGAN v2",
     task="translation",
     formula=(
         "L_D = -E log D_y'(x) - E log(1 - D_y(G(x, s_1))) + lambda_reg 1/2 E ||grad D_y'(x)||^2",

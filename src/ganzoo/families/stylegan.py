@@ -4,10 +4,10 @@ Karras, Laine and Aila 2019, "A Style-Based Generator Architecture for Generativ
 arXiv:1812.04948. The generator begins with a constant. After each convolution noise is added and every feature map is
 normalised over its pixels, then scaled and shifted by an affine function of w = f(z) (adaptive instance normalisation,
 eq. 1). A part of the images is made from two latents, so that layers do not rely on their styles being of one kind.
-The networks grow as ProGAN's do. With softplus s and R1 on every batch (appendix C):
+The networks grow as ProGAN's do. With R1 on every batch (appendix C):
 
     AdaIN(x, y) = y_s (x - mean(x)) / std(x) + y_b
-    L_D = E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2                L_G = E s(-D(G(z)))
+    L_D = E softplus(D(G(z))) + E softplus(-D(x)) + gamma/2 E ||grad D(x)||^2                L_G = E softplus(-D(G(z)))
 """
 
 from collections.abc import Sequence
@@ -164,8 +164,8 @@ class Synthesis(growing.Growing):
     url="https://arxiv.org/abs/1812.04948",
     formula=(
         "AdaIN(x, y) = y_s (x - mean(x)) / std(x) + y_b",
-        "L_D = E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2",
-        "L_G = E s(-D(G(z)))",
+        "L_D = E softplus(D(G(z))) + E softplus(-D(x)) + gamma/2 E ||grad D(x)||^2",
+        "L_G = E softplus(-D(G(z)))",
     ),
 )
 class StyleGAN(Styled):
@@ -277,7 +277,7 @@ class StyleGAN(Styled):
         self.move("generator", self.generator_loss, batch)
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
-        """E s(D(G(z))) + E s(-D(x)) + gamma/2 E ||grad D(x)||^2."""
+        """E softplus(D(G(z))) + E softplus(-D(x)) + gamma/2 E ||grad D(x)||^2."""
         images = growing.at_level(batch.images, self.level(self.images_seen))
         game = losses.minimax_discriminator(self.score(images, batch), self.score(self.fake(batch), batch))
         with input_gradients():
@@ -286,7 +286,7 @@ class StyleGAN(Styled):
         return game + self.gamma * penalty
 
     def generator_loss(self, batch: Batch) -> Tensor:
-        """E s(-D(G(z)))."""
+        """E softplus(-D(G(z)))."""
         return losses.nonsaturating_generator(self.score(self.fake(batch), batch))
 
     def fake(self, batch: Batch) -> Tensor:

@@ -2,9 +2,10 @@
 
 Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", arXiv:1912.04958. Instance normalisation
 gave StyleGAN's images droplets; a demodulation of the weights (eq. 3) keeps the variances without looking at the
-feature maps. The networks do not grow: skip connections or residual ones take the place of that. With softplus f,
+feature maps. The networks do not grow: skip connections or residual ones take the place of that.
 
-    L_D = E f(D(G(z))) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2     L_G = E f(-D(G(z))) + lambda E (||J_w^T y|| - a)^2
+    L_D = E softplus(D(G(z))) + E softplus(-D(x)) + gamma/2 E ||grad D(x)||^2
+    L_G = E softplus(-D(G(z))) + lambda E (||J_w^T y|| - a)^2
 
 whose second terms are taken every 16 and every 4 batches only (section 3.1). Small data: Karras et al. 2020, "Training
 Generative Adversarial Networks with Limited Data" (arXiv:2006.06676), lets the discriminator see augmented images only.
@@ -207,8 +208,8 @@ class Synthesis(nn.Module):
     year=2020,
     url="https://arxiv.org/abs/1912.04958",
     formula=(
-        "L_D = E f(D(G(z))) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2",
-        "L_G = E f(-D(G(z))) + lambda E (||J_w^T y|| - a)^2",
+        "L_D = E softplus(D(G(z))) + E softplus(-D(x)) + gamma/2 E ||grad D(x)||^2",
+        "L_G = E softplus(-D(G(z))) + lambda E (||J_w^T y|| - a)^2",
     ),
 )
 class StyleGAN2(Styled, Adversarial):
@@ -378,13 +379,13 @@ class StyleGAN2(Styled, Adversarial):
             self.record(augment_p=self.augment.p, overfitting=self.augment.r_t)
 
     def generator_loss(self, batch: Batch) -> Tensor:
-        """E f(-D(G(z)))."""
+        """E softplus(-D(G(z)))."""
         fake = self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing, track=True)
         logits = self.hardest(self.discriminator(self.seen(fake), labels=batch.labels))
         return losses.nonsaturating_generator(logits) + self.spread(len(batch), batch.labels)
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
-        """E f(D(G(z))) + E f(-D(x)), with both in one pass."""
+        """E softplus(D(G(z))) + E softplus(-D(x)), with both in one pass."""
         with torch.no_grad():
             fake = self.generator(self.noise(batch), labels=batch.labels, mixing=self.mixing)
         real, fake = self.real(batch), fake.to(batch.images)

@@ -28,6 +28,7 @@ from ganzoo.types import Batch
     paper="Metz, Poole, Pfau and Sohl-Dickstein, Unrolled Generative Adversarial Networks",
     year=2017,
     url="https://arxiv.org/abs/1611.02163",
+    method="Unrolled GAN",
     formula=(
         "theta_D^{k+1} = theta_D^k + eta df(theta_G, theta_D^k)/dtheta_D",
         "min_G f(theta_G, theta_D^K(theta_G, theta_D))",

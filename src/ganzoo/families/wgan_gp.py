@@ -26,6 +26,7 @@ from ganzoo.types import Batch
     paper="Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville, Improved Training of Wasserstein GANs",
     year=2017,
     url="https://arxiv.org/abs/1704.00028",
+    method="WGAN-GP",
     formula=(
         "L_C = E C(G(z)) - E C(x) + lambda E (||grad C(x^)|| - 1)^2, x^ between x and G(z)",
         "L_G = -E C(G(z))",

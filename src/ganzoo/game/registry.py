@@ -32,7 +32,8 @@ class Family:
     Args:
         name: the file's name.
         cls: the class, a subclass of `Game`.
-        title: how the paper writes its method's name.
+        title: the class's name, by which a recipe names it.
+        method: how the paper writes it, such as WGAN-GP.
         paper: authors and title of the paper.
         year: its year.
         url: where it can be read.
@@ -44,6 +45,7 @@ class Family:
     name: str
     cls: type
     title: str
+    method: str
     paper: str
     year: int
     url: str
@@ -57,7 +59,13 @@ class Family:
 
 
 def register(
-    *, paper: str, year: int, url: str, formula: tuple[str, ...] = (), task: str | None = None
+    *,
+    paper: str,
+    year: int,
+    url: str,
+    formula: tuple[str, ...] = (),
+    task: str | None = None,
+    method: str | None = None,
 ) -> Callable[[T], T]:
     """Enters a class into the registry under its module's name.
 
@@ -68,6 +76,7 @@ def register(
         formula: what each player minimises, a formula a line, for the gallery.
         task: a tag for cards and listings, such as `translation`; by default `conditional` or `unconditional`, as a
             model has classes or none.
+        method: how the paper writes its method's name; the class's name by default.
     """
 
     def enter(cls: T) -> T:
@@ -77,7 +86,9 @@ def register(
         if taken or (cls.__module__ != f"{_PACKAGE}.{name}" and there is None and name in list_families()):
             raise BadArgument(f"{cls.__module__}.{cls.__name__}: there is a family {name!r} already; rename the file")
         idea = (inspect.getdoc(cls) or "").strip().split("\n")[0]
-        _registered[name] = Family(name, cls, cls.__name__, paper, year, url, idea, formula, task)
+        _registered[name] = Family(
+            name, cls, cls.__name__, method or cls.__name__, paper, year, url, idea, formula, task
+        )
         return cls
 
     return enter

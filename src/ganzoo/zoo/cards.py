@@ -7,6 +7,7 @@ measured here never stand in one column: their protocols differ.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -101,9 +102,10 @@ def render_model_cards() -> str:
         "| recipe | no weights are published; the recipe trains it |",
         "| planned | published by its authors, but ganzoo cannot read it yet |",
         "",
-        "Measured scores are in the features of the network that their key names, and comparable only under the same "
-        "key. Published scores were measured by others with their own protocols, and are comparable with neither the "
-        "measured ones nor, in general, with each other.",
+        "A measured score's key names metric, number of images and feature network "
+        "([what each means](docs/metrics/README.md)); only equal keys compare. Published scores were measured by "
+        "others with their own protocols, and are comparable with neither the measured ones nor, in general, with "
+        "each other.",
     ]
     for task in sorted({entry.task for entry in entries}):
         lines += ["", f"## {task[0].upper()}{task[1:]}", ""]
@@ -269,7 +271,8 @@ def _body(
 
 def _what(config: dict[str, Any]) -> Iterable[str]:
     paper = config.get("paper", {})
-    title = _text(config.get("title")) or str(config.get("family"))
+    family = str(config.get("family"))
+    title = catalogue.tables()["families"].get(family, {}).get("method") or _text(config.get("title")) or family
     if paper.get("title"):
         link = f"[{_text(paper['title'])}]({paper['url']})" if paper.get("url") else _text(paper["title"])
         yield f"{title}: {link}" + (f", {paper['year']}." if paper.get("year") else ".")
@@ -357,8 +360,23 @@ def _measured(results: list[dict[str, Any]]) -> Iterable[str]:
             for score in results
         ),
     )
+    yield from _legend(results)
     for score in results:
         yield from _classes(score)
+
+
+def _legend(results: list[dict[str, Any]]) -> Iterable[str]:
+    """What the metrics are with which the keys begin, and which way is better."""
+    from ganzoo.metrics.metric import metrics
+
+    known = {name: each for each in metrics().values() for name in (each.name, *each.called.values())}
+    named = dict.fromkeys("".join(itertools.takewhile(str.isalpha, str(score["key"]))) for score in results)
+    lines = [
+        f"- `{name}`: {known[name].title}" + (f"; {known[name].better} is better." if known[name].better else ".")
+        for name in named
+        if name in known
+    ]
+    yield from ["", *lines] if lines else []
 
 
 def _start(digits: Any) -> str:
@@ -459,7 +477,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
 
 def _bytes(size: int | None) -> str:
     if size is None:
-        return "unknown"
+        return ""
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 

@@ -4,6 +4,7 @@ Facts of families and recipes are known when their code is imported, which impor
 facts that they need stand in `families.json`.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def rows() -> list[Family]:
 def tabulate() -> dict[str, Any]:
     """What listings say of families and of the models that recipes train: `families` and `recipes`, by name."""
     families = {
-        row.name: {"title": row.title, "idea": row.idea, "paper": row.paper, "year": row.year, "url": row.url}
+        row.name: {key: getattr(row, key) for key in ("title", "method", "idea", "paper", "year", "url")}
         for row in sorted(rows(), key=lambda row: row.name)
     }
     return {"families": families, "recipes": {n: _trained(path) for n, path in sorted(catalogue.recipes().items())}}
@@ -55,9 +56,10 @@ def render() -> str:
         "models' folders; do not edit it by hand.",
         "",
         "Loss: what each player minimises, as its family's file writes it. Samples, scores and images a second are of "
-        "the model that stands below them, the largest one that is shipped; images a second were counted while it "
-        "trained, on the hardware of its card. A score's key names its protocol, and only equal keys compare; "
-        "[comparison.md](comparison.md) sets families side by side at an equal budget.",
+        "the model named first below the samples; images a second were counted while it trained, on the hardware of "
+        "its card. A score's key names metric, number of images and feature network ([what each means]"
+        "(metrics/README.md)); only equal keys compare. [comparison.md](comparison.md) sets families side by side at "
+        "an equal budget.",
         "",
         "| family | idea | loss | samples | scores | images/s | recipe |",
         "|---|---|---|---|---|---|---|",
@@ -65,7 +67,7 @@ def render() -> str:
     for row in rows():
         models = shown.get(row.name, [])
         tasks = sorted({str(config["task"]) for _, config in models if config.get("task")})
-        what = f"[{row.title}]({row.url})<br>{', '.join([str(row.year), *tasks])}"
+        what = f"[{row.method}]({row.url})<br>{', '.join([str(row.year), *tasks])}"
         loss = "<br>".join(f"`{formula}`" for formula in row.formula)
         lines.append(table_row([what, row.idea, loss, *_model(row, models)]))
     return "\n".join(lines) + "\n"
@@ -106,12 +108,20 @@ def _recipe(row: Family, config: dict[str, Any]) -> str:
 
 
 def _models() -> dict[str, list[tuple[str, dict[str, Any]]]]:
-    """The shipped models of each family with their configuration and `results`, those of the largest pictures first."""
+    """The shipped models of each family with their configuration and `results`.
+
+    Those of the largest pictures come first, and of these the one whose data most other models share.
+    """
     found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for name, folder in folders.shipped_folders().items():
         config, results = folders.peek(folder)
         scores = [score for score in results if isinstance(score["value"], (int, float))]
         found.setdefault(str(config.get("family")), []).append((name, {**config, "results": scores}))
+    shared = Counter(_data(config) for models in found.values() for _, config in models)
     for models in found.values():
-        models.sort(key=lambda model: (-(catalogue.resolution(model[1]) or 0), model[0]))
+        models.sort(key=lambda model: (-(catalogue.resolution(model[1]) or 0), -shared[_data(model[1])], model[0]))
     return found
+
+
+def _data(config: dict[str, Any]) -> str:
+    return str(config.get("data", {}).get("name"))

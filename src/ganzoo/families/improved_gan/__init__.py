@@ -31,6 +31,7 @@ from ganzoo.types import Batch
     paper="Salimans, Goodfellow, Zaremba, Cheung, Radford and Chen, Improved Techniques for Training GANs",
     year=2016,
     url="https://arxiv.org/abs/1606.03498",
+    method="Improved GAN",
     formula=(
         "L_D = -E log p(y | x, y <= K) + w / 2 (-E log D(x) - E log(1 - D(G(z))))",
         "L_G = |E f(x) - E f(G(z))|^2",

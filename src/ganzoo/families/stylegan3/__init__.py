@@ -3,9 +3,9 @@
 Karras et al. 2021, "Alias-Free Generative Adversarial Networks", arXiv:2106.12423. StyleGAN2's details stick to pixel
 coordinates because its non-linearities alias. Here they act on upsampled signals (networks.py), the constant input
 is Fourier features, and there is no noise: the picture moves when the input is moved. Configuration T is equivariant to
-translation, R to rotation too. With softplus f,
+translation, R to rotation too.
 
-    L_D = E f(D(G(z))) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2          L_G = E f(-D(G(z)))
+    L_D = E softplus(D(G(z))) + E softplus(-D(x)) + gamma/2 E ||grad D(x)||^2          L_G = E softplus(-D(G(z)))
 
 The penalty is taken every 16 batches only; neither path lengths nor mixed styles are regularised. Small data: ADA
 (Karras et al. 2020, arXiv:2006.06676) or DiffAugment (Zhao et al. 2020, arXiv:2006.10738) between the images and D.
@@ -37,8 +37,8 @@ from ganzoo.types import Batch
     year=2021,
     url="https://arxiv.org/abs/2106.12423",
     formula=(
-        "L_D = E f(D(G(z))) + E f(-D(x)) + gamma/2 E ||grad D(x)||^2",
-        "L_G = E f(-D(G(z)))",
+        "L_D = E softplus(D(G(z))) + E softplus(-D(x)) + gamma/2 E ||grad D(x)||^2",
+        "L_G = E softplus(-D(G(z)))",
     ),
 )
 class StyleGAN3(Styled):
@@ -231,12 +231,12 @@ class StyleGAN3(Styled):
             self.record(augment_p=self.augment.p, overfitting=self.augment.r_t)
 
     def generator_loss(self, batch: Batch) -> Tensor:
-        """E f(-D(G(z)))."""
+        """E softplus(-D(G(z)))."""
         fake = self.seen(self.generator(self.noise(batch), labels=batch.labels))
         return losses.nonsaturating_generator(self.discriminator(fake, labels=batch.labels))
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
-        """E f(D(G(z))) + E f(-D(x)), with both in one pass; here the generator's magnitudes and its mean w follow."""
+        """E softplus(D(G(z))) + E softplus(-D(x)), both in one pass; here magnitudes and the mean w are updated."""
         images = len(batch.images) * (1 if self._trainer is None else self.trainer.world_size)
         with torch.no_grad():
             track = 1 - 0.5 ** (images / self.magnitude_half_life)
