@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
+from ganzoo.families.fgan import Divergence
 from ganzoo.lectures import divergences
 from ganzoo.lectures.divergences import LOG2, X, integral, js, kl, normal, total_variation, value, wasserstein
 
@@ -84,7 +86,36 @@ def test_three_updates_of_one_value() -> None:
     assert means["GAN"][0] == -1 and means["GAN"][-1] > 0
 
 
+def f_divergence(name: Divergence) -> float:
+    p, q = normal(divergences.MEAN, divergences.STD), normal(0)
+    return float(integral(q.exp() * divergences.DIVERGENCES[name][1]((p - q).exp())))
+
+
+def test_every_divergence_of_f_gan_by_quadrature_and_in_closed_form() -> None:
+    assert [*divergences.DIVERGENCES] == [*get_args(Divergence)]
+    closed = divergences.closed_forms()
+    assert divergences.DIVERGENCES.keys() - closed.keys() == {"jensen_shannon", "weighted_jensen_shannon", "gan"}
+    for name, (_, wanted) in closed.items():
+        assert f_divergence(name) == pytest.approx(wanted, rel=1e-5), name
+    p, q = normal(divergences.MEAN, divergences.STD), normal(0)
+    mixed, pi = torch.logaddexp(p + math.log(divergences.PI), q + math.log(1 - divergences.PI)), divergences.PI
+    assert f_divergence("jensen_shannon") == pytest.approx(2 * float(js(p, q)))
+    assert f_divergence("gan") == pytest.approx(2 * float(js(p, q)) - math.log(4))
+    assert f_divergence("weighted_jensen_shannon") == pytest.approx(float(pi * kl(p, mixed) + (1 - pi) * kl(q, mixed)))
+
+
+@pytest.mark.parametrize("name", get_args(Divergence))
+def test_a_learnt_bound_comes_near_its_divergence_from_below(name: Divergence) -> None:
+    exact, (t, found) = f_divergence(name), divergences.bounded(name, 120, 512)
+    short = 0.5 if name == "neyman" else 0.15  # of a V that knows nothing the bound is 0, or -log 4 of `gan`
+    least = exact - short * (exact + (math.log(4) if name == "gan" else 0))
+    assert least < found <= exact + 1e-6 and t.shape == X.shape
+
+
 def test_the_page_holds_what_is_drawn_now() -> None:
     for draw in (divergences.draw_costs, divergences.draw_distances):
         picture, said = draw()
         assert said in PAGE.read_text() and picture.width > 600
+    for name, (text, _) in divergences.DIVERGENCES.items():
+        assert f"| {name.replace('_', ' ')} | {text} |" in PAGE.read_text()
+        assert f"| {f_divergence(name):.4f} |" in PAGE.read_text()

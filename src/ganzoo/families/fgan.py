@@ -6,6 +6,8 @@ arXiv:1606.00709. For every function T the difference below is at most D_f(P || 
 (eq. 6, table 6):
 
     F = E g(V(x)) - E f*(g(V(G(z))))        L_D = -F        L_G = F
+
+`ganzoo lecture divergences` sets each divergence of two Gaussians beside the F that a network finds (docs/theory).
 """
 
 from __future__ import annotations
