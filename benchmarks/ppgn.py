@@ -95,8 +95,8 @@ def main() -> None:
             shares = [share(told, images, labels) for told in (steering, judging, model.own_classifier)]
             lines.append(f"| {chain}{name} | " + " | ".join(f"{value:.3f}" for value in shares) + " |")
             print(lines[-1], flush=True)
-            if arguments.out is not None:
-                file = arguments.out.parent / "pictures" / f"ppgn-{len(lines) - 2}.png"
+            if arguments.out is not None and not options:
+                file = arguments.out.parent / "pictures" / f"ppgn{'-without' if name else ''}.png"
                 rows = images.unflatten(0, (len(CLASSES), -1))[:, :12].flatten(0, 1)
                 with made_by(model, composite=False):
                     save_grid(rows, file, columns=12)
