@@ -61,6 +61,7 @@ SMALL: dict[str, Any] = {
 OWN: dict[str, dict[str, Any]] = {
     "mobilestylegan": {"size": 16},  # two resolutions, which are half of it at most
     "ccgan": {"classes": 3},
+    "ddgan": {"multipliers": [1, 2, 2]},  # normalizes over more than one pixel at 8
     "dfgan": {"text": 7},
     "gan_int_cls": {"text": 7, "described": 5},
     "discogan": {"size": 16, "every": 3},  # its critics' features begin behind the second layer

@@ -388,7 +388,7 @@ class DDGAN(Samples):
         beta_min: PositiveFloat = 0.1,
         beta_max: PositiveFloat = 20.0,
         width: Positive = 128,
-        multipliers: Sizes = (1, 2, 2),
+        multipliers: Sizes = (1, 2, 2, 2),
         blocks: Annotated[int, Ge(1), Le(64)] = 2,
         attended: Sizes = (16,),
         style: Positive = 256,

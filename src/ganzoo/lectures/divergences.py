@@ -529,8 +529,9 @@ LECTURE = Lecture(
             name="distances",
             title="Five distances of two normals",
             idea=(
-                "Near each other all distances say which way to go. Far apart JS and total variation are full, "
-                "and flat; KL grows ever steeper; the Wasserstein distance pulls equally at any distance."
+                "Near each other all distances say which way to go. Far apart JS and total variation saturate, "
+                "and their gradients vanish; KL grows ever steeper; the Wasserstein distance has the same gradient "
+                "at any distance."
             ),
             formula=(
                 "KL = E_p log p/q        JS = 1/2 KL(p ‖ m) + 1/2 KL(q ‖ m), m = (p + q) / 2",

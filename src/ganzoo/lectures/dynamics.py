@@ -88,7 +88,7 @@ def draw_orbits(h: float = 0.1, steps: int = 150) -> tuple[Image.Image, str]:
     """Six panels of paths, the exact orbit dashed in each."""
     paths = {name: orbit(rule, steps, h) for name, rule in RULES.items()}
     turns = np.linspace(0, h * steps, steps + 1)
-    shown = {"no steps: dx/dt = -y, dy/dt = x": np.stack([np.cos(turns), np.sin(turns)], 1), **paths}
+    shown = {"continuous time": np.stack([np.cos(turns), np.sin(turns)], 1), **paths}
     shown["mean of the alternating points"] = averaged(paths["alternating"])
     figure, axes = panels(2, 3, (960, 660))
     circle = np.linspace(0, 2 * np.pi, 200)
@@ -459,10 +459,9 @@ LECTURE = Lecture(
             name="orbits",
             title="V = xy: orbits and spirals",
             idea=(
-                "x wants V = xy small, y wants it large; the equilibrium is (0, 0). With steps of no length they "
-                "circle it for ever. Simultaneous steps of length h leave the circle outwards, since each is "
-                "tangent to it; alternating ones keep to an ellipse; a penalty on D's slope, or a look ahead, "
-                "lets them in."
+                "x minimises V = xy, y maximises it; the equilibrium is (0, 0). In continuous time they circle it "
+                "for ever. Simultaneous steps of length h leave the circle outwards, since each is tangent to it; "
+                "alternating ones stay on an ellipse; with a penalty on D's slope, or extrapolation, they converge."
             ),
             formula=(
                 "dx/dt = -dV/dx = -y        dy/dt = dV/dy = x        so x² + y² stays",
@@ -523,8 +522,8 @@ LECTURE = Lecture(
             title="The Dirac-GAN with each penalty",
             idea=(
                 "One real point, one generated point, a linear discriminator: the least that a GAN can be. What "
-                "does not converge here has no reason to converge elsewhere. The losses and penalties are those "
-                "of the zoo."
+                "does not converge here has no reason to converge elsewhere. WGAN-GP leaves the picture for (4, 0), "
+                "where its penalty balances the pull. The losses and penalties are those of the zoo."
             ),
             formula=(
                 "L_D = -log s(ψ 0) - log(1 - s(ψ θ))        minimax: L_G = log(1 - s(ψ θ))",

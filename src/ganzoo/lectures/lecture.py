@@ -141,7 +141,7 @@ def lines(lecture: Lecture, part: Part, measured: dict[str, str]) -> list[str]:
         "",
         f"![{part.title}]({lecture.name}/{part.name}.png)",
         "",
-        measured[part.name],
+        *_measured(measured[part.name]),
         "",
         *_wrapped(f"**Try:** {part.attempt}"),
         "",
@@ -163,6 +163,12 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 def _block(language: str, text: Iterable[str]) -> list[str]:
     return [f"```{language}", *text, "```"]
+
+
+def _measured(text: str) -> list[str]:
+    """What a part found: paragraphs in lines, and tables as they are."""
+    parts = ([part] if part.startswith("|") else _wrapped(part) for part in text.split("\n\n"))
+    return "\n\n".join("\n".join(part) for part in parts).split("\n")
 
 
 def _wrapped(text: str) -> list[str]:
