@@ -34,16 +34,24 @@ def test_parity_of_both_networks(tmp_path: Path) -> None:
         convert(fixture("sr.msrresnet_x4.pth"), to=tmp_path / "other", more=[fixture("basicsr_d.unet_sn.pth")])
 
 
-def test_the_losses_are_those_of_the_paper() -> None:
-    game: Any = tiny("srgan", **SMALL)
+@pytest.mark.parametrize("level", [-1, 0])
+def test_the_losses_are_those_of_the_paper(level: int) -> None:
+    game: Any = tiny("srgan", **SMALL, level=level)
     data = Batch(pictures(3, (3, 16, 16)))
     made = game.made(data)
     game.discriminator.eval()
     real, fake = game.discriminator(data.images), game.discriminator(made)
     assert close(game.discriminator_loss(data, made), F.softplus(-real).mean() + F.softplus(fake).mean())
-    maps = [game.features(x, activated=False)[-1].relu() for x in (made, data.images)]
+    maps = [game.features(x, activated=False)[level].relu() for x in (made, data.images)]
     wanted = (maps[0] - maps[1]).square().mean() / 12.75**2 + 1e-3 * F.softplus(-fake).mean()
     assert close(game.generator_loss(data, made), wanted)
+
+
+def test_a_level_that_the_network_has_not() -> None:
+    data = Batch(pictures(1, (3, 16, 16)))
+    game: Any = tiny("srgan", **SMALL, level=9)
+    with pytest.raises(BadArgument, match="level is 9, and .* resolutions, from 0 on"):
+        game.generator_loss(data, data.images)
 
 
 def test_the_first_stage_is_the_mean_square_of_pixels() -> None:

@@ -113,8 +113,9 @@ class SRGAN(Upscales):
     """An enlarged picture is to look like one, to a discriminator and in features, rather than to be right on average.
 
     It learns from pictures alone, which it makes small itself. The paper trains SRResNet first (`perceptual: null`,
-    `adversarial: 0`), then goes on from its weights. Its features are VGG19's, after the last convolution's activation;
-    here they are those of the named network, VGG16's by default.
+    `adversarial: 0`), then goes on from its weights. Its features are VGG19's, after the last convolution's activation
+    (SRGAN-VGG54) or that of the second resolution (SRGAN-VGG22, `level: 1`); here they are those of the named network,
+    VGG16's by default.
 
     Args:
         size: side of a picture in training, a multiple of the scale and 16; 96 in the paper.
@@ -127,6 +128,7 @@ class SRGAN(Upscales):
         units: of its layer before the last.
         halvings: how often it halves the side.
         perceptual: the network of the features; none for the mean square of pixels.
+        level: which of its resolutions, from 0 for the finest, or from -1 for the coarsest.
         adversarial: the weight of the game beside features at 0.006 (or pixels at 1); 0 for none.
         lower_at: images seen after which the learning rate is a tenth: the paper's 100,000 batches of 16.
         lr: learning rate of both players.
@@ -145,6 +147,7 @@ class SRGAN(Upscales):
         units: Positive = 1024,
         halvings: Layers = 4,
         perceptual: str | None = "vgg16_lpips",
+        level: int = -1,
         adversarial: NonNegative = 1e-3,
         lower_at: Count = 1_600_000,
         lr: NonNegative = 1e-4,
@@ -162,7 +165,8 @@ class SRGAN(Upscales):
         self.discriminator = enlarging.Discriminator(channels, size, discriminator_width, units, left)
         if perceptual is not None:
             self.features = Helper(perceptual)
-        self.perceptual, self.adversarial, self.lower_at = perceptual is not None, adversarial, lower_at
+        self.perceptual, self.level = perceptual is not None, level
+        self.adversarial, self.lower_at = adversarial, lower_at
         self.adam = partial(Adam, lr=lr, betas=betas)
 
     def players(self) -> dict[str, Player]:
@@ -188,13 +192,24 @@ class SRGAN(Upscales):
         """-E log D(y) - E log(1 - D(G(x)))."""
         return losses.minimax_discriminator(*(self.discriminator(self.seen(x)) for x in (batch.images, made)))
 
+    def maps(self, images: Tensor) -> Tensor:
+        """phi: the feature maps of one resolution, behind their ReLU.
+
+        Raises:
+            BadArgument: if the network has none at the level.
+        """
+        found = self.features(images, activated=False)
+        if not -len(found) <= self.level < len(found):
+            raise BadArgument(f"level is {self.level}, and {self.features.name} has {len(found)} resolutions, from 0 on")
+        return found[self.level].relu()
+
     def generator_loss(self, batch: Batch, made: Tensor) -> Tensor:
         """The content in features, or in pixels, and the game's part."""
         if self.perceptual:
             with torch.no_grad():
-                wanted = self.features(batch.images, activated=False)[-1].relu()
+                wanted = self.maps(batch.images)
             # 0.006 is 1 / 12.75^2, which brings VGG's features to the range of pixels (section 3.2)
-            content = F.mse_loss(self.features(made, activated=False)[-1].relu(), wanted) / 12.75**2
+            content = F.mse_loss(self.maps(made), wanted) / 12.75**2
         else:
             content = F.mse_loss(made, batch.images)
         self.record(content=content)
