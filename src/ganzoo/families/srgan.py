@@ -200,7 +200,7 @@ class SRGAN(Upscales):
         """
         found = self.features(images, activated=False)
         if not -len(found) <= self.level < len(found):
-            raise BadArgument(f"level is {self.level}, and {self.features.name} has {len(found)} resolutions, from 0 on")
+            raise BadArgument(f"level is {self.level}, and {self.features.name} has {len(found)} resolutions")
         return found[self.level].relu()
 
     def generator_loss(self, batch: Batch, made: Tensor) -> Tensor:
