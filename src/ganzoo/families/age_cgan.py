@@ -1,4 +1,4 @@
-"""Age-cGAN: a face is found in a conditional GAN's latents by who it is, and drawn again at another age.
+"""Age-cGAN: a face is inverted into a conditional GAN's latent by its identity, and drawn again at another age.
 
 Antipov, Baccouche and Dugelay 2017, "Face Aging with Conditional Generative Adversarial Networks", arXiv:1702.01983.
 Both players of a DCGAN are told an age group y (as IcGAN's are, arXiv:1611.06355). Then an encoder E learns the z of
@@ -47,12 +47,12 @@ from ganzoo.types import Batch, Condition
     ),
 )
 class AgeCGAN(Translates, Labelled, Inverts):
-    """A face is found in a conditional GAN's latents by who it is, and drawn again at another age.
+    """A face is inverted into a conditional GAN's latent by its identity, and drawn again at another age.
 
     The domains are the age groups, the classes of the data. The paper's FR is a FaceNet of its authors'; here it is the
     last feature maps of a named network, averaged over space, which `load` finds: of avatars the shared features of
     their classifier (`avatars_age`) stand in for a face's embedding. Without a name the search is for the nearest
-    pixels, which the paper holds against it. Who does not say y_0 has the age whose first guess is nearest. The search
+    pixels, which the paper holds against it. Without y_0 the age is taken whose first guess is nearest. The search
     is L-BFGS with strong Wolfe conditions, without the paper's bounds on z; other runtimes do without it. The encoder
     learns from new drawn faces in every batch, of the ages of the batch; the paper draws 100,000 once, of all ages
     evenly. No code of the authors' is known: of the GAN they say DCGAN's networks and Adam, with y where IcGAN has it,

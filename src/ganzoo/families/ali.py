@@ -169,7 +169,7 @@ def initialize(module: nn.Module) -> None:
     ),
 )
 class ALI(Samples, Encodes):
-    """A stochastic encoder plays beside the generator, until both draw pictures and latents from one distribution.
+    """A stochastic encoder learns with the generator, until both have one joint distribution of images and latents.
 
     The networks are those of CIFAR-10 (table 5), in batches of 100. The authors' code takes both gradients at the same
     parameters and noise; here the players move one after the other. As there the generator's last bias, one a pixel,

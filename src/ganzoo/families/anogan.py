@@ -39,7 +39,7 @@ from ganzoo.types import Batch
     ),
 )
 class AnoGAN(Samples, Detects):
-    """A picture is strange by as much as the nearest one that the generator can draw differs from it.
+    """A picture's anomaly score is its distance to the nearest picture that the generator can draw.
 
     Networks and numbers are DCGAN's, as in the paper. It draws the z with which a search begins; here that of seed 0
     begins all searches, so that a score is the picture's alone. It is silent about the step of the search.

@@ -1,4 +1,4 @@
-"""BiGAN: an encoder plays beside the generator, and learns to undo it without ever being told to.
+"""BiGAN: an encoder is trained with the generator, and learns to invert it without a reconstruction loss.
 
 Donahue, Krähenbühl and Darrell 2017, "Adversarial Feature Learning", arXiv:1605.09782. The discriminator sees pairs:
 an image with its code, or a latent with its image. Where it cannot tell them apart, E inverts G (Theorem 2):

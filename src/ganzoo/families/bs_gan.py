@@ -44,7 +44,7 @@ from ganzoo.types import Batch, Condition
     ),
 )
 class BGAN(Samples):
-    """A generator that seeks the discriminator's boundary can learn binary pixels, of which no gradient can be had.
+    """A generator that seeks the discriminator's boundary can learn binary pixels, which have no gradient.
 
     The networks are DCGAN's of any size, where the authors' of 28 pixels have fully connected layers too. As in their
     code the discriminator has batch normalization for continuous pixels and none for binary ones, of which it is shown

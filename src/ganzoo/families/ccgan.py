@@ -1,4 +1,4 @@
-"""CC-GAN: who fills holes so that a critic believes the picture has taught that critic what pictures are of.
+"""CC-GAN: a discriminator that judges filled holes learns features that classify from few labels.
 
 Denton, Gross and Fergus 2016, "Semi-Supervised Learning with Context-Conditional Generative Adversarial Networks",
 arXiv:1611.06430. A hole m is cut into a picture x, the generator fills it from what is around it, and the discriminator
@@ -103,7 +103,7 @@ class Discriminator(nn.Module):
     ),
 )
 class CCGAN(Translates, Classifies):
-    """Who fills holes so that a critic believes the picture has taught that critic what pictures are of.
+    """A discriminator that judges filled holes learns features that classify from few labels.
 
     Labels of -1 are unknown, and data without labels do. In training, holes lie anywhere; `translate` cuts the middle
     out of whole pictures, or the hole that it is told, and fills it: what lies around stays as it was.

@@ -36,7 +36,7 @@ from ganzoo.types import Batch
     ),
 )
 class ConditionalDCGAN(Labelled):
-    """DCGAN's networks draw images of the class that is asked for once both players are told it.
+    """DCGAN's networks, with the class given to both players.
 
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.

@@ -1,4 +1,4 @@
-"""CVAE-GAN: a VAE, a classifier and a GAN, whose generator matches mean features instead of fooling anybody.
+"""CVAE-GAN: a VAE, a classifier and a GAN, whose generator matches mean features instead of fooling D.
 
 Bao, Chen, Wen, Li and Hua 2017, "CVAE-GAN: Fine-Grained Image Generation through Asymmetric Training",
 arXiv:1703.10155. The encoder maps a picture x_r of class c to N(mu, sigma^2), of which G draws it again, x_f = G(z, c);
@@ -48,7 +48,7 @@ from ganzoo.types import Batch, Condition
     ),
 )
 class CVAEGAN(Labelled, Encodes, Classifies):
-    """A VAE, a classifier and a GAN, whose generator matches mean features instead of fooling anybody.
+    """A VAE, a classifier and a GAN, whose generator matches mean features instead of fooling the discriminator.
 
     What comes back of a picture is drawn of the class that C sees in it and of the mean of its code. Squares are summed
     over pixels and features. Means over a class are those of the batch, and x_p are of its classes; the paper, with up

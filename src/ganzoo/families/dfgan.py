@@ -1,4 +1,4 @@
-"""DF-GAN: one generator draws at the final size at once, and its every layer is fused with the sentence.
+"""DF-GAN: one generator draws the final size at once, with the sentence fused into every layer.
 
 Tao, Tang, Wu, Jing, Bao and Xu 2022, "DF-GAN: A Simple and Effective Baseline for Text-to-Image Synthesis",
 arXiv:2008.05865. A sentence's embedding e and z scale and shift the generator's features in every layer. The
@@ -169,7 +169,7 @@ class Discriminator(nn.Module):
     ),
 )
 class DFGAN(Depicts):
-    """One generator draws at the final size at once, and its every layer is fused with the sentence.
+    """One generator draws the final size at once, with the sentence fused into every layer.
 
     Sentences come as embeddings. The authors' are of a recurrent network trained beside pictures (DAMSM), which is not
     here: `data.captions` stands in, random directions of words, or give embeddings of your own. As in the authors'

@@ -1,4 +1,4 @@
-"""DiscoGAN: two domains that belong together are found out by two generators, each of which undoes the other.
+"""DiscoGAN: relations between two domains are discovered by two generators, each of which inverts the other.
 
 Kim, Cha, Kim, Lee and Kim 2017, "Learning to Discover Cross-Domain Relations with Generative Adversarial Networks",
 arXiv:1703.05192. G_AB and G_BA translate; each image, there and back, must be itself again in the mean square, and so
@@ -102,7 +102,7 @@ class Discriminator(nn.Module):
     ),
 )
 class DiscoGAN(Translates):
-    """Two domains that belong together are found out by two generators, each of which undoes the other.
+    """Relations between two domains are discovered by two generators, each of which inverts the other.
 
     `generator` is G_AB, from the data's images to their targets, `inverse` G_BA; `discriminator` is D_B and
     `inverse_discriminator` D_A. As in the authors' code, a batch is for one player: every third for the discriminators.

@@ -1,4 +1,4 @@
-"""DualGAN: as a translator learns from a text that came back, each of two generators learns from what the other undoes.
+"""DualGAN: dual learning, in which each generator is trained on how well the other one inverts its translation.
 
 Yi, Zhang, Tan and Gong 2017, "DualGAN: Unsupervised Dual Learning for Image-to-Image Translation", arXiv:1704.02510.
 G_A maps domain U to V and G_B maps V to U, both with dropout for noise; two critics judge by the Wasserstein distance,
@@ -38,7 +38,7 @@ from ganzoo.types import Batch
     ),
 )
 class DualGAN(Translates):
-    """As a translator learns from a text that came back, each generator learns from what the other one undoes.
+    """Dual learning: each generator is trained on how well the other one inverts its translation.
 
     `generator` is G_A, from the data's images to their targets, `inverse` G_B; `critic` is D_A, of targets, and
     `inverse_critic` D_B. The paper's game is Wasserstein's; its authors' later code has the logarithmic one instead,

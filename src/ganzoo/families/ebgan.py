@@ -78,7 +78,7 @@ def pulling_away(codes: Tensor) -> Tensor:
     ),
 )
 class EBGAN(Samples):
-    """An energy that an autoencoder gives replaces the probability, and is pushed up on samples only to a margin.
+    """The discriminator is an energy, an autoencoder's error, which is raised on samples only up to a margin.
 
     The energy is the squared error summed over an image's values: the paper writes a norm and draws an "MSE" (figure
     1), and its margins of 10 to 80 stand above zero error by little only for a sum. The generator is DCGAN's; learning

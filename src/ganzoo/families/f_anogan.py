@@ -65,11 +65,10 @@ class Reader(resnet.Discriminator):
     ),
 )
 class FAnoGAN(Inverts, Detects):
-    """A picture is strange by as much as it changes on its way through an encoder and the generator.
+    """An encoder replaces AnoGAN's search: the anomaly score is the error of a picture's reconstruction.
 
     Of the authors' code for 64 pixels: its numbers, and residual networks, which are those of SNGAN here; its
-    discriminator has layer normalization and this one none, its encoder batch normalization and this one none. The
-    paper is on no server of preprints; the address leads to the authors' AnoGAN.
+    discriminator has layer normalization and this one none, its encoder batch normalization and this one none.
 
     Args:
         size: side of an image.

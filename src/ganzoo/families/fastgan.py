@@ -1,4 +1,4 @@
-"""FastGAN: a hundred pictures are enough where gradients find short ways and the critic must restore what it saw.
+"""FastGAN: skip-layer excitation and a discriminator that also reconstructs its input learn from a hundred images.
 
 Liu, Zhu, Song and Elgammal 2021, "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image
 Synthesis", arXiv:2101.04775. In the generator small feature maps excite far larger ones (skip-layer excitation,
@@ -193,7 +193,7 @@ def quarter_of(x: Tensor, quarter: Tensor) -> Tensor:
     ),
 )
 class FastGAN(Noisy):
-    """A critic that must restore the pictures it saw, and a generator with short ways through it, need few pictures.
+    """Skip-layer excitation, and a discriminator that also reconstructs its input, learn from a hundred images.
 
     The widths are the authors' at 64 feature maps. Their h is LPIPS (Zhang et al. 2018, arXiv:1801.03924) in VGG16 with
     learned weights, summed over their batch of 8; here it is LPIPS's distance with equal weights in the feature maps of

@@ -1,4 +1,4 @@
-"""GAN-INT-CLS: the first pictures of sentences, by a discriminator that also rejects real pictures of other sentences.
+"""GAN-INT-CLS: images from sentences, by a discriminator that also rejects real images with wrong sentences.
 
 Reed, Akata, Yan, Logeswaran, Schiele and Lee 2016, "Generative Adversarial Text to Image Synthesis", arXiv:1605.05396.
 A DCGAN whose generator is given a sentence's embedding t beside z, and whose discriminator judges picture and sentence
@@ -95,7 +95,7 @@ class Discriminator(nn.Module):
     ),
 )
 class GANINTCLS(Depicts):
-    """The first pictures of sentences, by a discriminator that also rejects real pictures of other sentences.
+    """Images from sentences, by a discriminator that also rejects real images with wrong sentences.
 
     Sentences come as embeddings. The paper's are of a network trained beside pictures, which is not here:
     `data.captions` stands in, random directions of words, or give embeddings of your own. Both the wrong sentence of a

@@ -37,7 +37,7 @@ from ganzoo.types import Batch
     ),
 )
 class GeometricGAN(Samples):
-    """A support vector machine's hyperplane, with the largest margin, is what the generator is moved across.
+    """The discriminator is a linear SVM on learned features; the generator moves samples across its hyperplane.
 
     Networks and optimizer are those of the authors' code, of its faces and of its points. For faces that code moves the
     generator ten times a batch, and once for points; here it is once.

@@ -1,4 +1,4 @@
-"""ID-CGAN: rain is taken off a picture by what pixels, features and a discriminator of many scales say of the rest.
+"""ID-CGAN: rain is removed from a picture, by losses of pixels, of features and of a multi-scale discriminator.
 
 Zhang, Sindagi and Patel 2017, "Image De-raining Using a Conditional Generative Adversarial Network", arXiv:1701.05957.
 x is a rainy picture and y the same without rain. The discriminator is shown both together, and says of each patch what
@@ -112,7 +112,7 @@ class Discriminator(nn.Module):
     ),
 )
 class IDCGAN(Paired):
-    """Rain is taken off a picture by what pixels, features and a discriminator of many scales say of the rest.
+    """Rain is removed from a picture, by losses of pixels, of features and of a multi-scale discriminator.
 
     The data's images are x, their targets y. The generator is that of the authors' code (the paper's later version has
     dense blocks), the discriminator's squares are those of the paper, which that code has not. The features are the

@@ -182,7 +182,7 @@ def initialize(module: nn.Module) -> None:
     ),
 )
 class IAN(Samples, Encodes):
-    """A discriminator that also encodes: what it looks at in an image is what the generator is to bring back.
+    """The discriminator's features feed an encoder, and measure how well an image is reconstructed.
 
     Networks and weights of the losses are those of the authors' code, in batches of 16. Theirs moves the discriminator
     and the generator on alternate batches, and the encoder with both; here all see every batch, and the encoder moves

@@ -272,7 +272,7 @@ def plain(module: nn.Module) -> None:
     ),
 )
 class LucidrainsStyleGAN2(Styled):
-    """StyleGAN2 in plain layers with a hinge, as lucidrains' stylegan2-pytorch trains it on pictures of one's own.
+    """StyleGAN2 in plain layers with a hinge loss, as lucidrains' stylegan2-pytorch trains it.
 
     The defaults are that code's. Left out are its quantized features, contrastive regularization, top-k training and
     DiffAugment, all off there. Its mapping network is StyleGAN2's with the gains in other places, which is the same

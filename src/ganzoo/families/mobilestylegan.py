@@ -1,4 +1,4 @@
-"""MobileStyleGAN: a small generator in wavelets, taught by a StyleGAN2 what to make of each w.
+"""MobileStyleGAN: StyleGAN2 distilled into a small generator of wavelet coefficients.
 
 Belousov 2021, "MobileStyleGAN: A Lightweight Convolutional Neural Network for High-Fidelity Image Synthesis",
 arXiv:2104.04767. The student g has its teacher's mapping network f and a synthesis network of its own: it predicts the
@@ -322,7 +322,7 @@ class Student(Generator):
     ),
 )
 class MobileStyleGAN(Styled):
-    """A StyleGAN2 teaches a student in wavelets, with a tenth of the multiplications, to draw its pictures.
+    """StyleGAN2 distilled into a generator of wavelet coefficients with a tenth of the multiplications.
 
     The defaults are the author's for faces of 1024 pixels. The sizes of the mapping network are the teacher's, whose
     weights it takes and keeps.

@@ -60,7 +60,7 @@ def known(name: str) -> FeatureNetwork:
     ),
 )
 class PPGN(Samples, Encodes):
-    """A generator that inverts a frozen network's features is steered through them by any classifier, untrained for it.
+    """A generator that inverts a frozen network's features is steered by any classifier, without training for it.
 
     E is any of ganzoo's small classifiers in place of CaffeNet, h what its last layer sees, the mean of the feature
     maps E_1 over space. G and D are DCGAN's. The paper has its weights, and the epsilons, for CaffeNet's numbers and

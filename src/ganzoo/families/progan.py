@@ -91,7 +91,7 @@ class Generator(growing.Growing):
     ),
 )
 class ProGAN(Samples):
-    """Networks that grow from 4 x 4 pixels learn large images faster and more stably than whole ones.
+    """Networks that grow from 4 x 4 pixels learn large images faster and more stably than at the full size at once.
 
     How far they have grown is a function of the images seen. A model that has not grown whole draws at the full size
     nevertheless, in larger pixels. With labels the discriminator also classifies (AC-GAN), as in the authors' code.

@@ -1,4 +1,4 @@
-"""Projected GAN: critics that look through a frozen, trained network at four scales need a fraction of the images.
+"""Projected GAN: discriminators on a frozen, trained network's features at four scales need far fewer images.
 
 Sauer, Chitta, Müller and Geiger 2021, "Projected GANs Converge Faster", arXiv:2111.01007. The feature maps of a network
 trained for something else are mixed among channels and then among scales by random convolutions, which do not learn
@@ -116,7 +116,7 @@ class Critics(nn.Module):
     ),
 )
 class ProjectedGAN(Noisy):
-    """Critics on randomly mixed features of a frozen network tell the generator sooner what is missing.
+    """Discriminators on randomly mixed features of a frozen network make training converge faster.
 
     The defaults are those of the authors' `fastgan`. As in their code the mean over all patches of all scales stands
     where the paper has a sum over scales; their generator moves first, here the discriminator. Their frozen network is

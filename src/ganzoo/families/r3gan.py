@@ -263,7 +263,7 @@ class Discriminator(nn.Module):
     ),
 )
 class R3GAN(Samples):
-    """Comparing real with generated samples under two gradient penalties needs no tricks to stay stable.
+    """A relativistic loss with two gradient penalties is stable without tricks.
 
     The defaults are the authors' for CIFAR-10 (configuration E), but for its classes; with those the length of an
     embedded class is that of z in the generator and the first width in the discriminator. They train in batches of 512

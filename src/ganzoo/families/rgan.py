@@ -38,7 +38,7 @@ from ganzoo.types import Batch
     ),
 )
 class RGAN(Samples):
-    """A discriminator that compares samples lets the generator lower what is thought of real ones.
+    """The discriminator judges whether a sample is more real than those of the other kind, not whether it is real.
 
     The networks are DCGAN's, as the paper's are for its small cats. Real and generated samples go through the
     discriminator one after the other, each kind with its own batch statistics. The generator's move sees the real

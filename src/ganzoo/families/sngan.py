@@ -33,7 +33,7 @@ from ganzoo.types import Batch
     ),
 )
 class SNGAN(Adversarial):
-    """Dividing each weight matrix by its largest singular value bounds the discriminator's slope at almost no cost.
+    """Dividing each weight matrix by its largest singular value bounds the discriminator's Lipschitz constant.
 
     The defaults are those of CIFAR-10 (table 4, setting (F) of table 1). There the authors' code lets both rates fall
     linearly to 0 over 50,000 updates of the generator, in batches of 64: `engine.decay` of `[0, 16000000]`. Real and

@@ -1,4 +1,4 @@
-"""SRGAN: an enlarged picture is to look like one, to a discriminator and in features, not to be right on average.
+"""SRGAN: a perceptual and an adversarial loss make enlarged pictures look real, where squared errors blur them.
 
 Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network",
 arXiv:1609.04802. y is a picture, x what it becomes when it is made small. The mean of all pictures that x may come from
@@ -110,7 +110,7 @@ class SRResNet(nn.Module):
     ),
 )
 class SRGAN(Upscales):
-    """An enlarged picture is to look like one, to a discriminator and in features, rather than to be right on average.
+    """A perceptual and an adversarial loss make enlarged pictures look real, where squared errors blur them.
 
     It learns from pictures alone, which it makes small itself. The paper trains SRResNet first (`perceptual: null`,
     `adversarial: 0`), then goes on from its weights. Its features are VGG19's, after the last convolution's activation

@@ -1,4 +1,4 @@
-"""SSGAN: a discriminator that must also tell how pictures were turned does not forget what it once saw in them.
+"""SS-GAN: a discriminator that must also tell how pictures were rotated forgets less.
 
 Chen, Zhai, Ritter, Lucic and Houlsby 2019, "Self-Supervised GANs via Auxiliary Rotation Loss", arXiv:1811.11212. What a
 discriminator learns follows a generator that keeps changing, and is forgotten. A second head says by which of four

@@ -169,7 +169,7 @@ class Synthesis(growing.Growing):
     ),
 )
 class StyleGAN(Styled):
-    """Styles from a mapped latent steer every layer by itself, so that coarse and fine aspects come apart.
+    """A mapped latent controls each layer by a style of its own, which separates coarse from fine aspects.
 
     How far the networks have grown is a function of the images seen. A model that has not grown whole draws at the full
     size nevertheless, in larger pixels.
@@ -185,7 +185,7 @@ class StyleGAN(Styled):
         mapping_layers: number of layers of the mapping network.
         mapping_width: of its layers between; None for `style`.
         mapping_rate: its learning-rate multiplier.
-        decay: how much of the running mean of w a batch leaves.
+        decay: decay rate of the running mean of w, by batches.
         start: resolution to begin at; `size` for no growing, as when fine-tuning.
         stabilise: images for which each resolution is learned.
         transition: images over which the next one fades in.

@@ -213,7 +213,7 @@ class Synthesis(nn.Module):
     ),
 )
 class StyleGAN2(Styled, Adversarial):
-    """Styles modulate the weights of the convolutions, and a penalty keeps the way from w to the image smooth.
+    """Styles modulate the weights of the convolutions, and a penalty keeps the mapping from w to the image smooth.
 
     The defaults are configuration F; the regularisation's weights depend on the data, and gamma most of all (the ADA
     paper's rule is 0.0002 size^2 / batch).
@@ -232,7 +232,7 @@ class StyleGAN2(Styled, Adversarial):
         mapping_width: of its layers between; none for `style`.
         mapping_embedding: length of its embedded label; none for `style`.
         mapping_rate: its learning-rate multiplier.
-        decay: how much of the running mean of w a batch leaves.
+        decay: decay rate of the running mean of w, by batches.
         discriminator_widths: as `widths`; none for the generator's.
         discriminator_architecture: of the discriminator.
         discriminator_layers: number of layers of the mapping network of its label.

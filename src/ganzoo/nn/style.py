@@ -279,7 +279,7 @@ class Mapping(nn.Module):
         width: length of the hidden layers' outputs; None for `style`.
         embedding: length of the embedded label; None for `style`.
         rate: the learning-rate multiplier.
-        decay: how much of the running mean of w a batch leaves; None to keep none.
+        decay: decay rate of the running mean of w, by batches; None to keep none.
     """
 
     mean: Tensor

@@ -1,4 +1,4 @@
-"""ESRGAN: small pictures made large, with texture that a discriminator cannot tell from what was there.
+"""ESRGAN: SRGAN with dense residual blocks, a relativistic discriminator, and features taken before activation.
 
 Wang, Yu, Wu, Gu, Liu, Dong, Qiao and Loy 2018, "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
 arXiv:1809.00219. y is a picture, x what it becomes when it is made small. The discriminator judges whether a picture is
@@ -48,7 +48,7 @@ _STRIP = 2**15  # small pixels that are enlarged at a time
     ),
 )
 class ESRGAN(Upscales):
-    """Small pictures are made large, with texture that a discriminator cannot tell from what was there.
+    """SRGAN with dense residual blocks, a relativistic discriminator, and features taken before activation.
 
     It learns from pictures alone, which it makes small itself. The paper trains the generator for |G(x) - y| first
     (`adversarial: 0`, `perceptual: null`, `pixel: 1`), then in the game from those weights; `between` gives what lies

@@ -38,7 +38,7 @@ from ganzoo.types import Batch
     ),
 )
 class ImprovedGAN(Samples, Classifies):
-    """A discriminator with a logit for each class learns from few labels and many images whose label is -1.
+    """A discriminator with a logit for each class learns to classify from few labels and many unlabelled images.
 
     The defaults are those of the authors' code for MNIST. Where it draws a second batch of real images, whose features
     the generator is to match, a batch's unlabelled images are divided here between the two players.

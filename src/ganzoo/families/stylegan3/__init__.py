@@ -70,7 +70,7 @@ class StyleGAN3(Styled):
         clamp: bound of the values after the non-linearity; none for no bound.
         mapping_layers: number of layers of the mapping network.
         mapping_rate: its learning-rate multiplier.
-        decay: how much of the running mean of w a batch leaves.
+        decay: decay rate of the running mean of w, by batches.
         discriminator_widths: its feature maps at 4, 8, 16, ... pixels; none for min(32768 / resolution, 512), the base
             and the maximum being those of `channel_base` and `channel_max` in t, and half of them in r.
         discriminator_architecture: of the discriminator (StyleGAN2's figure 7).
