@@ -1,7 +1,7 @@
 r"""Translation without pairs: what each family finds of the counterparts, and what a step of it costs.
 
     OMP_NUM_THREADS=1 python benchmarks/unpaired.py cyclegan-emoji runs/cut-emoji/last runs/discogan-emoji/last \\
-        runs/dualgan-emoji/last --out docs/translation.md
+        runs/dualgan-emoji/last --out docs/translation.md --picture docs/pictures/unpaired.png
 
 The models are of one task, have learned it without pairs, and are measured with pairs, by named protocols: the share of
 held-out pictures to whose translation the own counterpart is nearest of all, beside a copy of the picture and a network
@@ -13,6 +13,7 @@ processor time of this process, Lightning and the engine included.
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 from typing import Any
 
 import measured
@@ -20,6 +21,9 @@ import torch
 from beside import Random, by_turns
 
 import ganzoo
+from ganzoo.data.emoji import EmojiPairs
+from ganzoo.media.levels import to_float
+from ganzoo.media.medium import save_grid
 from ganzoo.zoo.evaluating import measure
 
 KEYS = ("top1k_mobilenet_v2_test", "mae1k_pixels_test", "kid1k_mobilenet_v2_test")
@@ -51,10 +55,22 @@ def rows(name: str, steps: int) -> list[list[str]]:
     return [copy, [facts["name"], *own, *spent]]
 
 
+def sheet(names: list[str], file: Path, count: int = 10) -> None:
+    """Draws held-out pictures, a row of translations a model, and the counterparts."""
+    held = EmojiPairs().open("test")
+    batch = held.batch([i * len(held) // count for i in range(count)])
+    images = to_float(batch.images)
+    made = [ganzoo.load(name).translate(images) for name in names]
+    save_grid(torch.cat([images, *made, to_float(batch.targets)]), file, columns=count)
+
+
 def main() -> None:
     parser = measured.parser(__doc__)
     parser.add_argument("models", nargs="+", help="names or folders of models of one task")
     parser.add_argument("--steps", type=int, default=4, help="sixes of steps that are timed, after one")
+    parser.add_argument(
+        "--picture", type=Path, help="where held-out pictures, each model's translations and the truth go"
+    )
     given = parser.parse_args()
     measured.quiet()
     lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
@@ -64,6 +80,8 @@ def main() -> None:
             if line not in lines:
                 lines.append(line)
                 print(line, flush=True)
+    if given.picture is not None:
+        sheet(given.models, given.picture)
     measured.show("\n".join(lines), given.out)
 
 
