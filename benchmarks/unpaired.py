@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("models", nargs="+", help="names or folders of models of one task")
     parser.add_argument("--steps", type=int, default=4, help="sixes of steps that are timed, after one")
     parser.add_argument(
-        "--picture", type=Path, help="where held-out pictures, each model's translations and the truth go"
+        "--picture", type=Path, help="where held-out pictures, translations and the truth go"
     )
     given = parser.parse_args()
     measured.quiet()
