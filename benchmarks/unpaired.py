@@ -68,9 +68,7 @@ def main() -> None:
     parser = measured.parser(__doc__)
     parser.add_argument("models", nargs="+", help="names or folders of models of one task")
     parser.add_argument("--steps", type=int, default=4, help="sixes of steps that are timed, after one")
-    parser.add_argument(
-        "--picture", type=Path, help="where held-out pictures, translations and the truth go"
-    )
+    parser.add_argument("--picture", type=Path, help="where held-out pictures, translations and the truth go")
     given = parser.parse_args()
     measured.quiet()
     lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
