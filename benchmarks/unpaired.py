@@ -59,6 +59,7 @@ def sheet(names: list[str], file: Path, count: int = 10) -> None:
     """Draws held-out pictures, a row of translations a model, and the counterparts."""
     held = EmojiPairs().open("test")
     batch = held.batch([i * len(held) // count for i in range(count)])
+    assert batch.targets is not None
     images = to_float(batch.images)
     made = [ganzoo.load(name).translate(images) for name in names]
     save_grid(torch.cat([images, *made, to_float(batch.targets)]), file, columns=count)
