@@ -83,8 +83,8 @@ def _model(row: Family, models: list[tuple[str, dict[str, Any]]]) -> tuple[str, 
     if not models:
         return "", "", "", _recipe(row, {})
     name, config = models[0]
-    folder = f"../checkpoints/{name}"
-    picture = f'<a href="{folder}/README.md"><img src="{folder}/{folders.SAMPLES}" width="{_WIDTH}" alt="{name}"></a>'
+    folder, width = f"../checkpoints/{name}", _width(folders.shipped_folders()[name] / folders.SAMPLES)
+    picture = f'<a href="{folder}/README.md"><img src="{folder}/{folders.SAMPLES}" width="{width}" alt="{name}"></a>'
     links = "<br>".join(f"[{other}](../checkpoints/{other}/README.md)" for other, _ in models)
     scores = [f"`{s['key']}` {s['value']:.4g}" for s in config["results"][:_SCORES]]
     speed = config.get("images_per_second")
@@ -94,6 +94,16 @@ def _model(row: Family, models: list[tuple[str, dict[str, Any]]]) -> tuple[str, 
         f"{speed:,.0f}" if isinstance(speed, (int, float)) else "",
         _recipe(row, config),
     )
+
+
+def _width(path: Path) -> int:
+    """Pixels of a picture in the table; twice as many for a strip, whose details would vanish."""
+    from PIL import Image
+
+    if not path.is_file():
+        return _WIDTH
+    with Image.open(path) as picture:
+        return _WIDTH * (2 if picture.width > 2 * picture.height else 1)
 
 
 def _recipe(row: Family, config: dict[str, Any]) -> str:
