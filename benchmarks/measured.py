@@ -70,14 +70,14 @@ def spread(values: Sequence[float], digits: int, of_mean: bool = False) -> str:
     return f"{statistics.mean(values):.{digits}f} ± {error:.{digits}f}"
 
 
-def show(table: str, page: Path | None) -> None:
-    """Prints a table, and puts it in place of a page's, between its marks; the page is made where there is none."""
+def show(table: str, page: Path | None, mark: str = MARK) -> None:
+    """Prints a table, and puts it in place of a page's, behind its mark; the page is made where there is none."""
     print(table)
     if page is None:
         return
-    whole = page.read_text(encoding="utf-8") if page.exists() else f"{MARK}<!-- end -->\n"
-    before, mark, rest = whole.partition(MARK)
-    if not mark:
-        raise SystemExit(f"{page} has no line {MARK.strip()}, after which the table is to stand")
+    whole = page.read_text(encoding="utf-8") if page.exists() else f"{mark}<!-- end -->\n"
+    before, found, rest = whole.partition(mark)
+    if not found:
+        raise SystemExit(f"{page} has no line {mark.strip()}, after which the table is to stand")
     with atomic(page) as part:
         part.write_text(f"{before}{mark}{table}\n{rest[rest.index('<!-- ') :]}", encoding="utf-8")

@@ -44,6 +44,13 @@ def test_a_table_stands_between_the_marks(tmp_path: Path, end: str, capsys: pyte
     assert capsys.readouterr().out == "| new |\n"
 
 
+def test_a_page_has_several_tables_by_their_marks(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table -->\n| one |\n<!-- end -->\n<!-- captions -->\n<!-- end -->\n")
+    measured.show("| two |", page, "<!-- captions -->\n")
+    assert page.read_text() == "<!-- table -->\n| one |\n<!-- end -->\n<!-- captions -->\n| two |\n<!-- end -->\n"
+
+
 def test_a_page_is_made_and_one_without_marks_is_left_alone(tmp_path: Path) -> None:
     page, other = tmp_path / "page.md", tmp_path / "other.md"
     for table in ("| old |", "| new |"):

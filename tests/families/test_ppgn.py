@@ -12,8 +12,9 @@ from torch import nn
 
 import ganzoo
 from ganzoo.data.batch import Images
+from ganzoo.families.ppgn import of_class
 from ganzoo.metrics.features.network import feature_network
-from ganzoo.types import BadArgument, Batch
+from ganzoo.types import BadArgument, Batch, Condition
 
 
 def game(**arguments: Any) -> Any:
@@ -101,9 +102,9 @@ def test_a_step_is_equation_11() -> None:
         back = made.encoding(made.generator(h))
     assert gradient.abs().max() > 0
     for e1, e2, e3 in ((0.3, 0.5, 0.1), (0.0, 0.5, 0.0), (0.3, 0.0, 0.0), (0.0, 0.0, 0.1)):
-        found = made.step(h, labels, Shade(), noise, e1, e2, e3)
+        found = made.step(h, Condition(labels), of_class(Shade()), noise, e1, e2, e3)
         assert close(found, (h + e1 * (back - h) + e2 * gradient + e3 * noise).clamp(min=0), 1e-6)
-    assert torch.equal(made.step(-h, labels, Shade(), noise, 0.0, 0.0, 0.0), torch.zeros_like(h))
+    assert torch.equal(made.step(-h, Condition(labels), of_class(Shade()), noise, 0.0, 0.0, 0.0), torch.zeros_like(h))
 
 
 def test_any_classifier_steers() -> None:
@@ -114,6 +115,21 @@ def test_any_classifier_steers() -> None:
     assert (light > plain).all() and (plain > dark).all()
     again = made.sample(4, labels=1, **options | {"epsilon2": 0.0}).mean((1, 2, 3))
     assert torch.equal(again, plain), "without it the class is of no matter"
+
+
+def test_any_log_probability_steers_each_image_by_what_is_asked_of_it() -> None:
+    """log p(y | x) = -50 (mean of x - y)^2 of the lightness y that the condition's text holds, at any batch size."""
+    made, wanted = game(), torch.tensor([[-0.6], [0.6], [0.6], [-0.6]])
+
+    def log_probability(images: torch.Tensor, condition: Condition) -> torch.Tensor:
+        assert condition.text is not None
+        return -50 * (images.mean((1, 2, 3)) - condition.text[:, 0]) ** 2
+
+    options: dict[str, Any] = {"steps": 20, "epsilon1": 0.0, "epsilon2": 1.0, "epsilon3": 0.0, "batch_size": 3}
+    found = made.sample(4, condition=Condition(text=wanted), log_probability=log_probability, **options)
+    plain = made.sample(4, **options | {"epsilon2": 0.0})
+    up = (found - plain).mean((1, 2, 3)) > 0
+    assert up.tolist() == [False, True, True, False]
 
 
 def test_a_chains_noise_is_its_images_own() -> None:

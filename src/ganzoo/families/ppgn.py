@@ -13,7 +13,8 @@ A sample is the end of a chain of Langevin steps in h, which any differentiable 
 
     h <- h + epsilon_1 (R(h) - h) + epsilon_2 grad_h log C_y(G(h)) + N(0, epsilon_3^2)
 
-epsilon_1 = 0 has no prior but G itself (DGN-AM), and epsilon_2 = 0 no class.
+epsilon_1 = 0 has no prior but G itself (DGN-AM), and epsilon_2 = 0 no class. A network that writes captions takes C's
+place with its log p(caption | G(h)), the sum over the caption's words (section 4.2).
 """
 
 from collections.abc import Callable, Sequence
@@ -38,6 +39,18 @@ from ganzoo.types import BadArgument, Batch, Condition
 
 Classifier = Callable[[Tensor], Tensor]
 """From images `(n, C, H, W)` in [-1, 1] to logits `(n, classes)`; gradients flow."""
+LogProbability = Callable[[Tensor, Condition], Tensor]
+"""From images and what is asked for, y, to log p(y | x) `(n,)`; gradients flow."""
+
+
+def of_class(classifier: Classifier) -> LogProbability:
+    """log C_y(x) of the classes that are asked for."""
+
+    def log_probability(images: Tensor, condition: Condition) -> Tensor:
+        assert condition.labels is not None
+        return classifier(images).log_softmax(1).gather(1, condition.labels[:, None])[:, 0]
+
+    return log_probability
 
 
 @cache
@@ -195,6 +208,7 @@ class PPGN(Samples, Encodes):
         rngs: Sequence[np.random.RandomState],
         *,
         classifier: Classifier | None = None,
+        log_probability: LogProbability | None = None,
         steps: int | None = None,
         epsilon1: float | None = None,
         epsilon2: float | None = None,
@@ -204,9 +218,11 @@ class PPGN(Samples, Encodes):
 
         Args:
             z: the h with which chains begin, such as an image's encoding.
-            condition: with the classes that are asked for.
+            condition: with the classes that are asked for, or what else `log_probability` reads.
             rngs: each image's stream, of which the steps' noise is drawn.
             classifier: that tells them; None for E's own.
+            log_probability: in a classifier's place log p(y | x) of whatever the condition asks for, such as that which
+                a captioning network gives of `condition.text`.
             steps: of a chain; None for the constructor's, as with the rest.
             epsilon1: of the prior.
             epsilon2: of the class.
@@ -214,17 +230,17 @@ class PPGN(Samples, Encodes):
         """
         given = {"steps": steps, "epsilon1": epsilon1, "epsilon2": epsilon2, "epsilon3": epsilon3}
         chosen = self.chain | {name: value for name, value in given.items() if value is not None}
-        h, told = z, self.own_classifier if classifier is None else classifier
+        h, told = z, log_probability or of_class(classifier or self.own_classifier)
         for _ in range(int(chosen["steps"])):
             noise = torch.from_numpy(np.stack([rng.randn(self.latent) for rng in rngs])).to(h)
-            h = self.step(h, condition.labels, told, noise, *(chosen[f"epsilon{i}"] for i in (1, 2, 3)))
+            h = self.step(h, condition, told, noise, *(chosen[f"epsilon{i}"] for i in (1, 2, 3)))
         return self.averaged(h)
 
     def step(
         self,
         h: Tensor,
-        labels: Tensor | None,
-        classifier: Classifier,
+        condition: Condition,
+        log_probability: LogProbability,
         noise: Tensor,
         epsilon1: float,
         epsilon2: float,
@@ -235,9 +251,8 @@ class PPGN(Samples, Encodes):
             h = h.detach().requires_grad_()
             made = self.averaged(h)
             pull = torch.zeros_like(h)
-            if epsilon2 and labels is not None:
-                said = classifier(made).log_softmax(1).gather(1, labels[:, None])
-                (pull,) = torch.autograd.grad(said.sum(), h)
+            if epsilon2:
+                (pull,) = torch.autograd.grad(log_probability(made, condition).sum(), h)
         h, made = h.detach(), made.detach()
         prior = self.encoding(made) - h if epsilon1 else torch.zeros_like(h)
         return (h + epsilon1 * prior + epsilon2 * pull + epsilon3 * noise).clamp_min(0)
