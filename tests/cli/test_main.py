@@ -18,6 +18,7 @@ from ganzoo import cli
 from ganzoo.folder import write_model
 from ganzoo.game import registry
 from ganzoo.types import BadArgument, GanzooError
+from ganzoo.zoo import recipes
 
 SOURCE = str(Path(ganzoo.__file__).parents[1])
 
@@ -130,6 +131,16 @@ def test_list_and_info_print_what_python_gives(capsys: pytest.CaptureFixture[str
     assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["stylegan2-fashion-mnist"]
     assert cli.main(["list", "--task", "divination"]) == 1
     assert capsys.readouterr().out == "no model matches '*', task divination; `ganzoo list` shows all\n"
+
+
+def test_the_recipes_are_listed_with_what_they_say_of_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "--recipes", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.keys() == recipes.brought().keys() and all(found.values())
+    assert cli.main(["list", "dcgan/d*", "--recipes"]) == 0
+    assert capsys.readouterr().out == "dcgan/digits  DCGAN on the 8x8 digits of scikit-learn\n"
+    assert cli.main(["list", "quux", "--recipes"]) == 1
+    assert capsys.readouterr().out == "no recipe matches 'quux'\n"
 
 
 def test_info_of_folders_and_of_loaded_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def _print(value: dict[str, Any], indent: str) -> None:
             print(f"{head}:")
             for each in entry:
                 print(f"{indent}  - {printable(_short(each))}")
-        elif entry is not None and entry != []:
+        elif entry not in (None, [], ""):
             print(f"{head}: {printable(', '.join(map(str, entry)) if isinstance(entry, list) else str(entry))}")
 
 

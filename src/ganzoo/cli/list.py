@@ -10,7 +10,7 @@ from ganzoo.cli import new_parser
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-HELP = "list models, or families"
+HELP = "list models, families, or recipes"
 
 
 def parser() -> ArgumentParser:
@@ -19,7 +19,7 @@ def parser() -> ArgumentParser:
         prog="ganzoo list",
         description="Lists the models of the zoo.",
         epilog="examples:\n  ganzoo list\n  ganzoo list 'style*' --json\n  ganzoo list --task translation\n"
-        "  ganzoo list --families",
+        "  ganzoo list --families\n  ganzoo list --recipes 'stylegan*'",
     )
     made.add_argument("pattern", type=str, nargs="?", default="*", help="a shell pattern on the name")
     made.add_argument("--family", type=str, help="only models of this family, such as stylegan2")
@@ -27,6 +27,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--status", type=str, help="only shipped, hosted, convert or recipe")
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--families", action="store_true", help="list the families instead")
+    made.add_argument("--recipes", action="store_true", help="list the recipes instead, which `ganzoo train` takes")
     return made
 
 
@@ -39,6 +40,8 @@ def run(arguments: Any) -> int:
         names = list_families()
         print(json.dumps(names, indent=2) if arguments.json else "\n".join(names))
         return 0
+    if arguments.recipes:
+        return _recipes(arguments.pattern, arguments.json)
     asked = {key: getattr(arguments, key) for key in ("family", "task", "status")}
     found = list_models(arguments.pattern, **asked)
     if arguments.json:
@@ -48,6 +51,18 @@ def run(arguments: Any) -> int:
     else:
         said = ", ".join([repr(arguments.pattern), *(f"{key} {value}" for key, value in asked.items() if value)])
         print(f"no model matches {said}; `ganzoo list` shows all")
+    return 0 if found else 1
+
+
+def _recipes(pattern: str, as_json: bool) -> int:
+    from fnmatch import fnmatchcase
+
+    from ganzoo.zoo import recipes
+
+    found = {name: recipes.headline(path) for name, path in recipes.brought().items() if fnmatchcase(name, pattern)}
+    width = max(map(len, found), default=0)
+    lines = [f"{name.ljust(width)}  {said}" for name, said in found.items()]
+    print(json.dumps(found, indent=2) if as_json else "\n".join(lines or [f"no recipe matches {pattern!r}"]))
     return 0 if found else 1
 
 

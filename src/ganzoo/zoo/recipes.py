@@ -7,6 +7,7 @@ class of one's own is found when its module was imported, which the command line
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -57,15 +58,26 @@ def find(text: str) -> Path:
     path = Path(text)
     if path.is_file():
         return path
-    root = files.resource_folder("recipes")
-    brought = {} if root is None else {str(p.relative_to(root).with_suffix("")): p for p in root.glob("*/*.yaml")}
     if path.is_dir():
         raise BadArgument(f"{text} is a folder without a recipe.yaml, so it holds no run")
-    name = text.removeprefix("recipes/").removesuffix(".yaml")
-    if name in brought:
-        return brought[name]
-    known = f"there are {', '.join(sorted(brought))}"
-    raise BadArgument(f"there is no recipe {text}{nearest(name, brought, known)}")
+    known, name = brought(), text.removeprefix("recipes/").removesuffix(".yaml")
+    if name in known:
+        return known[name]
+    raise BadArgument(f"there is no recipe {text}{nearest(name, known, '`ganzoo list --recipes` shows what there is')}")
+
+
+def brought() -> dict[str, Path]:
+    """The recipes that ganzoo brings, by their names, such as dcgan/digits."""
+    root = files.resource_folder("recipes")
+    found = [] if root is None else sorted(root.glob("*/*.yaml"))
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in found}
+
+
+def headline(path: Path) -> str:
+    """What a recipe says of itself: its comment's first sentence."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    said = " ".join(line.removeprefix("#").strip() for line in itertools.takewhile(lambda x: x.startswith("# "), lines))
+    return said.partition(". ")[0].rstrip(".:")
 
 
 def read(path: Path) -> dict[str, Any]:
