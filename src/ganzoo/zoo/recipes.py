@@ -70,7 +70,7 @@ def brought() -> dict[str, Path]:
     """The recipes that ganzoo brings, by their names, such as dcgan/digits."""
     root = files.resource_folder("recipes")
     found = [] if root is None else sorted(root.glob("*/*.yaml"))
-    return {path.relative_to(root).with_suffix("").as_posix(): path for path in found}
+    return {f"{path.parent.name}/{path.stem}": path for path in found}
 
 
 def headline(path: Path) -> str:
