@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -158,4 +159,27 @@ def test_what_it_cannot_do_is_one_line() -> None:
         tiny("ppgn", classes=3).sample(1)
     with pytest.raises(BadArgument, match="PPGN has no epsilon4"):
         game().sample(1, epsilon4=1.0)
+    with pytest.raises(BadArgument, match="steps is -1; 0 or more is expected"):
+        game().sample(1, steps=-1)
+    with pytest.raises(BadArgument, match="class 2 is asked for"):
+        game().sample(1, labels=2, classifier=Shade())
+    with pytest.raises(BadArgument, match="both given"):
+        game().sample(1, classifier=Shade(), log_probability=lambda images, condition: images.mean((1, 2, 3)))
     assert ganzoo.create("ppgn").arguments["network"] == "fashion_mnist_cnn"
+
+
+@pytest.mark.parametrize(
+    ("log_probability", "why"),
+    [
+        (lambda images, condition: images.mean((2, 3)), r"has shape \(2, 1\); a tensor \(2,\)"),
+        (lambda images, condition: images.mean(), r"has shape \(\); a tensor \(2,\)"),
+        (lambda images, condition: 0.5, r"has shape \(\); a tensor \(2,\)"),
+        (lambda images, condition: torch.zeros(2), "has no gradient"),
+        (lambda images, condition: images.mean((1, 2, 3)) * math.nan, "not finite"),
+        (lambda images, condition: images.mean((1, 2, 3)) - math.inf, "not finite"),
+        (lambda images, condition: (images.mean((1, 2, 3)) * 0).sqrt(), "not finite"),
+    ],
+)
+def test_a_log_probability_that_cannot_steer_is_refused(log_probability: Any, why: str) -> None:
+    with pytest.raises(BadArgument, match=f"log_probability .*{why}"):
+        game().sample(2, steps=1, log_probability=log_probability)

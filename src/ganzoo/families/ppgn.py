@@ -48,9 +48,28 @@ def of_class(classifier: Classifier) -> LogProbability:
 
     def log_probability(images: Tensor, condition: Condition) -> Tensor:
         assert condition.labels is not None
-        return classifier(images).log_softmax(1).gather(1, condition.labels[:, None])[:, 0]
+        logits, most = classifier(images), int(condition.labels.max())
+        if logits.dim() != 2 or logits.shape[1] <= most:
+            raise BadArgument(f"classifier gives {tuple(logits.shape)}, and class {most} is asked for; give one of it")
+        return logits.log_softmax(1).gather(1, condition.labels[:, None])[:, 0]
 
     return log_probability
+
+
+def slope(said: Tensor, h: Tensor) -> Tensor:
+    """The gradient `(n, d)` of log-probabilities `(n,)` in h.
+
+    Raises:
+        BadArgument: if they have another shape, no gradient, or none that is finite.
+    """
+    shape = tuple(getattr(said, "shape", ()))
+    if shape != (len(h),) or not said.requires_grad:
+        what = f"shape {shape}" if shape != (len(h),) else "no gradient"
+        raise BadArgument(f"log_probability has {what}; a tensor ({len(h)},) of the images is expected")
+    (found,) = torch.autograd.grad(said.sum(), h, allow_unused=True, materialize_grads=True)
+    if not (said.isfinite().all() and found.isfinite().all()):
+        raise BadArgument("log_probability or its gradient is not finite; finite numbers are expected")
+    return found
 
 
 @cache
@@ -227,9 +246,18 @@ class PPGN(Samples, Encodes):
             epsilon1: of the prior.
             epsilon2: of the class.
             epsilon3: of the noise.
+
+        Raises:
+            BadArgument: if both a classifier and `log_probability` are given, a number is negative, or what steers has
+                another shape than said above, no gradient, or none that is finite.
         """
+        if classifier is not None and log_probability is not None:
+            raise BadArgument("classifier and log_probability are both given; either is expected")
         given = {"steps": steps, "epsilon1": epsilon1, "epsilon2": epsilon2, "epsilon3": epsilon3}
         chosen = self.chain | {name: value for name, value in given.items() if value is not None}
+        for name, value in chosen.items():
+            if not value >= 0:
+                raise BadArgument(f"{name} is {value}; 0 or more is expected")
         h, told = z, log_probability or of_class(classifier or self.own_classifier)
         for _ in range(int(chosen["steps"])):
             noise = torch.from_numpy(np.stack([rng.randn(self.latent) for rng in rngs])).to(h)
@@ -252,7 +280,7 @@ class PPGN(Samples, Encodes):
             made = self.averaged(h)
             pull = torch.zeros_like(h)
             if epsilon2:
-                (pull,) = torch.autograd.grad(log_probability(made, condition).sum(), h)
+                pull = slope(log_probability(made, condition), h)
         h, made = h.detach(), made.detach()
         prior = self.encoding(made) - h if epsilon1 else torch.zeros_like(h)
         return (h + epsilon1 * prior + epsilon2 * pull + epsilon3 * noise).clamp_min(0)
