@@ -141,6 +141,20 @@ def test_the_recipes_are_listed_with_what_they_say_of_themselves(capsys: pytest.
     assert capsys.readouterr().out == "dcgan/digits  DCGAN on the 8x8 digits of scikit-learn\n"
     assert cli.main(["list", "quux", "--recipes"]) == 1
     assert capsys.readouterr().out == "no recipe matches 'quux'\n"
+    for which in ("--recipes", "--families"):
+        assert "--status chooses among models" in said(capsys, "list", which, "--status", "shipped")
+
+
+def test_info_says_nothing_of_what_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {
+        "name": "mine",
+        "training": {"adapt": {}, "engine": {"warmup": 0, "compile": False, "inner": {"x": None}}},
+    }
+    write_model(tiny("dcgan"), tmp_path, config)
+    assert cli.main(["info", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "adapt" not in shown and "inner" not in shown
+    assert "  training:\n    engine:\n      warmup: 0\n      compile: False\n" in shown
 
 
 def test_info_of_folders_and_of_loaded_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

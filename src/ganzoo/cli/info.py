@@ -10,6 +10,7 @@ from ganzoo.types import printable
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Iterator
 
 HELP = "all that is known of one model"
 
@@ -34,22 +35,23 @@ def run(arguments: Any) -> int:
     if arguments.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
-        _print(facts, "")
+        print("\n".join(_lines(facts, "")))
     return 0
 
 
-def _print(value: dict[str, Any], indent: str) -> None:
+def _lines(value: dict[str, Any], indent: str) -> Iterator[str]:
+    """Facts below one another, without those that are empty."""
     for key, entry in value.items():
         head = indent + printable(key)
         if isinstance(entry, dict):
-            print(f"{head}:")
-            _print(entry, indent + "  ")
+            inner = list(_lines(entry, indent + "  "))
+            yield from [f"{head}:", *inner] if inner else []
         elif isinstance(entry, list) and entry and all(isinstance(each, dict) for each in entry):
-            print(f"{head}:")
+            yield f"{head}:"
             for each in entry:
-                print(f"{indent}  - {printable(_short(each))}")
+                yield f"{indent}  - {printable(_short(each))}"
         elif entry not in (None, [], ""):
-            print(f"{head}: {printable(', '.join(map(str, entry)) if isinstance(entry, list) else str(entry))}")
+            yield f"{head}: {printable(', '.join(map(str, entry)) if isinstance(entry, list) else str(entry))}"
 
 
 def _short(entry: dict[str, Any]) -> str:

@@ -34,15 +34,19 @@ def parser() -> ArgumentParser:
 def run(arguments: Any) -> int:
     """Prints the list; 1 when nothing matches the pattern."""
     from ganzoo.game.registry import list_families
+    from ganzoo.types import BadArgument
     from ganzoo.zoo.catalogue import list_models
 
+    asked = {key: getattr(arguments, key) for key in ("family", "task", "status")}
+    chosen = [f"--{key}" for key, value in asked.items() if value]
+    if (arguments.families or arguments.recipes) and chosen:
+        raise BadArgument(f"{chosen[0]} chooses among models; leave it out with --families or --recipes")
     if arguments.families:
         names = list_families()
         print(json.dumps(names, indent=2) if arguments.json else "\n".join(names))
         return 0
     if arguments.recipes:
         return _recipes(arguments.pattern, arguments.json)
-    asked = {key: getattr(arguments, key) for key in ("family", "task", "status")}
     found = list_models(arguments.pattern, **asked)
     if arguments.json:
         print(json.dumps(found, indent=2))
