@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ def test_every_recipe_is_a_file_of_lightning_cli() -> None:
         read = parser.parse_object(table)
         assert read.data.class_path == f"{cls.__module__}.{cls.__name__}"
         assert read.run.save_every == table.get("run", {}).get("save_every", Run().save_every)
+
+
+@pytest.mark.parametrize("name", ["srgan/avatars", "srgan/folder", "esrgan/folder"])
+def test_a_second_stage_says_again_what_the_first_one_changed(name: str) -> None:
+    """What a recipe leaves out is taken from the model of `init_from`: a first stage's `adversarial: 0`, say."""
+    path = recipes.find(name)
+    changed = set(re.findall(r"--model\.init_args\.(\w+)", path.read_text(encoding="utf-8")))
+    first = path.with_name("folder-first.yaml")
+    if first.is_file():
+        changed |= recipes.read(first)["model"]["init_args"].keys()
+    assert {"adversarial", "perceptual"} <= changed <= recipes.read(path)["model"]["init_args"].keys()
 
 
 def test_numbers_are_those_of_yaml_1_2(tmp_path: Path) -> None:
