@@ -51,7 +51,8 @@ def test_what_lies_around_a_hole_stays_and_what_lay_in_it_does_not_count() -> No
     assert torch.equal(moved[:, :, 2:], x[:, :, 2:]) and not torch.equal(moved[:, :, :2, 1:6], x[:, :, :2, 1:6])
     hinted: Any = stirred(tiny("ccgan", hint=2))
     assert not close(hinted.translate(other)[..., inside], hinted.translate(x)[..., inside], 1e-3), "its small copy"
-    for hole in ((0, 0, 9, 1), (-1, 0, 2, 2), (0, 0, 0, 1)):
+    wrong: tuple[Any, ...] = ((0, 0, 9, 1), (-1, 0, 2, 2), (0, 0, 0, 1), (1, 2, 3), 5, "abcd", (0.5, 0, 4, 4), ())
+    for hole in wrong:
         with pytest.raises(BadArgument, match="hole is "):
             game.translate(x, hole=hole)
     for given, said in (

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
+from operator import index
 
 import torch
 import torch.nn.functional as F
@@ -176,9 +177,13 @@ class CCGAN(Translates, Classifies):
                 middle, of the share that it has in training, where None.
         """
         height, width = images.shape[2:]
-        top, left, tall, wide = hole or self.middle(height, width)
+        wanted = f"hole is {hole!r}; top, left, height and width within {height}x{width} are expected"
+        try:
+            top, left, tall, wide = map(index, self.middle(height, width) if hole is None else hole)
+        except (TypeError, ValueError):
+            raise BadArgument(wanted) from None
         if min(top, left) < 0 or min(tall, wide) < 1 or top + tall > height or left + wide > width:
-            raise BadArgument(f"hole is {hole}; top, left, height and width within {height}x{width} are expected")
+            raise BadArgument(wanted)
         mask = images.new_zeros(1, 1, height, width)
         mask[:, :, top : top + tall, left : left + wide] = 1
         return self.filled(self.averaged, images, mask.expand(images.shape[0], -1, -1, -1))

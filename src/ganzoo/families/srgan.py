@@ -169,6 +169,17 @@ class SRGAN(Upscales):
         self.adversarial, self.lower_at = adversarial, lower_at
         self.adam = partial(Adam, lr=lr, betas=betas)
 
+    def setup(self, stage: str) -> None:
+        """Looks whether the network has the level.
+
+        Raises:
+            BadArgument: if it has not.
+        """
+        if self.perceptual and stage == "fit":
+            with torch.no_grad():
+                self.maps(torch.zeros(1, *self.shape, device=self.device))
+        super().setup(stage)
+
     def players(self) -> dict[str, Player]:
         """Both players, with the same Adam."""
         return {name: Player(getattr(self, name), self.adam, self.rate) for name in ("discriminator", "generator")}
@@ -200,7 +211,8 @@ class SRGAN(Upscales):
         """
         found = self.features(images, activated=False)
         if not -len(found) <= self.level < len(found):
-            raise BadArgument(f"level is {self.level}, and {self.features.name} has {len(found)} resolutions")
+            most = len(found) - 1
+            raise BadArgument(f"level is {self.level}; {self.features.name} has 0 to {most}, or -1 for the coarsest")
         return found[self.level].relu()
 
     def generator_loss(self, batch: Batch, made: Tensor) -> Tensor:
