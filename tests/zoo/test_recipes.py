@@ -62,7 +62,7 @@ def test_a_second_stage_says_again_what_the_first_one_changed(name: str) -> None
     """What a recipe leaves out is taken from the model of `init_from`: a first stage's `adversarial: 0`, say."""
     path = recipes.find(name)
     changed = set(re.findall(r"--model\.init_args\.(\w+)", path.read_text(encoding="utf-8")))
-    first = path.with_name("folder-first.yaml")
+    first = path.with_stem(f"{path.stem}-first")
     if first.is_file():
         changed |= recipes.read(first)["model"]["init_args"].keys()
     assert {"adversarial", "perceptual"} <= changed <= recipes.read(path)["model"]["init_args"].keys()
