@@ -54,7 +54,7 @@ def test_the_file_is_one_paper(name: str) -> None:
     assert re.search(r"arXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})", doc), "the docstring names the paper by its arXiv id"
     assert re.search(r"\b(19|20)\d\d\b", doc)
     assert str(entry.year) in doc and entry.url.startswith("https://") and entry.idea.endswith(".")
-    assert re.search(r"arXiv:([\w./-]*\d)", doc)[1] in entry.url  # type: ignore[index]
+    assert any(found in entry.url for found in re.findall(r"(?:arXiv|doi):([\w./-]*\d)", doc))
 
 
 @every_family

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganzoo.families.fgan import FGAN, Divergence
+from ganzoo.game.registry import family
 from ganzoo.lectures.lecture import Lecture, Part, table
 from ganzoo.media.charts import COLOURS, drawn, panels
 from ganzoo.nn.mlp import MLP
@@ -181,7 +182,7 @@ def draw_fits(steps: int = 400) -> tuple[Image.Image, str]:
 # ------------------------------------------------------------------------------------------------------- f-GAN's table
 
 MEAN, STD, ALPHA, PI = 0.8, 0.9, 1.5, 0.3  # P = N(MEAN, STD^2) and Q = N(0, 1); the parameters of two divergences
-DIVERGENCES: dict[Divergence, tuple[str, Callable[[Tensor], Tensor]]] = {
+DIVERGENCES: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "total_variation": (r"\|u - 1\| / 2", lambda u: (u - 1).abs() / 2),
     "kl": ("u log u", lambda u: u * u.log()),
     "reverse_kl": ("-log u", lambda u: -u.log()),
@@ -208,7 +209,7 @@ def overlap(a: float) -> float:
     return STD ** (1 - a) / math.sqrt(v) * math.exp(a * (a - 1) * MEAN**2 / (2 * v))
 
 
-def closed_forms() -> dict[Divergence, tuple[str, float]]:
+def closed_forms() -> dict[str, tuple[str, float]]:
     """Of the divergences that have one, between the two Gaussians."""
     forward = (STD**2 + MEAN**2 - 1) / 2 - math.log(STD)
     reverse = (1 + MEAN**2) / (2 * STD**2) - 0.5 + math.log(STD)
@@ -230,9 +231,9 @@ def closed_forms() -> dict[Divergence, tuple[str, float]]:
     }
 
 
-def bounded(divergence: Divergence, steps: int, batch: int = 2048) -> tuple[Tensor, float]:
+def bounded(divergence: str, steps: int, batch: int = 2048) -> tuple[Tensor, float]:
     """T = g(V) on X of a V that f-GAN's discriminator loss taught from samples, and its F, by quadrature."""
-    game = FGAN(size=8, channels=1, width=1, divergence=divergence, alpha=ALPHA, pi=PI)
+    game: Any = family("fgan").cls(size=8, channels=1, width=1, divergence=divergence, alpha=ALPHA, pi=PI)
     critic = new_critic()
 
     def loss() -> Tensor:
