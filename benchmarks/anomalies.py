@@ -5,11 +5,13 @@
 For each class AnoGAN and f-AnoGAN, narrow, learn the nine others, and score test pictures of all ten. The figure is the
 area under the ROC curve: how often a picture of the class held out has a higher score than one of the others. Beside
 them the squared distance from what 32 principal components of the same training pictures leave: what needs no GAN.
-A class that is in the folder is not measured again, so that a run that was stopped goes on.
+Figures are means over the seeds, and their standard deviations. What is in the
+folder is not measured again, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from functools import partial
 from pathlib import Path
@@ -110,13 +112,17 @@ def measure(held_out: int, images: int, seed: int) -> dict[str, float]:
     return found | {"minutes": (time.process_time() - began) / 60}
 
 
-def table(rows: dict[int, dict[str, float]]) -> str:
-    """A row a class, and their mean."""
+def table(rows: dict[int, list[dict[str, float]]]) -> str:
+    """A row a class, of its seeds, and the mean over the classes."""
     lines = ["| held out | " + " | ".join(METHODS) + " |", "|---" * (len(METHODS) + 1) + "|"]
-    for label, row in sorted(rows.items()):
-        lines.append(f"| {CLASSES[label]} | " + " | ".join(f"{row[method]:.3f}" for method in METHODS) + " |")
-    means = [sum(row[method] for row in rows.values()) / len(rows) for method in METHODS]
-    return "\n".join([*lines, "| mean | " + " | ".join(f"{mean:.3f}" for mean in means) + " |"])
+    means = [
+        {method: statistics.mean(row[method] for row in of_seed) for method in METHODS}
+        for of_seed in zip(*rows.values(), strict=True)
+    ]
+    for name, several in [*((CLASSES[label], rows[label]) for label in sorted(rows)), ("mean", means)]:
+        cells = (measured.spread([row[method] for row in several], 3) for method in METHODS)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -124,13 +130,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where the figures of each class are kept")
     parser.add_argument("--classes", type=int, nargs="*", default=range(len(CLASSES)), help="which are held out")
     parser.add_argument("--images", type=int, default=60_000, help="that each of the two models is trained on")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
     measured.quiet()
-    rows = {}
-    for label in arguments.classes:
-        file = arguments.folder / f"{label}-{arguments.images}-{arguments.seed}.json"
-        rows[label] = measured.once(file, partial(measure, label, arguments.images, arguments.seed))
+    rows: dict[int, list[dict[str, float]]] = {label: [] for label in arguments.classes}
+    for seed in arguments.seeds:
+        for label, of_label in rows.items():
+            file = arguments.folder / f"{label}-{arguments.images}-{seed}.json"
+            of_label.append(measured.once(file, partial(measure, label, arguments.images, seed)))
     measured.show(table(rows), arguments.out)
 
 

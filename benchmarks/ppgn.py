@@ -75,8 +75,8 @@ def share(classifier: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor
 
 def main() -> None:
     parser = measured.parser(__doc__)
-    parser.add_argument("--model", required=True, help="a name or a folder")
-    parser.add_argument("--without", help="the same, trained without a discriminator")
+    parser.add_argument("--model", required=True, help="a name or a folder; A,B,C are seeds of one row")
+    parser.add_argument("--without", default="", help="the same, trained without a discriminator")
     parser.add_argument("--each", type=int, default=20, help="pictures a class")
     parser.add_argument("--steps", type=int, default=900, help="that a classifier is trained for, batches of 64")
     arguments = parser.parse_args()
@@ -84,22 +84,24 @@ def main() -> None:
     steering, first = trained(((8,), (24,), (48,)), 1, arguments.steps)
     judging, second = trained(((12, 12), (32,), (64,)), 2, arguments.steps)
     print(f"test accuracy: {first:.3f} of the one that steers, {second:.3f} of the one that judges", flush=True)
-    models = {"": ganzoo.load(arguments.model)}
-    models |= {", trained without a discriminator": ganzoo.load(arguments.without)} if arguments.without else {}
     lines = ["| chain | steering | judging | inverted network |", "|---|---|---|---|"]
-    for name, model in models.items():
+    for name, given in (("", arguments.model), (", trained without a discriminator", arguments.without)):
+        models = [ganzoo.load(model) for model in given.split(",") if model]
         for chain, options in CHAINS.items():
-            if name and chain != "all terms":
+            if not models or (name and chain != "all terms"):
                 continue
-            images, labels = drawn(model, steering, arguments.each, **options)
-            shares = [share(told, images, labels) for told in (steering, judging, model.own_classifier)]
-            lines.append(f"| {chain}{name} | " + " | ".join(f"{value:.3f}" for value in shares) + " |")
-            print(lines[-1], flush=True)
-            if arguments.out is not None and not options:
-                file = arguments.out.parent / "pictures" / f"ppgn{'-without' if name else ''}.png"
-                rows = images.unflatten(0, (len(CLASSES), -1))[:, :12].flatten(0, 1)
-                with made_by(model, composite=False):
-                    save_grid(rows, file, columns=12)
+            found = []
+            for i, model in enumerate(models):
+                images, labels = drawn(model, steering, arguments.each, **options)
+                found.append([share(told, images, labels) for told in (steering, judging, model.own_classifier)])
+                print(f"{chain}{name}, {i}:", *found[-1], flush=True)
+                if arguments.out is not None and not options and not i:
+                    file = arguments.out.parent / "pictures" / f"ppgn{'-without' if name else ''}.png"
+                    rows = images.unflatten(0, (len(CLASSES), -1))[:, :12].flatten(0, 1)
+                    with made_by(model, composite=False):
+                        save_grid(rows, file, columns=12)
+            columns = (measured.spread(column, 3) for column in zip(*found, strict=True))
+            lines.append(f"| {chain}{name} | {' | '.join(columns)} |")
     measured.show("\n".join(lines), arguments.out)
 
 

@@ -578,7 +578,10 @@ def build(folder: ModelFolder, players: bool, dtype: torch.dtype | None = None) 
     """Makes the family on no memory, holds the files' tensors against it, and puts them in."""
     game = _empty(folder)
     if players and not folder.has(PLAYERS):
-        raise BadModelFolder(f"{folder.path}: holds no {PLAYERS}, from which training could go on")
+        raise BadModelFolder(
+            f"{folder.path}: holds no {PLAYERS}, from which training could go on; networks that samples are drawn with "
+            "can be had alone, such as init_from: {generator: MODEL}"
+        )
     inference = folder.tensors(MODEL, game.inference_tensors())
     live = folder.tensors(PLAYERS, game.player_tensors()) if players else None
     assemble(game, inference, live, bool(folder.config.get("averaged")), dtype)

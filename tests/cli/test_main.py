@@ -127,6 +127,9 @@ def test_list_and_info_print_what_python_gives(capsys: pytest.CaptureFixture[str
     assert f"name: {name}" in capsys.readouterr().out
     assert cli.main(["list", "--families"]) == 0
     assert capsys.readouterr().out.split() == ganzoo.list_families()
+    assert cli.main(["list", "bigg*", "--families"]) == 0 and capsys.readouterr().out == "biggan\n"
+    assert cli.main(["list", "quux", "--families"]) == 1
+    assert capsys.readouterr().out == "no family matches 'quux'\n"
     assert cli.main(["list", "--json", "--family", "StyleGAN2", "--task", "conditional", "--status", "shipped"]) == 0
     assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["stylegan2-fashion-mnist"]
     assert cli.main(["list", "--task", "divination"]) == 1

@@ -165,6 +165,8 @@ def test_what_it_cannot_do_is_one_line() -> None:
         game().sample(1, labels=2, classifier=Shade())
     with pytest.raises(BadArgument, match="both given"):
         game().sample(1, classifier=Shade(), log_probability=lambda images, condition: images.mean((1, 2, 3)))
+    with pytest.raises(BadArgument, match="text is given, and no log_probability of it"):
+        game().sample(1, condition=Condition(text=torch.zeros(1, 4)))
     assert ganzoo.create("ppgn").arguments["network"] == "fashion_mnist_cnn"
 
 

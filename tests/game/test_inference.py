@@ -15,7 +15,7 @@ from toys import Toy
 from ganzoo.game import inference
 from ganzoo.game.abilities import Translates
 from ganzoo.game.engine import Player
-from ganzoo.types import BadArgument, BadData, Batch
+from ganzoo.types import BadArgument, BadData, Batch, Condition
 
 
 @pytest.mark.parametrize("stride", [1, 4, 7])
@@ -88,3 +88,16 @@ def test_batches_without_what_a_family_learns_from() -> None:
         game.labels_of(Batch(batch.images))
     with pytest.raises(BadData, match="Toy learns two domains, and the data have one; give Pairs, Unpaired, Emoji"):
         game.targets_of(Batch(batch.images))
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        (Condition(text="two boots"), "text of the condition is a str; a tensor is expected"),  # type: ignore[arg-type]
+        (Condition(text=torch.zeros(2, 4)), "text of the condition has 2 rows for 3 images; give one an image"),
+        (Condition(labels=torch.tensor(1)), "labels of the condition has no rows for 3 images; give one an image"),
+    ],
+)
+def test_a_condition_has_a_tensor_with_a_row_an_image(condition: Condition, said: str) -> None:
+    with pytest.raises(BadArgument, match=f"^{said}$"):
+        tiny("dcgan").sample(3, condition=condition)

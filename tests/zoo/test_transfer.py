@@ -11,8 +11,8 @@ from helpers import fit, tiny
 
 import ganzoo
 from ganzoo.cli import main
-from ganzoo.folder import write_model
-from ganzoo.types import BadArgument
+from ganzoo.folder import write_manifest, write_model
+from ganzoo.types import BadArgument, BadModelFolder
 from ganzoo.zoo.transfer import start_from
 
 
@@ -71,6 +71,23 @@ def test_one_network_alone(tmp_path: Path) -> None:
     for key, value in game.player_tensors().items():
         wanted = source.player_tensors() if key.startswith("generator") else before
         assert torch.equal(value, wanted[key])
+
+
+def test_a_generator_alone_needs_no_players(tmp_path: Path) -> None:
+    source = trained(tmp_path / "source", "dcgan")
+    (tmp_path / "source" / "players.safetensors").unlink()
+    write_manifest(tmp_path / "source")
+    game = tiny("dcgan")
+    with pytest.raises(BadModelFolder, match=r"init_from: \{generator: MODEL\}"):
+        start_from(game, tmp_path / "source")
+    with pytest.raises(BadModelFolder, match=r"holds no players\.safetensors"):
+        start_from(game, {"discriminator": tmp_path / "source"})
+    (said,) = start_from(game, {"generator": tmp_path / "source"})
+    assert said.endswith("discriminator begin anew")
+    for average in (game.generator, game.averaged):
+        for key, value in source.averaged.state_dict().items():
+            assert torch.equal(average.state_dict()[key], value), key
+    fit(game, 1)
 
 
 def test_a_recipe_names_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
@@ -19,7 +20,7 @@ def parser() -> ArgumentParser:
         prog="ganzoo list",
         description="Lists the models of the zoo.",
         epilog="examples:\n  ganzoo list\n  ganzoo list 'style*' --json\n  ganzoo list --task translation\n"
-        "  ganzoo list --families\n  ganzoo list --recipes 'stylegan*'",
+        "  ganzoo list --families '*gan'\n  ganzoo list --recipes 'stylegan*'",
     )
     made.add_argument("pattern", type=str, nargs="?", default="*", help="a shell pattern on the name")
     made.add_argument("--family", type=str, help="only models of this family, such as stylegan2")
@@ -42,9 +43,10 @@ def run(arguments: Any) -> int:
     if (arguments.families or arguments.recipes) and chosen:
         raise BadArgument(f"{chosen[0]} chooses among models; leave it out with --families or --recipes")
     if arguments.families:
-        names = list_families()
-        print(json.dumps(names, indent=2) if arguments.json else "\n".join(names))
-        return 0
+        names = [name for name in list_families() if fnmatchcase(name, arguments.pattern)]
+        said = "\n".join(names or [f"no family matches {arguments.pattern!r}"])
+        print(json.dumps(names, indent=2) if arguments.json else said)
+        return 0 if names else 1
     if arguments.recipes:
         return _recipes(arguments.pattern, arguments.json)
     found = list_models(arguments.pattern, **asked)
@@ -59,8 +61,6 @@ def run(arguments: Any) -> int:
 
 
 def _recipes(pattern: str, as_json: bool) -> int:
-    from fnmatch import fnmatchcase
-
     from ganzoo.zoo import recipes
 
     found = {name: recipes.headline(path) for name, path in recipes.brought().items() if fnmatchcase(name, pattern)}

@@ -248,11 +248,13 @@ class PPGN(Samples, Encodes):
             epsilon3: of the noise.
 
         Raises:
-            BadArgument: if both a classifier and `log_probability` are given, a number is negative, or what steers has
-                another shape than said above, no gradient, or none that is finite.
+            BadArgument: if both a classifier and `log_probability` are given, or a text without the latter, a number is
+                negative, or what steers has another shape than said above, no gradient, or none that is finite.
         """
         if classifier is not None and log_probability is not None:
             raise BadArgument("classifier and log_probability are both given; either is expected")
+        if log_probability is None and condition.text is not None:
+            raise BadArgument("text is given, and no log_probability of it; give one, or labels")
         given = {"steps": steps, "epsilon1": epsilon1, "epsilon2": epsilon2, "epsilon3": epsilon3}
         chosen = self.chain | {name: value for name, value in given.items() if value is not None}
         for name, value in chosen.items():

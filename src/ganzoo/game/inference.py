@@ -78,19 +78,22 @@ def with_labels(condition: Condition, labels: Tensor | None) -> Condition:
     return condition if labels is None else replace(condition, labels=labels)
 
 
-def rows_of(condition: Condition, rows: Sequence[int], n: int) -> Condition:
-    """Some rows of a condition of n images.
+def check_condition(condition: Condition, n: int) -> None:
+    """Holds a condition against the number of images.
 
     Raises:
-        BadArgument: if it has another number of rows.
+        BadArgument: if it has another number of rows, or something else than tensors.
     """
+    from torch import Tensor
 
-    def chosen(values: Tensor) -> Tensor:
-        if len(values) != n:
-            raise BadArgument(f"the condition has {len(values)} rows for {n} images; give one an image")
-        return values[list(rows)]
-
-    return condition.each(chosen)
+    for name, values in vars(condition).items():
+        if values is None:
+            continue
+        if not isinstance(values, Tensor):
+            raise BadArgument(f"{name} of the condition is a {type(values).__name__}; a tensor is expected")
+        if values.dim() == 0 or len(values) != n:
+            found = f"{len(values)} rows" if values.dim() else "no rows"
+            raise BadArgument(f"{name} of the condition has {found} for {n} images; give one an image")
 
 
 def labels_for(

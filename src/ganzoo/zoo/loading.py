@@ -128,6 +128,15 @@ def locate(
     return hub.locate(str(model), revision=revision, offline=offline, players=players)
 
 
+def holds_players(model: Model) -> bool:
+    """Whether a model has all its players, so that training can go on from it."""
+    from ganzoo.game.game import Game
+
+    if isinstance(model, Game):
+        return folders.whole(model)
+    return locate(model, None, None, players=True)[0].has(folders.PLAYERS)
+
+
 def recipe_of(model: str | Path) -> tuple[str, dict[str, Any]]:
     """The class and the constructor's arguments of a model, as a recipe names them; plain values, checked."""
     folder, _ = locate(model, None, None, players=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ganzoo.types import BadArgument
-from ganzoo.zoo.loading import load
+from ganzoo.zoo.loading import holds_players, load
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,8 @@ def start_from(game: Game, source: Model | Mapping[str, Model]) -> list[str]:
     Args:
         game: the fresh model, which is changed in place.
         source: a model of the same family with all its players; or by network, such as `{"generator": "sngan-..."}`,
-            from where to take that one alone.
+            from where to take that one alone; what samples are drawn with, such as the generator, is there in a model
+            without players too, as its moving average.
 
     Returns:
         A line for a person: what was taken whole, in part, and not at all; nothing where all of it was taken.
@@ -40,7 +41,10 @@ def start_from(game: Game, source: Model | Mapping[str, Model]) -> list[str]:
     unknown = next((name for name in wanted if name not in names), None)
     if unknown is not None or not wanted:
         raise BadArgument(f"init_from: there is no network {unknown}; {type(game).__name__} has {', '.join(names)}")
-    found = {id(model): load(model, players=True) for model in wanted.values()}
+    needed: dict[int, set[str]] = {}
+    for name, model in wanted.items():
+        needed.setdefault(id(model), set()).add(name)
+    found = {id(model): _loaded(model, needed[id(model)] <= set(game.inference)) for model in wanted.values()}
     sources = {name: found[id(model)] for name, model in wanted.items()}
     taken: dict[str, dict[str, Tensor]] = {}
     ledger: dict[str, list[str]] = {"whole": [], "in part": [], "new": []}
@@ -63,6 +67,11 @@ def start_from(game: Game, source: Model | Mapping[str, Model]) -> list[str]:
         return []
     parts = [f"{len(keys)} tensors {how}{_some(keys)}" for how, keys in ledger.items() if keys]
     return [f"init_from: {', '.join(parts)}" + (f"; {', '.join(left)} begin anew" if left else "")]
+
+
+def _loaded(model: Model, drawing: bool) -> Game:
+    """A model with all its players; as it is where networks alone are asked for that samples are drawn with."""
+    return load(model, players=not drawing or holds_players(model))
 
 
 def _fitting(

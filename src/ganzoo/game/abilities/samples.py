@@ -133,7 +133,8 @@ class Samples(Game):
             `(n, C, H, W)` float32 in [-1, 1], on the CPU; points `(n, d)` for a model of points.
 
         Raises:
-            BadArgument: for a number, seed, latent or label out of range, or an option that the family does not have.
+            BadArgument: for a number, seed, latent or label out of range, a condition of other rows than images, or an
+                option that the family does not have.
         """
         if z is not None and not isinstance(z, Tensor):
             raise BadArgument(f"z is a {type(z).__name__}; a tensor is expected, such as torch.from_numpy(z)")
@@ -144,7 +145,9 @@ class Samples(Game):
         if truncation is not None:
             options["truncation"] = truncation
         inference.check_options(type(self).__name__, self.render, options)
-        given = inference.with_labels(condition or Condition(), self._labels(labels, len(chosen)))
+        condition = condition or Condition()
+        inference.check_condition(condition, len(chosen))
+        given = inference.with_labels(condition, self._labels(labels, len(chosen)))
         images = []
         with self.inferring():
             for start in range(0, len(chosen), step):

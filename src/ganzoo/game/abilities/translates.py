@@ -6,6 +6,7 @@ import inspect
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -162,6 +163,7 @@ class Translates(Game):
         inference.check_seeds(seeds)
         if condition is not None and not self.guided:
             raise BadArgument(f"{name} translates by the image alone; leave the condition out")
+        inference.check_condition(condition or Condition(), n)
         draws = "seeds" in inspect.signature(self.transform).parameters
         height, width = images.shape[2:]
         step = inference.at_a_time(batch_size, (height, width))
@@ -174,7 +176,7 @@ class Translates(Game):
                     if draws:
                         options["seeds"] = [seeds[i] for i in part]
                     if condition is not None:
-                        options["condition"] = inference.rows_of(condition, part, n).to(self.device)
+                        options["condition"] = condition.each(itemgetter(part)).to(self.device)
                     given = images[part].to(device=self.device, dtype=self._precision or torch.float32)
                     mapped = self.transform(inference.pad(given, self.stride), domain, **options)
                     made.update(zip(part, inference.crop(mapped, height, width).float().cpu(), strict=True))
