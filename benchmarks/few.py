@@ -40,7 +40,6 @@ from ganzoo.metrics.functional.kernel import kernel_distance_full
 from ganzoo.zoo.runs import plan_of
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "dcgan" / "few.yaml"
-CATEGORY = "Smileys & Emotion"
 TARGET, SIZE, BATCH, SAMPLES, NETWORK = 100, 32, 32, 500, "mobilenet_v2"
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of a run's images, at which it is measured
 NEVER = 10**9
@@ -111,11 +110,14 @@ def distances(game: Any, network: Any, references: dict[str, torch.Tensor]) -> d
     return {name: kernel_distance_full(real, features) for name, real in references.items()}
 
 
-def prepare(out: Path) -> dict[str, Path]:
+def prepare(out: Path, category: str) -> dict[str, Path]:
     """Writes the pictures of three folders, which ones being settled by a seed: target, kept and others."""
     source = Emoji("google", SIZE)
     images, rows = source.open("all"), source.table("all")
-    of = np.flatnonzero([row["category"] == CATEGORY for row in rows])
+    of = np.flatnonzero([row["category"] == category for row in rows])
+    if len(of) <= TARGET:
+        found = ", ".join(sorted({str(row["category"]) for row in rows}))
+        raise SystemExit(f"{len(of)} pictures are of {category!r}; more than {TARGET} are needed. There are {found}")
     of = of[np.random.RandomState(0).permutation(len(of))]
     chosen = {"target": of[:TARGET], "kept": of[TARGET:], "others": np.setdiff1d(np.arange(len(rows)), of)}
     folders = {name: out / "pictures" / name for name in chosen}
@@ -152,9 +154,9 @@ def train(folder: Path, root: Path, images: int, seed: int, given: dict[str, Any
     plan_of(target, words, going_on, objects={"trainer.callbacks": points} if points else {}).train()
 
 
-def run(out: Path, images: int, before: int, seeds: Sequence[int], kinds: Sequence[str]) -> None:
+def run(out: Path, category: str, images: int, before: int, seeds: Sequence[int], kinds: Sequence[str]) -> None:
     """All runs, those that are done already left out."""
-    folders = prepare(out)
+    folders = prepare(out, category)
     network = feature_network(NETWORK)
     references = {name: network(pictures(folders[name])) for name in ("kept", "target")}
     (out / "floor.json").write_text(
@@ -226,6 +228,7 @@ def main() -> int:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of their results")
+    parser.add_argument("--category", default="Smileys & Emotion", help="of the emoji, that is held out")
     parser.add_argument("--images", type=int, default=5_000, help="that fine-tuning sees; from scratch ten times")
     parser.add_argument("--before", type=int, default=240_000, help="that the first model sees, of the others")
     parser.add_argument("--seeds", type=int, nargs="*", default=[])
@@ -234,7 +237,7 @@ def main() -> int:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.seeds:
-        run(given.out, given.images, given.before, given.seeds, given.kinds)
+        run(given.out, given.category, given.images, given.before, given.seeds, given.kinds)
     if given.page is not None:
         rows, floor = [*entries(given.out)], json.loads((given.out / "floor.json").read_text())["floor"]
         measured.show(f"\n{table(rows, floor)}\n", given.page)

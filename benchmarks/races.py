@@ -2,12 +2,17 @@
 
     OMP_NUM_THREADS=1 python benchmarks/races.py hundred --minutes 10 --out docs/hundred.md --pictures docs/pictures
     OMP_NUM_THREADS=1 python benchmarks/races.py projected --minutes 12 --out docs/projected.md --pictures docs/pictures
+    OMP_NUM_THREADS=1 python benchmarks/races.py inference --minutes 3 --seeds 3 --out docs/inference.md
+    OMP_NUM_THREADS=1 python benchmarks/races.py recall --minutes 3 --seeds 3 --out docs/recall.md
 
 `hundred` has 100 avatars: FastGAN beside StyleGAN2 with adaptive augmentation, by the kernel distance to 2,000 avatars
 that neither saw. `projected` has all 18,000: a projected GAN beside StyleGAN2, by the Fréchet distance; its critics
-look through MobileNetV2, so that what counts is what another network sees, the avatars' own classifier. Minutes are the
-processor time of training alone, in one process with one thread; rates are constant, and scores those of the moving
-averages that the papers have. A run that is in `--runs` already is not made again: what was stopped goes on.
+look through MobileNetV2, so that what counts is what another network sees, the avatars' own classifier. `inference` has
+encoders that play beside a generator of 8x8 digits: BiGAN's, ALI's and IAN's, by what they give back of test pictures
+and by the nearest neighbours of their codes. `recall` has a denoising diffusion GAN beside R3GAN on the same digits:
+how many of the real ones lie among the samples. Minutes are the processor time of training alone, in one process with
+one thread; rates are constant, and scores those of the moving averages that the papers have. A run that is in `--runs`
+already is not made again: what was stopped goes on.
 """
 
 from __future__ import annotations
@@ -27,8 +32,14 @@ import torch
 
 from ganzoo.data.avatars import Avatars
 from ganzoo.data.batch import Data, Images
+from ganzoo.data.digits import Digits
+from ganzoo.families.ali import ALI
+from ganzoo.families.bigan import BiGAN
+from ganzoo.families.ddgan import DDGAN
 from ganzoo.families.fastgan import FastGAN
+from ganzoo.families.introspective_ian import IAN
 from ganzoo.families.projected_gan import ProjectedGAN
+from ganzoo.families.r3gan import R3GAN
 from ganzoo.families.stylegan2 import StyleGAN2
 from ganzoo.game.abilities import Samples
 from ganzoo.game.engine import Engine
@@ -42,6 +53,21 @@ SIZE = 32
 STYLED: dict[str, Any] = {  # the networks of recipes/stylegan2/fashion-mnist.yaml, in color and without classes
     **{"size": SIZE, "latent": 64, "style": 64, "widths": (32, 32, 24, 16), "mapping_layers": 2},
     **{"discriminator_layers": 1, "mixing": 0, "gamma": 0.01, "path": 0, "lr": 0.0025},
+}
+SMALL: dict[str, Any] = {"size": 8, "channels": 1}  # digits
+DIFFUSING: dict[str, Any] = {
+    **{"latent": 32, "width": 16, "multipliers": (1, 2), "blocks": 1, "attended": (4,), "style": 64},
+    **{"mapping_layers": 2, "discriminator_widths": (16, 32, 64), "downsamplings": 2, "time_features": 64},
+    **{"lr": 1e-3, "discriminator_lr": 5e-4, "decay_kimg": 0},  # those of recipes/ddgan/fashion-mnist.yaml
+}
+PAIRED: dict[str, Any] = {
+    **{"latent": 32, "widths": (64, 32), "groups": (1, 1), "depths": (1, 1), "expansion": 1, "augment": 0},
+    **{
+        "gamma": 1,
+        "final_gamma": 1,
+        "lr": 1e-3,
+        "final_lr": 1e-3,
+    },  # at first those of recipes/r3gan/fashion-mnist.yaml
 }
 
 
@@ -65,12 +91,14 @@ class Race:
     Args:
         data: makes the pictures.
         entries: a family's game by its name; the last is what the others are held against.
-        keys: protocols, of which the first counts.
+        keys: scores, of which the first counts, the less the better.
+        average: the half-life of the moving average, in images; None for the papers'.
     """
 
     data: Callable[[], Data]
     entries: Mapping[str, Callable[[], Samples]]
     keys: tuple[str, ...]
+    average: float | None = None
 
 
 def pictures(source: type[Avatars], **options: Any) -> Data:
@@ -94,6 +122,25 @@ RACES = {
             "StyleGAN2": partial(StyleGAN2, **STYLED),
         },
         keys=("fd2k_avatars_age_test", "fd2k_mobilenet_v2_test"),
+    ),
+    "inference": Race(
+        data=partial(Digits, batch_size=64),
+        entries={
+            "BiGAN": partial(BiGAN, **SMALL, latent=32, width=16, features=128),
+            "ALI": partial(ALI, **SMALL, latent=32, width=16, lr=3e-4),
+            "IAN": partial(IAN, **SMALL, latent=32, width=16, hidden_units=128, kernels=25, lr=5e-4),
+        },
+        keys=("rec360_pixels_test", "knn360_model_test_k1", "fd10k_digits_cnn"),
+        average=20_000,
+    ),
+    "recall": Race(
+        data=partial(Digits, batch_size=32),
+        entries={
+            "DDGAN": partial(DDGAN, **SMALL, **DIFFUSING),
+            "R3GAN": partial(R3GAN, **SMALL, **PAIRED),
+        },
+        keys=("fd10k_digits_cnn", "pr10k_digits_cnn_k3/precision", "pr10k_digits_cnn_k3/recall"),
+        average=20_000,
     ),
 }
 
@@ -137,8 +184,8 @@ def run(name: str, entry: str, minutes: float, marks: int, seed: int, folder: Pa
     torch.manual_seed(seed)
     game = race.entries[entry]()
     resolve_helpers(game)
-    game.engine = Engine(seed=seed)
-    clock = Clock(race.keys, 60 * minutes, marks)
+    game.engine = Engine(seed=seed, average=race.average or "paper")
+    clock = Clock(list(dict.fromkeys(key.partition("/")[0] for key in race.keys)), 60 * minutes, marks)
     measured.trainer(max_steps=10**9, callbacks=[clock]).fit(game, race.data())
     if folder is not None:
         with made_by(game):

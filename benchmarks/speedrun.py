@@ -7,8 +7,8 @@ An entry is a family's recipe `recipes/FAMILY/fashion-mnist.yaml`, or `--recipe 
 It is trained in this process, with one thread, until its processor time is spent: that of training, from the first
 batch on, so that a busy machine changes nothing. Learning rates are constant for two fifths of the budget and then fall
 linearly to a twentieth. What comes out is measured afterwards, against the 10,000 test pictures, in two feature
-networks. Entries that `OUT/results.jsonl` holds are left out, so that a run that was stopped goes on with the next one;
-`--table` writes the page's table from that file.
+networks, with precision and recall in one of them. Entries that `OUT/results.jsonl` holds are left out, so that a run
+that was stopped goes on with the next one; `--table` writes the page's table from that file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,13 @@ import torch
 import ganzoo
 from ganzoo.game.game import Game
 
-PROTOCOLS = ("fd10k_mobilenet_v2", "fd10k_fashion_mnist_cnn")
+PROTOCOLS = ("fd10k_mobilenet_v2", "fd10k_fashion_mnist_cnn", "pr10k_mobilenet_v2_test_k3")
+COLUMNS = {  # a score's head and its digits
+    "fd10k_mobilenet_v2": ("`fd10k_mobilenet_v2`", 1),
+    "fd10k_fashion_mnist_cnn": ("`fd10k_fashion_mnist_cnn`", 1),
+    "pr10k_mobilenet_v2_test_k3/precision": ("precision", 3),
+    "pr10k_mobilenet_v2_test_k3/recall": ("recall", 3),
+}
 RESULTS = "results.jsonl"
 
 
@@ -101,7 +107,7 @@ def run(out: Path, family: str, recipe: Path, minutes: float, seed: int) -> dict
         "steps": trained.steps,
         "images": trained.images_seen,
         "seconds": round(seconds, 1),
-        **{key: round(scores[key], 2) for key in PROTOCOLS},
+        **{key: round(scores[key], 4) for key in COLUMNS},
         "hardware": hardware(),
         "torch": torch.__version__,
         "ganzoo": ganzoo.__version__,
@@ -123,19 +129,17 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     for family, minutes in sorted({(row["family"], row["minutes"]) for row in rows}):
         same = [row for row in rows if (row["family"], row["minutes"]) == (family, minutes)]
         cells = []
-        for key in PROTOCOLS:
+        for key, (_, digits) in COLUMNS.items():
             values = [row[key] for row in same]
-            spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
-            cells.append(f"{statistics.mean(values):.1f}{spread}")
+            spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.{digits}f}{spread}")
         images = statistics.mean(row["images"] for row in same)
         first = statistics.mean(row[PROTOCOLS[0]] for row in same)
         found.append(
-            (minutes, first, f"| {minutes:g} | {family} | {cells[0]} | {cells[1]} | {images:,.0f} | {len(same)} |")
+            (minutes, first, f"| {minutes:g} | {family} | {' | '.join(cells)} | {images:,.0f} | {len(same)} |")
         )
-    head = [
-        "| minutes | family | " + " | ".join(f"`{key}`" for key in PROTOCOLS) + " | images | seeds |",
-        "|---" * 6 + "|",
-    ]
+    heads = ["minutes", "family", *(head for head, _ in COLUMNS.values()), "images", "seeds"]
+    head = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     machines = sorted({f"{row['hardware']}, torch {row['torch']}" for row in rows})
     return "\n".join([*head, *(line for *_, line in sorted(found)), "", f"Measured on {'; '.join(machines)}."])
 
