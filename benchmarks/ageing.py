@@ -1,4 +1,4 @@
-"""What the search for a face's identity changes: `python benchmarks/ageing.py runs/age_cgan-avatars`.
+"""What the search for a face's identity changes: `python benchmarks/ageing.py runs/age-cgan-avatars/last`.
 
 An Age-cGAN's held-out faces are drawn again and brought to every age, from the encoder's first guess alone and from the
 latents that the search finds, by the network that the model names and by pixels. Of each way: the mean distance in the

@@ -1,6 +1,6 @@
 """Inference: what encoders that play beside a generator give back of a picture, and what their codes are good for.
 
-    OMP_NUM_THREADS=1 python benchmarks/inference.py bigan-fashion-mnist runs/ali-fashion-mnist --out docs/inference.md
+    OMP_NUM_THREADS=1 python benchmarks/inference.py bigan-fashion-mnist ali-fashion-mnist --out docs/inference.md
 
 Of 2,000 test pictures x the root of the mean squared difference to G(E(x)), pixels in [-1, 1]; the share of these
 reconstructions that the shipped classifier takes for the class of x (of x itself in the first row); and the share of

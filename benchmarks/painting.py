@@ -1,6 +1,6 @@
 r"""Masked editing: strokes on held-out pictures, and what becomes of them and of the rest of the picture.
 
-    OMP_NUM_THREADS=1 python benchmarks/painting.py runs/introspective_ian-fashion-mnist/last bigan-fashion-mnist \
+    OMP_NUM_THREADS=1 python benchmarks/painting.py runs/introspective-ian-fashion-mnist/last bigan-fashion-mnist \
         --out docs/latent.md --picture docs/pictures/latent/painted.png
 
 Models that encode are given photographs of their data's test split and a stroke on each, a rectangle of the opposite

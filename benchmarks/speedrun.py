@@ -6,9 +6,9 @@
 An entry is a family's recipe `recipes/FAMILY/fashion-mnist.yaml`, or `--recipe FILE`, which makes a record replayable.
 It is trained in this process, with one thread, until its processor time is spent: that of training, from the first
 batch on, so that a busy machine changes nothing. Learning rates are constant for two fifths of the budget and then fall
-linearly to a twentieth. What comes out is measured afterwards, against the 10,000 test pictures, in two feature
-networks, with precision and recall in one of them. Entries that `OUT/results.jsonl` holds are left out, so that a run
-that was stopped goes on with the next one; `--table` writes the page's table from that file.
+linearly to a twentieth. What comes out is measured afterwards, against 10,000 training pictures, in two feature
+networks, with precision and recall of the test pictures in one of them. Entries that `OUT/results.jsonl` holds are left
+out, so that a run that was stopped goes on with the next one; `--table` writes the page's table from that file.
 """
 
 from __future__ import annotations

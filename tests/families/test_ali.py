@@ -113,6 +113,16 @@ def test_everything_learns_and_the_means_are_shown() -> None:
     assert torch.allclose(table[[1, 3]].flatten(0, 1), game.sample(z=game.encode(shown)), atol=1e-6)
 
 
+def test_what_the_critic_says_of_an_image_is_its_own_and_changes_nothing() -> None:
+    game: Any = tiny("ali")
+    game.engine.average = 1000
+    fit(game, 1)
+    images, before = torch.rand(3, *game.shape), {key: value.clone() for key, value in game.state_dict().items()}
+    scores = game.criticise(images)
+    assert torch.allclose(scores[:1], game.criticise(images[:1]), rtol=1e-5)
+    assert all(torch.equal(value, before[key]) for key, value in game.state_dict().items())
+
+
 def test_an_odd_width_is_named() -> None:
     with pytest.raises(BadArgument, match="width is 3 and size 8; an even width"):
         tiny("ali", width=3)

@@ -25,6 +25,13 @@ def test_pulling_away_pair_by_pair() -> None:
     assert pulling_away(torch.ones(1, 3)).item() == pytest.approx(0, abs=1e-6)
 
 
+def test_pulling_away_is_as_exact_in_bf16() -> None:
+    codes = torch.randn(64, 4096, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = pulling_away(codes)
+    assert found.item() == pytest.approx(pulling_away(codes.double()).item(), rel=1e-3)
+
+
 def test_the_losses_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sum of squared errors, and the margin, image by image."""
     game: Any = tiny("ebgan", pulling=0.7).eval()

@@ -40,13 +40,15 @@ CASES: dict[str, tuple[Tensor, float]] = {
     "gan": (LOG, 2 * JENSEN - math.log(4)),
 }
 PAIRS = dict(_FUNCTIONS)
-for alpha in (-0.5, 0.3, 0.5, 2.0, 3.0):
+for alpha in (-0.5, 0.3, 0.5, 0.9, 2.0, 3.0):
     # of the two Gaussians int p^a q^(1-a) = exp(a (a - 1) MEAN^2 / 2); the best T is (u^(a-1) - 1) / (a - 1), u = p/q
     PAIRS[f"alpha {alpha}"] = _alpha(alpha)
     divergence = (math.exp(alpha * (alpha - 1) * MEAN**2 / 2) - 1) / (alpha * (alpha - 1))
     t = torch.expm1((alpha - 1) * LOG) / (alpha - 1)
-    less = torch.exp((alpha - 1) * LOG) / abs(1 - alpha)  # 1/(1 - a) - t, where g(v) = 1/(1 - a) - log(1 + e^-v)
+    less = torch.exp((alpha - 1) * LOG) / abs(1 - alpha)  # 1/(1 - a) - t, where g(v) = 1/(1 - a) - log(1 + e^(c - v))
     best = t if alpha > 1 else -less - torch.log(-torch.expm1(-less))
+    if alpha < 1:  # c, by which g(0) = f'(1) = 0
+        best = best + math.log(math.expm1(1 / (1 - alpha)))
     CASES[f"alpha {alpha}"] = best, divergence
 for pi in (0.2, 0.5, 0.7):
     PAIRS[f"weighted {pi}"] = _weighted(pi)

@@ -30,6 +30,10 @@ def test_infonce_is_the_sum_of_equation_7_term_by_term() -> None:
     assert infonce(positions, wholes).item() == pytest.approx(by_hand(positions, wholes), rel=1e-5)
 
 
+def test_a_picture_alone_costs_nothing() -> None:
+    assert infonce(torch.randn(1, 4, 9), torch.randn(1, 4)).item() == 0
+
+
 def test_infonce_is_low_where_a_picture_is_found_and_the_logarithm_of_their_number_where_none_is() -> None:
     axes = torch.eye(6)[:, :, None].expand(-1, -1, 4)
     assert infonce(20 * axes, torch.eye(6)).item() < 1e-6

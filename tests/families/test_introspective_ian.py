@@ -146,6 +146,19 @@ def test_what_the_generator_is_to_bring_back(monkeypatch: pytest.MonkeyPatch) ->
     assert found == pytest.approx(float(passed + pixels + seen + divergence), rel=1e-4)
 
 
+def test_the_discriminator_sees_nothing_that_is_not_augmented_where_anything_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    game, shown = tiny("introspective_ian").eval(), []
+    monkeypatch.setattr(game, "seen", lambda images: images + 3)
+    monkeypatch.setattr(game, "noise", lambda batch: torch.zeros(len(batch), game.latent))
+    monkeypatch.setattr(game, "record", lambda **values: None)
+    game.discriminator.register_forward_pre_hook(lambda m, inputs: shown.append(inputs[0].detach()))
+    game.generator_loss(batch_of(game))
+    game.discriminator_loss(batch_of(game))
+    assert len(shown) == 2 + 3 and all(x.min() >= 2 for x in shown)
+
+
 def test_the_trunk_learns_by_the_game_alone() -> None:
     game: Any = tiny("introspective_ian")
     owned = {name: {id(p) for p in player.parameters()} for name, player in game.players().items()}

@@ -53,6 +53,20 @@ def test_the_losses_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.allclose(game.generator_loss(batch), -fake_scores.mean() + 0.3 * entropy(fake), rtol=1e-5)
 
 
+def test_pictures_are_turned_after_they_are_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ADA turns pictures itself: a turn that came before would be no label any more."""
+    game: Any = tiny("ssgan").eval()
+    batch, z, shown = Batch(torch.rand(4, 1, 8, 8) * 2 - 1), torch.randn(4, 6), []
+    monkeypatch.setattr(game, "noise", lambda batch: z)
+    monkeypatch.setattr(game, "seen", lambda images: images.rot90(1, (2, 3)))
+    game.discriminator.register_forward_pre_hook(lambda m, inputs: shown.append(inputs[0].detach()))
+    real, fake = (x.detach().rot90(1, (2, 3)) for x in (batch.images, game.generator(z)))
+    game.discriminator_loss(batch)
+    game.generator_loss(batch)
+    assert torch.equal(shown[0], torch.cat([fake, real, turns(real)]))
+    assert torch.equal(shown[1], torch.cat([fake, turns(fake)]))
+
+
 def test_the_second_head_is_normalized_learns_and_moves_the_generator() -> None:
     game: Any = tiny("ssgan")
     assert isinstance(game.discriminator.rotation, Normalized)

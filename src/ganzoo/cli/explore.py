@@ -23,7 +23,7 @@ def parser() -> ArgumentParser:
             "  ganzoo explore\n"
             "  ganzoo explore stylegan2-fashion-mnist --port 8000\n"
             "  ganzoo explore hf://someone/my-gan --space my-space/    # a Hugging Face Space of the same page\n"
-            "  ganzoo explore --judge fashion-mnist dcgan-fashion-mnist gan-fashion-mnist    # who can tell?"
+            "  ganzoo explore --judge fashion-mnist dcgan-fashion-mnist lsgan-fashion-mnist    # who can tell?"
         ),
     )
     made.add_argument("model", type=str, nargs="*", help="shown first, beside all that ship")

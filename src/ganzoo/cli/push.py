@@ -22,7 +22,7 @@ def parser() -> ArgumentParser:
         epilog="examples:\n  ganzoo push runs/my-run/last me/my-gan --license apache-2.0\n"
         "  ganzoo push dcgan-digits me/dcgan-digits --tag v1 --private\n"
         "  ganzoo push runs/my-run/last me/my-gan --license mit --dry-run\n"
-        "  ganzoo push --shipped my-org --tag v0.1.0",
+        "  ganzoo push --shipped my-org --tag v0.2.0",
     )
     made.add_argument("model", type=str, nargs="?", help="a name, hf://org/repo[@revision], or a folder")
     made.add_argument("repo", type=str, nargs="?", help="org/name on the Hub; made when it does not exist")

@@ -208,7 +208,6 @@ class AgeCGAN(Translates, Labelled, Inverts):
         """FR `(n, d)` of images; their pixels without a network."""
         if not self.by_identity:
             return images.flatten(1)
-        self.recognition.network.to(images.device)
         maps: Tensor = self.recognition(images)[-1]
         return maps.mean((2, 3))
 

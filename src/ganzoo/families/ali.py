@@ -249,4 +249,4 @@ class ALI(Samples, Encodes):
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """D's logits of images with the means of their latents."""
-        return self.discriminator(images, self.encoder(images)[0])
+        return self.discriminator(images, self.encoding(images))

@@ -107,19 +107,23 @@ class AnoGAN(Samples, Detects):
         first = torch.from_numpy(self.prior.of(np.random.RandomState(0))).to(images)
         z = first.repeat(len(images), 1)
         adam = Adam([z], lr=self.search_rate)
+        looked_for = self.discriminator.features(images)
         with torch.enable_grad():
             z.requires_grad_()
             for _ in range(self.search_steps):
-                (z.grad,) = torch.autograd.grad(self.residual(images, z).sum(), z)
+                (z.grad,) = torch.autograd.grad(self.residual(images, z, looked_for).sum(), z)
                 adam.step()
         return z.detach()
 
-    def residual(self, images: Tensor, z: Tensor) -> Tensor:
-        """(1 - lambda) sum |x - G(z)| + lambda sum |f(x) - f(G(z))| of each image `(n,)`, f the last feature maps."""
+    def residual(self, images: Tensor, z: Tensor, looked_for: Tensor | None = None) -> Tensor:
+        """(1 - lambda) sum |x - G(z)| + lambda sum |f(x) - f(G(z))| of each image `(n,)`, f the last feature maps.
+
+        `looked_for` is f(x), where it is known.
+        """
         drawn = self.averaged(z)
         near = (images - drawn).abs().flatten(1).sum(1)
-        features = [self.discriminator.features(each) for each in (images, drawn)]
-        alike = (features[0] - features[1]).abs().flatten(1).sum(1)
+        looked_for = self.discriminator.features(images) if looked_for is None else looked_for
+        alike = (looked_for - self.discriminator.features(drawn)).abs().flatten(1).sum(1)
         return (1 - self.feature_weight) * near + self.feature_weight * alike
 
     def pictures(self, real: Images | None) -> dict[str, Tensor]:

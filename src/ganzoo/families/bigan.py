@@ -168,4 +168,4 @@ class BiGAN(Samples, Encodes):
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """D's logits of images with their codes."""
-        return self.discriminator(images, self.encoder(images))[:, 0]
+        return self.discriminator(images, self.encoding(images))[:, 0]

@@ -68,16 +68,21 @@ def _log_softplus(v: Tensor) -> Tensor:
 
 
 def _alpha(a: float) -> _Pair:
-    """f(u) = (u^a - 1 - a (u - 1)) / (a (a - 1)), with f*(t) = (1/a) (t (a - 1) + 1)^(a / (a - 1)) - 1/a."""
+    """f(u) = (u^a - 1 - a (u - 1)) / (a (a - 1)), with f*(t) = (1/a) (t (a - 1) + 1)^(a / (a - 1)) - 1/a.
+
+    Below 1 the paper's g_f(v) = 1/(1 - a) - log(1 + e^-v) is moved along v, so that v = 0, where training begins, gives
+    f'(1) = 0: at a = 0.9 the conjugate would be 3e10 there.
+    """
     if a in (0, 1):
         raise BadArgument(f"alpha is {a}, where the divergence is {'kl' if a else 'reverse_kl'}; choose that one")
     power = a / (a - 1)
     if a > 1:  # t may be any number; below -1 / (a - 1) the best u is 0
         return lambda v: v, lambda v: ((v * (a - 1) + 1).clamp(min=0) ** power - 1) / a
-    scale = power * math.log(1 - a)
+    scale, most = power * math.log(1 - a), 1 / (1 - a)
+    middle = most + math.log(-math.expm1(-most))  # log(1 + e^middle) = 1 / (1 - a)
     return (
-        lambda v: 1 / (1 - a) - F.softplus(-v),
-        lambda v: ((power * _log_softplus(v) + scale).exp() - 1) / a,
+        lambda v: most - F.softplus(middle - v),
+        lambda v: ((power * _log_softplus(v - middle) + scale).exp() - 1) / a,
     )
 
 
@@ -113,7 +118,8 @@ class FGAN(Samples):
     """The conjugate of an f-divergence's function turns that divergence into a game of two networks.
 
     The divergences are those of the paper's tables, which leave both free parameters open. The discriminator has no
-    batch normalization, so that V is a function of one sample, as the bound has it.
+    batch normalization, so that V is a function of one sample, as the bound has it. The paper's algorithm 1 takes both
+    gradients at the same parameters (`engine.simultaneous`); here the generator answers the moved discriminator.
 
     Args:
         size: side of an image: 4, 5, 6 or 7 times a power of two.

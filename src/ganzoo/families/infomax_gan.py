@@ -175,7 +175,7 @@ class InfoMaxGAN(Samples):
         return losses.hinge_generator(scores) + self.alpha * self.contrast(local, whole)
 
     def contrast(self, local: Tensor, whole: Tensor) -> Tensor:
-        """L_nce of local features `(N, c, h, w)` and global ones `(N, d)`; 0 where there is one picture alone."""
+        """L_nce of local features `(N, c, h, w)` and global ones `(N, d)`."""
         positions = self.discriminator.local_projection(local).flatten(2)
         return infonce(positions, self.discriminator.global_projection(whole))
 
@@ -185,7 +185,12 @@ class InfoMaxGAN(Samples):
 
 
 def infonce(positions: Tensor, wholes: Tensor) -> Tensor:
-    """L_nce (eq. 7) of projected positions `(N, R, P)` and wholes `(N, R)`: E log(1 + sum exp(g-) / exp(g+))."""
+    """L_nce (eq. 7) of projected positions `(N, R, P)` and wholes `(N, R)`: E log(1 + sum exp(g-) / exp(g+)).
+
+    A picture alone has nothing to be told from: 0.
+    """
+    if len(wholes) == 1:
+        return 0 * wholes.sum()
     scores = torch.einsum("mrp,nr->nmp", positions, wholes).float()  # g of each whole n with picture m's positions
     own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
     others = scores.masked_fill(own[:, :, None], _MASKED).flatten(1).logsumexp(1, keepdim=True)

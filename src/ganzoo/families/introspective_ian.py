@@ -249,7 +249,10 @@ class IAN(Samples, Encodes):
         features = self.discriminator.features(batch.images)
         z, divergence = self.posterior(features)
         back = self.generator(z)
-        scores, found = self.discriminator(back)
+        shown = self.seen(back)
+        scores, found = self.discriminator(shown)
+        if shown is not back:  # augmented, as no photograph is whose features it is to have
+            found = self.discriminator.features(back)
         fake = self.generator(self.noise(batch))
         fooled = said(scores, 0) + said(self.discriminator(self.seen(fake))[0], 0)
         pixels = 2 * (back - batch.images).abs().mean()

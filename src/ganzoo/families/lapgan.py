@@ -3,7 +3,7 @@
 Denton, Chintala, Szlam and Fergus 2015, "Deep Generative Image Models using a Laplacian Pyramid of Adversarial
 Networks", arXiv:1506.05751. Of an image I_0, halved by d to I_1, ..., I_K, the pyramid keeps I_K and, with the doubling
 u, the details h_k, of which the image is made again. Each level's generator draws details for a blurred image l_k, and
-its discriminator is shown both:
+its discriminator is shown both, one added to the other:
 
     h_k = I_k - l_k, l_k = u(I_{k+1})
     L_Dk = -E log D_k(h_k, l_k) - E log(1 - D_k(G_k(z_k, l_k), l_k))        L_Gk = -E log D_k(G_k(z_k, l_k), l_k)
@@ -12,8 +12,8 @@ In training l_k is a real picture's, so that levels learn apart from one another
 I_K = G_K(z_K), I_k = u(I_{k+1}) + G_k(z_k, u(I_{k+1})).
 """
 
+from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -57,16 +57,20 @@ class Detail(nn.Module):
 
 
 class Critic(nn.Module):
-    """D_k: two 5 x 5 convolutions, the second with stride 2; h_k is shown as the image I_k that it makes of l_k."""
+    """D_k: two 5 x 5 convolutions, the second with stride 2.
+
+    h_k comes with l_k added to it before the first, so that D_k sees an image and nothing beside it: from a real l_k by
+    its side it would know I_k as that which gives l_k when it is halved and doubled.
+    """
 
     def __init__(self, channels: int, side: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.layers = _convolutions(2 * channels, width, width, stride=2)
+        self.layers = _convolutions(channels, width, width, stride=2)
         self.layers.extend([nn.Flatten(), nn.Dropout(dropout), nn.Linear(width * (-(-side // 2)) ** 2, 1)])
 
-    def forward(self, image: Tensor, blurred: Tensor) -> Tensor:
-        """Maps the image and the blurred one `(N, C, side, side)` to logits `(N,)`."""
-        return self.layers(torch.cat([image, blurred], 1)).squeeze(1)
+    def forward(self, image: Tensor) -> Tensor:
+        """Maps h_k + l_k `(N, C, side, side)` to logits `(N,)`."""
+        return self.layers(image).squeeze(1)
 
 
 def _convolutions(inputs: int, first: int, second: int, stride: int = 1) -> nn.Sequential:
@@ -123,8 +127,8 @@ class LAPGAN(Samples):
     discriminator, and few convolutions above. All levels are trained side by side on the same batches, which is
     training each by itself, as no parameter is shared. The authors' code resamples bilinearly both ways; here halving
     takes means of 2 x 2 pixels, and sides are halved exactly (the paper's for CIFAR-10 are 8, 14 and 28). In the
-    authors' code a discriminator's batch is half real details and half generated ones, of the same blurred images; here
-    it is a batch of each.
+    authors' code a discriminator's batch is half real details and half generated ones, of other blurred images, and the
+    generator's has others again; here it is a batch of each, and all are of that batch's images.
 
     Args:
         size: side of an image, which the halvings divide.
@@ -189,33 +193,31 @@ class LAPGAN(Samples):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """The sum of -E log D_k(h_k, l_k) - E log(1 - D_k(G_k(z_k, l_k), l_k)) over the levels."""
-        real, fake = self.judged(batch)
+        real = self.judged(pyramid(batch.images, self.levels))
+        fake = self.judged(self.imitated(batch))
         return torch.stack([losses.minimax_discriminator(x, y) for x, y in zip(real, fake, strict=True)]).sum()
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """The sum of -E log D_k(G_k(z_k, l_k), l_k) over the levels."""
-        return torch.stack([losses.nonsaturating_generator(logits) for logits in self.judged(batch)[1]]).sum()
+        return torch.stack(
+            [losses.nonsaturating_generator(logits) for logits in self.judged(self.imitated(batch))]
+        ).sum()
 
-    def judged(self, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
-        """Each level's logits `(N,)` of real and of generated details, for the real blurred images."""
+    def imitated(self, batch: Batch) -> list[Tensor]:
+        """What each level makes, the smallest first: l_k + G_k(z_k, l_k) of the batch's own l_k."""
         first, *noises = self.noise(batch).split(self.generator.lengths, 1)
-        smallest, *larger = pyramid(batch.images, self.levels)
-        judge, *critics = self.discriminator
-        real, fake = [judge(self.seen(smallest))], [judge(self.seen(self.generator.first(first)))]
-        for k, (half, image) in enumerate(pairwise([smallest, *larger])):
-            blurred = up(half)
-            real.append(critics[k](self.seen(image), blurred))
-            fake.append(critics[k](self.seen(blurred + self.generator.details[k](noises[k], blurred)), blurred))
-        return real, fake
+        blurred = [up(image) for image in pyramid(batch.images, self.levels)[:-1]]
+        details = zip(self.generator.details, noises, blurred, strict=True)
+        return [self.generator.first(first), *(low + detail(noise, low) for detail, noise, low in details)]
+
+    def judged(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """Each level's logits `(N,)` of its images."""
+        return [critic(self.seen(image)) for critic, image in zip(self.discriminator, images, strict=True)]
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """The sum of all levels' logits."""
-        smallest, *larger = pyramid(images, self.levels)
-        judge, *critics = self.discriminator
-        logits = judge(smallest)
-        for critic, (half, image) in zip(critics, pairwise([smallest, *larger]), strict=True):
-            logits = logits + critic(image, up(half))
-        return logits
+        levels = zip(self.discriminator, pyramid(images, self.levels), strict=True)
+        return torch.stack([critic(image) for critic, image in levels]).sum(0)
 
     def pictures(self, real: Images | None) -> dict[str, Tensor]:
         """Samples level by level: a row a level, the smallest first, all enlarged to the last one's size."""

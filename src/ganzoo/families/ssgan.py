@@ -123,13 +123,15 @@ class SSGAN(Samples):
     def discriminator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """The hinge of upright images, and beta times the cross-entropy of the turns of real ones."""
         fake, n = self.fake(batch) if fake is None else fake, len(batch)
-        scores, logits = self.discriminator(self.seen(torch.cat([fake, batch.images, turns(batch.images)])))
+        shown = self.seen(torch.cat([fake, batch.images]))  # then turned: an augmentation may turn, too
+        scores, logits = self.discriminator(torch.cat([shown, turns(shown[n:])]))
         return losses.hinge_discriminator(scores[n : 2 * n], scores[:n]) + self.beta * rotation_loss(logits[n:], n)
 
     def generator_loss(self, batch: Batch, fake: Tensor | None = None) -> Tensor:
         """-E D(G(z)) of upright images, and alpha times the cross-entropy of their turns."""
         fake, n = self.fake(batch) if fake is None else fake, len(batch)
-        scores, logits = self.discriminator(self.seen(torch.cat([fake, turns(fake)])))
+        shown = self.seen(fake)
+        scores, logits = self.discriminator(torch.cat([shown, turns(shown)]))
         return losses.hinge_generator(scores[:n]) + self.alpha * rotation_loss(logits, n)
 
     def fake(self, batch: Batch) -> Tensor:

@@ -3,9 +3,10 @@
 A helper is found or given from above, is no player, and is never written into a model folder; `config.json` names it.
 """
 
+from itertools import chain
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ganzoo.types import BadArgument
 
@@ -44,9 +45,12 @@ class Helper:
             raise BadArgument(f"the helper {self.name} was not given; ganzoo.train finds it by its name")
         return self._network
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the network makes; gradients flow through to the arguments."""
-        return self.network(*args, **kwargs)
+    def __call__(self, images: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """What the network makes, on the images' device, to where it is moved; gradients flow through to the images."""
+        network = self.network
+        if next(chain(network.parameters(), network.buffers()), images).device != images.device:
+            network.to(images.device)
+        return network(images, *args, **kwargs)
 
     def to_dict(self) -> dict[str, str | None]:
         """As `config.json` names it."""

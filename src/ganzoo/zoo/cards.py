@@ -33,6 +33,7 @@ _OWN_METADATA = (
     *("model-index", "model_name", "eval_results"),
 )
 _PROTOCOL = ("n", "seed", "split", "network", "network_sha256", "resizer", "data", "floor", "ceiling", "spread")
+_RECIPES = "32-true"  # the precision of recipes
 
 
 def render_card(folder: Path, *, address: str | None = None, previous: str | None = None) -> str:
@@ -322,7 +323,9 @@ def _training(config: dict[str, Any], results: list[dict[str, Any]]) -> Iterable
     ]
     yield from _table(("", ""), ((key, _text(value)) for key, value in rows if value not in (None, "")))
     if training.get("recipe"):
-        yield from ("", "```", f"ganzoo train recipes/{_text(training['recipe']).removeprefix('recipes/')}", "```")
+        recipe, precision = _text(training["recipe"]).removeprefix("recipes/"), training.get("precision", _RECIPES)
+        trained = "" if precision == _RECIPES else f" --trainer.precision {_text(precision)}"
+        yield from ("", "```", f"ganzoo train recipes/{recipe}{trained}", "```")
 
 
 def _converted(config: dict[str, Any]) -> str | None:
