@@ -91,7 +91,11 @@ def test_pictures_follow_their_sentences() -> None:
     for call, text in (
         (lambda: game.depict(torch.zeros(2, 6)), r"embeddings have shape \(2, 6\); \(n, 7\)"),
         (lambda: game.depict([" "]), "it has no word"),
-        (lambda: game.sample(2, condition=Condition(text=torch.zeros(3, 7))), "texts have shape"),
+        (
+            lambda: game.sample(2, condition=Condition(text=torch.zeros(3, 7))),
+            "text of the condition has 3 rows for 2 images",
+        ),
+        (lambda: game.sample(2, condition=Condition(text=torch.zeros(2, 9))), "texts have shape"),
         (lambda: tiny("dfgan", captions=["..."]), "it has no word"),
         (lambda: tiny("dfgan", size=12), "size is 12; a power of 2"),
         (lambda: tiny("cut").depict(["x"]), "CUT draws nothing of captions"),

@@ -77,7 +77,8 @@ def pulling_away(codes: Tensor) -> Tensor:
     formula=(
         "D(v) = |v - Dec(Enc(v))|^2",
         "L_D = E D(x) + E max(0, m - D(G(z)))",
-        "L_G = E D(G(z)) + w PT, PT = 1/(N (N - 1)) sum_i sum_{j != i} (S_i . S_j / (|S_i| |S_j|))^2",
+        "L_G = E D(G(z)) + w PT",
+        "PT = 1/(N (N - 1)) sum_i sum_{j != i} (S_i . S_j / (|S_i| |S_j|))^2",
     ),
 )
 class EBGAN(Samples):

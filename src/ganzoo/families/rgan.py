@@ -35,7 +35,7 @@ from ganzoo.types import Batch
     formula=(
         "L_D = -E log sigmoid(C(x) - C(G(z)))",
         "L_G = -E log sigmoid(C(G(z)) - C(x))",
-        "average: C(x) - E C(G(z)) and C(G(z)) - E C(x) in their place, both in both losses",
+        "L_D = -E log sigmoid(C(x) - E C(G(z))) - E log(1 - sigmoid(C(G(z)) - E C(x)))",
     ),
 )
 class RGAN(Samples):
