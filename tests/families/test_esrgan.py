@@ -79,7 +79,7 @@ def test_the_last_layers_in_strips_are_the_whole(monkeypatch: pytest.MonkeyPatch
     game: Any = tiny("esrgan", channels=3)
     monkeypatch.setattr("ganzoo.families.esrgan._STRIP", 1)  # eight rows at a time
     x = pictures(2, (3, 29, 5))
-    assert close(game.enlarge(x), game.generator(x), 1e-6)
+    assert close(game.enlarge(x), game.generator(x), 1e-5)
 
 
 def test_sizes_that_cannot_be() -> None:

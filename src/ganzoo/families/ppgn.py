@@ -268,7 +268,7 @@ class PPGN(Samples, Encodes):
             h = self.step(h, condition, told, noise, *(chosen[f"epsilon{i}"] for i in (1, 2, 3)))
         return self.averaged(h)
 
-    def _row(self, n: int) -> Image.Image:
+    def golden_row(self, n: int) -> Image.Image:
         """G(z) of so many z: a chain of a hundred steps carries the last bits of another processor into its picture."""
         return grid(self.sample(n, seed=0, steps=0), columns=n, padding=0)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _CATALOGUE = Path(__file__).with_name("catalogue.toml")
 TABLES = Path(__file__).with_name("families.json")
 _NAME = re.compile(r"[a-z0-9]+([-.][a-z0-9]+)*")
+_OWN = ("folder", "finetune", "few")  # how recipes for a user's own data are called
 
 
 @dataclass(frozen=True)
@@ -300,7 +301,8 @@ def _all() -> dict[str, Entry]:
         if name not in found:
             facts = tables()["recipes"].get(name, {})
             task, pixels = facts.get("task", "unconditional"), resolution(facts)
-            found[name] = Entry(name, recipe.parent.name, "recipe", task, recipe.stem, pixels, recipe=recipe)
+            data = re.sub(r"-\d+$", "", recipe.stem)  # its pixels stand beside it
+            found[name] = Entry(name, recipe.parent.name, "recipe", task, data, pixels, recipe=recipe)
     return found
 
 
@@ -314,7 +316,7 @@ def recipes() -> dict[str, Path]:
     return {
         f"{path.parent.name.replace('_', '-')}-{path.stem}": path
         for path in paths
-        if path.stem != "folder" and not path.stem.startswith("finetune")
+        if not path.stem.startswith(_OWN)
     }
 
 

@@ -219,9 +219,10 @@ class Samples(Game):
 
     def golden(self, real: Images | None) -> Image.Image | None:
         """The first four samples at their own size, to be made again and compared; None for points."""
-        return self._row(_GOLDEN) if len(self.shape) == 3 else None
+        return self.golden_row(_GOLDEN) if len(self.shape) == 3 else None
 
-    def _row(self, n: int) -> Image.Image:
+    def golden_row(self, n: int) -> Image.Image:
+        """So many pictures in a row that any machine makes again: samples of the seeds from 0 on."""
         return grid(self.sample(n, seed=0), columns=n, padding=0)
 
     def check_golden(self, path: Path) -> int:
@@ -237,5 +238,5 @@ class Samples(Game):
         columns = round(kept.shape[1] / kept.shape[0] * height / width)  # one row, which may be magnified
         if not 1 <= columns <= 64:
             raise BadModelFolder(f"{path}: {kept.shape[1]}x{kept.shape[0]} pixels are no row of samples")
-        drawn = np.asarray(self._row(columns).convert("RGB"), dtype=np.int16)
+        drawn = np.asarray(self.golden_row(columns).convert("RGB"), dtype=np.int16)
         return inference.compare_golden(path, kept, drawn)
