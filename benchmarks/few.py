@@ -4,14 +4,15 @@
     OMP_NUM_THREADS=1 python benchmarks/few.py --out runs/few --seeds 0 1 2
     python benchmarks/few.py --out runs/few --page docs/few.md
 
-A category of the emoji is held out: a hundred of its pictures are trained on, the others are kept to compare with. One
+Another category: `--category Objects`, with a folder of its own. A category of the emoji is held out: a hundred of its pictures are trained on, the others are kept to compare with. One
 model is trained on all the other categories. Then, a seed each: it is fine-tuned on the hundred with `adapt`, and
 without; and the same networks are trained from scratch on the hundred, with the same augmentation, at the same rates,
 on ten times as many images. At a tenth, a quarter, a half and all of a run's images the kernel distance is measured, to
 the pictures kept apart and to the hundred. All of them are runs of `recipes/dcgan/few.yaml`.
 
 A run that was stopped goes on, and points that `OUT/results.jsonl` holds are not measured again; `--page` writes the
-page's table, and its pictures beside it, from that file and the runs' models.
+page's table behind the category's mark, such as `<!-- objects -->`, and its pictures, from that file and the runs'
+models.
 """
 
 from __future__ import annotations
@@ -240,9 +241,10 @@ def main() -> int:
         run(given.out, given.category, given.images, given.before, given.seeds, given.kinds)
     if given.page is not None:
         rows, floor = [*entries(given.out)], json.loads((given.out / "floor.json").read_text())["floor"]
-        measured.show(f"\n{table(rows, floor)}\n", given.page)
-        draw(rows, floor, given.page.parent / "pictures" / "few.png")
-        sheet(given.out, given.page.parent / "pictures" / "few-samples.png")
+        short, folder = given.category.partition(" ")[0].lower(), given.page.parent / "pictures"
+        measured.show(f"\n{table(rows, floor)}\n", given.page, f"<!-- {short} -->\n")
+        draw(rows, floor, folder / f"few-{short}.png")
+        sheet(given.out, folder / f"few-{short}-samples.png")
     return 0
 
 
