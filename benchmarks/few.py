@@ -4,11 +4,12 @@
     OMP_NUM_THREADS=1 python benchmarks/few.py --out runs/few --seeds 0 1 2
     python benchmarks/few.py --out runs/few --page docs/few.md
 
-Another category: `--category Objects`, with a folder of its own. A category of the emoji is held out: a hundred of its pictures are trained on, the others are kept to compare with. One
-model is trained on all the other categories. Then, a seed each: it is fine-tuned on the hundred with `adapt`, and
-without; and the same networks are trained from scratch on the hundred, with the same augmentation, at the same rates,
-on ten times as many images. At a tenth, a quarter, a half and all of a run's images the kernel distance is measured, to
-the pictures kept apart and to the hundred. All of them are runs of `recipes/dcgan/few.yaml`.
+A category of the emoji is held out (another by `--category`, in a folder of its own): a hundred of its pictures are
+trained on, the others are kept to compare with. One model is trained on all the other categories. Then, a seed each: it
+is fine-tuned on the hundred with `adapt`, and without; and the same networks are trained from scratch on the hundred,
+with the same augmentation, at the same rates, on ten times as many images. At a tenth, a quarter, a half and all of a
+run's images the kernel distance is measured, to the pictures kept apart and to the hundred. All of them are runs of
+`recipes/dcgan/few.yaml`.
 
 A run that was stopped goes on, and points that `OUT/results.jsonl` holds are not measured again; `--page` writes the
 page's table behind the category's mark, such as `<!-- objects -->`, and its pictures, from that file and the runs'
