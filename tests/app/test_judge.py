@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from ganzoo import cli
 from ganzoo.app.judge import Judging, application, scrambled
-from ganzoo.app.page import _Policy
+from ganzoo.app.page import Guard
 from ganzoo.folder import write_model
 from ganzoo.media.images import grid
 from ganzoo.metrics import hype
@@ -49,6 +49,9 @@ def real_ones() -> set[bytes]:
     return {grid(np.array(each)[None], padding=0).tobytes() for each in Digits().open("train").values}
 
 
+HERE = "http://127.0.0.1:7860"
+
+
 def opened(url: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
 
@@ -56,7 +59,7 @@ def opened(url: str) -> Image.Image:
 def test_a_judge_who_knows_and_one_who_does_not(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log, known = tmp_path / "judged.jsonl", real_ones()
     judging = Judging("digits", [model], log, pictures=12)
-    page = TestClient(_Policy(application(judging)))
+    page = TestClient(Guard(application(judging)), HERE)
 
     def knows(asked: dict[str, Any]) -> bool:
         return opened(asked["picture"]).tobytes() in known
@@ -87,13 +90,42 @@ def test_a_judge_who_knows_and_one_who_does_not(model: str, tmp_path: Path, caps
 
 
 def test_nothing_that_is_sent_tells_what_is_real(model: str, tmp_path: Path) -> None:
-    page = TestClient(_Policy(application(Judging("digits", [model], tmp_path / "log", pictures=6))))
+    page = TestClient(Guard(application(Judging("digits", [model], tmp_path / "log", pictures=6))), HERE)
     sent = page.post("/begin", json={"mode": "time"})
     asked = sent.json()
     assert asked.keys() == {"session", "number", "of", "picture", "mode", "exposure", "masks", "mask", "countdown"}
     assert len(asked["masks"]) == 4 and (asked["exposure"], asked["mask"], asked["countdown"]) == (500, 30, True)
     assert "default-src 'self'" in sent.headers["content-security-policy"]
     assert not opened(asked["picture"]).info, "no metadata"
+
+
+def test_pages_from_elsewhere_are_not_answered(model: str, tmp_path: Path) -> None:
+    judging = Judging("digits", [model], tmp_path / "log", pictures=6)
+    page, mode = TestClient(Guard(application(judging)), HERE), {"mode": "time"}
+    assert page.post("/begin", json=mode, headers={"origin": HERE}).status_code == 200
+    for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"origin": "http://localhost:7860"}):
+        assert page.post("/begin", json=mode, headers=headers).status_code == 403
+    for host in ("evil.example:7860", "127.0.0.1.evil.example"):
+        assert page.get("/", headers={"host": host}).status_code == 400
+        assert page.post("/begin", json=mode, headers={"host": host, "origin": f"http://{host}"}).status_code == 400
+
+
+def test_there_is_a_limit_on_sessions(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judging = Judging("digits", [model], tmp_path / "log", pictures=6)
+    monkeypatch.setattr("ganzoo.app.judge._LIVE", 2)
+    drawn, refused = judging._drawn, []
+
+    def meanwhile(*given: Any) -> Any:  # another visitor comes while the pictures are made
+        if not refused:
+            refused.append(None)
+            judging.begin("infinity")
+            with pytest.raises(BadArgument, match="2 people judge at the moment"):
+                judging.begin("infinity")
+        return drawn(*given)
+
+    monkeypatch.setattr(judging, "_drawn", meanwhile)
+    judging.begin("infinity")
+    assert len(judging._sessions) == 2 and not judging._drawing
 
 
 def test_visitors_and_models_take_turns(model: str, tmp_path: Path) -> None:

@@ -232,3 +232,23 @@ def test_tensors_in_other_files_are_out_of_reach(tmp_path: Path) -> None:
     onnx.save(proto, str(tmp_path / "outside.onnx"), save_as_external_data=True, location="weights", size_threshold=0)
     with pytest.raises(BadCheckpoint, match="no model that ONNX Runtime reads"):
         ExportedModel(tmp_path / "outside.onnx")
+
+
+@pytest.mark.parametrize("where", ["secret.bin", "../{here}/secret.bin", "{whole}"])
+def test_no_file_of_the_working_directory_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    secret = np.arange(8, dtype=np.float32)
+    (tmp_path / "secret.bin").write_bytes(secret.tobytes())
+    value = onnx.helper.make_tensor_value_info
+    shape, kind = ["n", 8], onnx.TensorProto.FLOAT
+    outside = onnx.TensorProto(name="w", data_type=kind, dims=[1, 8], data_location=onnx.TensorProto.EXTERNAL)
+    named = where.format(here=tmp_path.name, whole=tmp_path / "secret.bin")
+    for key, text in (("location", named), ("offset", "0"), ("length", "32")):
+        outside.external_data.add(key=key, value=text)
+    node = onnx.helper.make_node("Concat", ["z", "w"], ["images"], axis=0)  # not computed before z is there
+    graph = onnx.helper.make_graph([node], "g", [value("z", kind, shape)], [value("images", kind, shape)], [outside])
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    proto.metadata_props.add(key=KEY, value="{}")
+    (tmp_path / "stranger.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(BadCheckpoint, match="no model that ONNX Runtime reads"):
+        ExportedModel("stranger.onnx")

@@ -89,6 +89,7 @@ class Judging:
             raise BadArgument(f"{self.log}: is a folder; give the name of a file in it")
         self.judged = [self._judged(name, real) for name in dict.fromkeys(models)]
         self._sessions: dict[str, _Session] = {}
+        self._drawing = 0  # sessions whose pictures are being made
         self._begun: Counter[tuple[str, str]] = Counter()
         self._lock = RLock()
 
@@ -114,11 +115,16 @@ class Judging:
         with self._lock:
             now = time.monotonic()
             self._sessions = {key: each for key, each in self._sessions.items() if now - each.used < _IDLE}
-            if len(self._sessions) >= _LIVE:
+            if len(self._sessions) + self._drawing >= _LIVE:
                 raise BadArgument(f"{_LIVE} people judge at the moment; come back later")
             about = min(self.judged, key=lambda each: (self._begun[each.name, mode], secrets.randbelow(2**31)))
             self._begun[about.name, mode] += 1
-        made, session = self._drawn(about, mode), secrets.token_urlsafe(12)
+            self._drawing += 1
+        try:
+            made, session = self._drawn(about, mode), secrets.token_urlsafe(12)
+        finally:
+            with self._lock:
+                self._drawing -= 1
         with self._lock:
             self._sessions[session] = made
             return self._question(session)

@@ -1,6 +1,7 @@
 """The page of `ganzoo explore`, in gradio: tabs of what a model can do, and nothing that asks another machine.
 
-Analytics and web fonts are off, and a policy sent with every answer (CSP) lets the browser ask this server alone.
+Analytics and web fonts are off, a policy sent with every answer (CSP) lets the browser ask this server alone, and pages
+of other origins are not answered.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from typing import Any
 from ganzoo.types import BadArgument, GanzooError
 
 EXTRA = "pip install 'lightning-ganzoo[app]'"
-_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'"
+_POLICY = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'; "
+    "frame-ancestors 'none'; form-action 'self'"
+)
+_HOSTS = ["127.0.0.1", "localhost"]
 _UPLOAD = "16mb"
 _COLORS: list[Any] = ["#ffffff", "#000000", "#d03030", "#30a040", "#3060c0", "#e0b030"]
 _OWN = ("the seed's own", "")  # class
@@ -173,7 +178,7 @@ def launch(blocks: Any, port: int = 7860, **options: Any) -> Any:
         max_file_size=_UPLOAD,
         footer_links=[],
         enable_monitoring=False,
-        app_kwargs={"middleware": [Middleware(_Policy)]},
+        app_kwargs={"middleware": [Middleware(Guard)]},
         theme=theme(),
         **options,
     )
@@ -196,7 +201,7 @@ def judge_page(judging: Any, port: int = 7860) -> None:
         import uvicorn
     except ImportError:
         raise BadArgument(f"the page needs gradio's server, which is not installed; {EXTRA}") from None
-    uvicorn.run(_Policy(application(judging)), host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+    uvicorn.run(Guard(application(judging)), host="127.0.0.1", port=port, log_level="warning", lifespan="off")
 
 
 def check_port(port: int) -> None:
@@ -218,18 +223,30 @@ def theme() -> Any:
     return _gradio().themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 
-class _Policy:
-    """Sends the policy with every answer.
+class Guard:
+    """Answers the server's own page alone, and sends the policy with every answer.
+
+    A page from elsewhere that a visitor has open may neither ask (Origin), nor take this server for its own by a name
+    that it points here (Host).
 
     Args:
         app: what answers.
     """
 
     def __init__(self, app: Any) -> None:
-        self.app = app
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+        self.app = TrustedHostMiddleware(app, allowed_hosts=_HOSTS, www_redirect=False)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers."""
+        from starlette.responses import PlainTextResponse
+
+        told = dict(scope.get("headers", ()))
+        origin, host = told.get(b"origin"), told.get(b"host", b"")
+        if origin is not None and origin.partition(b"://")[2] != host:
+            await PlainTextResponse("this server answers its own page alone", 403)(scope, receive, send)
+            return
 
         async def sending(message: Any) -> None:
             if message["type"] == "http.response.start":

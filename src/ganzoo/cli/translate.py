@@ -110,7 +110,7 @@ def _reference(model: Game, path: Path) -> Tensor:
 
 
 def _in_channels(source: Path, channels: int) -> Image.Image:
-    """A file's picture in grey or in colors."""
+    """A file's picture in grey or in colours."""
     return decoded(source).convert("L" if channels == 1 else "RGB")
 
 

@@ -27,7 +27,7 @@ def parser() -> ArgumentParser:
         prog="ganzoo upscale",
         description=(
             "Makes pictures of any format, mode and size larger, part by part, and writes them as PNG under their own\n"
-            "names. A camera's rotation is applied, transparency is enlarged apart, a color profile is kept.\n"
+            "names. A camera's rotation is applied, transparency is enlarged apart, a colour profile is kept.\n"
             "Those that cannot be enlarged are listed at the end; the others are."
         ),
         epilog=(
@@ -112,7 +112,7 @@ def _made(model: Game, picture: Image.Image, tile: int | None, overlap: int | No
         *_, alpha = picture.split()
         made = _made(model, picture.convert("RGB"), tile, overlap)
         low, high = alpha.getextrema()
-        # As the picture itself, so that its outlines lie where those of the colors do; what is all one stays so
+        # As the picture itself, so that its outlines lie where those of the colours do; what is all one stays so
         made.putalpha(_made(model, alpha, tile, overlap) if low != high else Image.new("L", made.size, low))
         return made
     values = torch.from_numpy(np.array(picture.convert("L" if model.shape[0] == 1 else "RGB")))

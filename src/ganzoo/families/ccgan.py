@@ -246,7 +246,7 @@ class CCGAN(Translates, Classifies):
 
         Args:
             images: the pictures.
-            by: `true`, `filled`, or `mean`: the mean color of what is around.
+            by: `true`, `filled`, or `mean`: the mean colour of what is around.
         """
         top, left, tall, wide = self.middle(*self.shape[1:])
         made = self.translate(images) if by == "filled" else images.clone()

@@ -58,7 +58,7 @@ class IcGAN(Translates, Labelled, Inverts):
         channels: channels of an image.
         classes: K.
         groups: how many attributes stand together of which one holds, one number a group, as (2, 6): hair long or
-            short, and of one of six colors; none where each holds or not by itself, as in the paper.
+            short, and of one of six colours; none where each holds or not by itself, as in the paper.
         names: of the attributes: small letters, digits and hyphens; `class-0`, `class-1`, ... where there are none.
         latent: length of z.
         width: feature maps of the generator before its last layer.

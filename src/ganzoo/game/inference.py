@@ -236,7 +236,7 @@ def fields(shape: tuple[int, ...], n: int) -> Tensor:
 
 
 def side_by_side(columns: list[Tensor]) -> Tensor:
-    """Joins `(n, C, H, W)` to `(n, columns, C, H, W)`, grey repeated where colors stand beside it."""
+    """Joins `(n, C, H, W)` to `(n, columns, C, H, W)`, grey repeated where colours stand beside it."""
     import torch
 
     most = max(column.shape[1] for column in columns)

@@ -38,6 +38,8 @@ _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", 
 GRAPHS = (".xml", ".param")  # suffixes of graphs, OpenVINO's and ncnn's, whose weights lie in a `.bin` beside them
 _PERSISTENT = ("torch_utils.persistence", "_reconstruct_persistent_obj")
 _TENSORFLOW_VERSIONS = (2, 3, 4, 5)
+_LONGEST = 400  # letters of a module's dotted name
+_SMALL = 4096  # entries of an array that is a plain value
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,8 @@ def _cleaned(module: Module) -> Module:
 
 def plain(value: Any) -> Any:
     """A value with numpy's numbers and small arrays as Python's, for arguments that are written as JSON."""
+    if isinstance(value, np.ndarray) and value.size > _SMALL:
+        raise BadCheckpoint(f"an argument is an array of {value.size} entries: damaged")
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     if isinstance(value, dict):
@@ -327,6 +331,8 @@ def _module(value: Any) -> Module:
 
 def _flatten(value: Any, prefix: str, into: Module) -> None:
     """Adds a module's tensors, constants and class under a prefix, and those of the modules inside it."""
+    if len(prefix) > _LONGEST:  # it stands before each name inside, so that long ones multiply
+        raise BadCheckpoint(f"the name of the module {quoted(prefix)} has {len(prefix)} letters: damaged")
     described = _described(value)
     if described is None or not _is_module(value):
         raise BadCheckpoint(f"{quoted(prefix)} is no module: damaged")
@@ -360,7 +366,8 @@ def _flatten(value: Any, prefix: str, into: Module) -> None:
 def _is_plain(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(_is_plain(entry) for entry in value)
-    return value is None or isinstance(value, (bool, int, float, str, np.generic, np.ndarray))
+    small = not isinstance(value, np.ndarray) or value.size <= _SMALL
+    return small and (value is None or isinstance(value, (bool, int, float, str, np.generic, np.ndarray)))
 
 
 # TensorFlow networks

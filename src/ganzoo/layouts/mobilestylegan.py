@@ -26,7 +26,7 @@ from ganzoo.nn.style import Mapping
 from ganzoo.types import BadCheckpoint
 
 _FAMILY = "mobilestylegan"
-_LARGEST = 2**14  # pixels: noise is made as large
+_LARGEST = 2**12  # pixels: noise is made as large
 _RATE = 0.01  # the mapping network's learning-rate multiplier, as the author has it
 _MEAN_OF = 4096  # w's, as in the author's package
 

@@ -5,7 +5,7 @@
 | `samples` | samples with real images | `floor`: real images; `ceiling`: uniform noise |
 | `translates` | translations with counterparts, with the domain; their classes | the copied input; fresh weights; ... |
 | `depicts` | pictures of held-out captions with the pictures that these are of | |
-| `fills` | what fills holes with what was there | the mean color of what is around |
+| `fills` | what fills holes with what was there | the mean colour of what is around |
 | `styles` | translations of one picture with one another | `floor`: real images of one class |
 | `upscales` | images made small and enlarged again, with themselves | bicubic interpolation |
 | `reconstructs` | what comes back of held-out images with themselves | other held-out images |

@@ -6,6 +6,7 @@ A stranger's file is data: ONNX Runtime computes it and looks at no other file, 
 
 import json
 import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,10 @@ class ExportedModel:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what is wrong comes as an error
         options.intra_op_num_threads = threads or 0
+        # Tensors in other files, which a stranger's could name, are looked for in an empty folder
+        self._nothing = tempfile.TemporaryDirectory(prefix="ganzoo-")
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", self._nothing.name)
         try:
-            # Bytes and no path: tensors in other files, which a stranger's could name, are then out of reach
             content = self.path.read_bytes()
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own have no base class but this

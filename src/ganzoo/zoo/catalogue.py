@@ -314,9 +314,7 @@ def recipes() -> dict[str, Path]:
     root = files.resource_folder("recipes")
     paths = [] if root is None else sorted(root.glob("*/*.yaml"))
     return {
-        f"{path.parent.name.replace('_', '-')}-{path.stem}": path
-        for path in paths
-        if not path.stem.startswith(_OWN)
+        f"{path.parent.name.replace('_', '-')}-{path.stem}": path for path in paths if not path.stem.startswith(_OWN)
     }
 
 

@@ -204,7 +204,7 @@ class Translates(Game):
     def preview(self, real: Images | None, n: int, seed: int = 0) -> Shown:
         """Inputs, what becomes of them in each domain, and their counterparts where the split holds pairs.
 
-        Grey is repeated where colors stand beside it. Of large pictures there are four, else at most eight.
+        Grey is repeated where colours stand beside it. Of large pictures there are four, else at most eight.
         """
         given = self.inputs(real, min(n, 8 if self.shape[-1] <= 128 else 4))
         columns = [given, *(self.translate(given, to=to, seed=seed) for to in self.domains if to != self.back)]
