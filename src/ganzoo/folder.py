@@ -22,7 +22,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -398,6 +398,7 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
     from statistics import median
 
     from ganzoo.media.medium import medium_of
+    from ganzoo.nn.low_rank import size
 
     family, module = registry.family_of(type(game)), type(game).__module__
     return {
@@ -415,7 +416,7 @@ def describe(game: Game, facts: dict[str, Any]) -> dict[str, Any]:
         **({} if game.class_names is None else {"class_names": list(game.class_names)}),
         "averaged": bool(game._averages),
         **({"half_life": game.half_life} if game._averages and game.half_life else {}),
-        "parameters": {n: sum(p.numel() for p in getattr(game, n).parameters()) for n in game.networks()},
+        "parameters": {n: size(getattr(game, n)) for n in game.networks()},
         **({"images_per_second": round(median(game.speeds), 1)} if game.speeds else {}),  # while training
         **facts,
     }
@@ -512,20 +513,13 @@ def narrowed(tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Ten
 @contextmanager
 def _holding(game: Game, tensors: dict[str, Tensor]) -> Iterator[None]:
     """Puts narrowed tensors in the place of those that inference uses, for a while."""
-    own = {name: value.clone() for name, value in game.inference_tensors().items()}
-    try:
-        _put(game, tensors)
+    from ganzoo.nn.low_rank import holding
+
+    with ExitStack() as stack:
+        for n in game.inference:
+            state = {k.removeprefix(f"{n}."): v for k, v in tensors.items() if k.startswith(f"{n}.")}
+            stack.enter_context(holding(game.average_module(n), state))
         yield
-    finally:
-        _put(game, own)
-
-
-def _put(game: Game, tensors: dict[str, Tensor]) -> None:
-    import torch
-
-    with torch.no_grad():
-        for name, value in game.inference_tensors().items():
-            value.copy_(tensors[name])
 
 
 def draw_pictures(game: Game, folder: Path, real: Images | None = None, count: int = 64) -> None:

@@ -73,7 +73,11 @@ class HubError(GanzooError):
 
 
 class TrainingStopped(GanzooError):
-    """Training that cannot go on, such as a player whose gradients stay non-finite."""
+    """Training that cannot go on, such as one whose saves fail."""
+
+
+class Diverged(TrainingStopped):
+    """Training whose weights, gradients or loss scale are not finite any more."""
 
 
 class Rows:

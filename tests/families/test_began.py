@@ -36,7 +36,7 @@ def test_the_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     on_samples = float((fake - game.discriminator(fake)).abs().sum()) / (5 * 64)
     assert game.discriminator_loss(batch).item() == pytest.approx(on_data - 0.3 * on_samples, rel=1e-5)
     assert game.generator_loss(batch).item() == pytest.approx(on_samples, rel=1e-5)
-    assert [[e.item() for e in found] for found in game.errors] == [
+    assert [[e.item() for e in found] for found in (game.real_errors, game.fake_errors)] == [
         [pytest.approx(on_data)],
         [pytest.approx(on_samples)],
     ]
@@ -51,7 +51,7 @@ class Watched(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
         self.k.append(pl_module.equilibrium.k.item())
-        real, fake = (float(torch.stack(found).mean()) for found in pl_module.errors)
+        real, fake = (float(torch.stack(found).mean()) for found in (pl_module.real_errors, pl_module.fake_errors))
         self.errors.append((real, fake))
 
 

@@ -14,7 +14,7 @@ import ganzoo
 from ganzoo.cli import main
 from ganzoo.folder import write_model
 from ganzoo.game import registry
-from ganzoo.game.adaptation import Adapt
+from ganzoo.game.adaptation import Adapt, Adaptation
 from ganzoo.objectives import limited, penalties
 from ganzoo.types import BadArgument
 
@@ -124,6 +124,13 @@ def test_lecam_s_means_follow_the_scores(monkeypatch: pytest.MonkeyPatch) -> Non
     assert float(state.real_mean) == pytest.approx(2.1) and float(state.fake_mean) == pytest.approx(-0.9)
     state.remember(torch.tensor([float("nan")]), torch.tensor([9.0]), lambda means: means)
     assert float(state.real_mean) == pytest.approx(2.1), "what is not finite is forgotten"
+    for _ in range(4):  # slices of a batch move the means as one batch does
+        state.remember(torch.tensor([12.1]), torch.tensor([-0.9]), lambda means: means, 1 / 4)
+    assert float(state.real_mean) == pytest.approx(2.2)
+    fresh = Adaptation(Adapt(lecam=2.0))
+    fresh.remember(torch.tensor([float("nan")]), torch.tensor([9.0]), lambda means: means)
+    fresh.remember(torch.tensor([10.0]), torch.tensor([9.0]), lambda means: means)
+    assert float(fresh.real_mean) == 10, "the first finite ones begin"
 
 
 def test_apa_replaces_that_share_of_the_real_images() -> None:
@@ -180,6 +187,26 @@ def test_adapters_stand_beside_an_average_that_came_with_the_model() -> None:
     live, average = game.generator.state_dict(), game.averaged.state_dict()
     assert all(torch.equal(live[key], average[key]) for key in live if key.endswith((".up", ".down")))
     fit(game, 2)
+
+
+def test_a_frozen_weight_gets_no_adapter() -> None:
+    game: Any = tiny("dcgan")
+    large = [name for name, value in game.generator.named_parameters() if value.dim() > 1][1]
+    game.adapt_to(Adapt(rank=1, freeze=(f"generator.{large}",)))
+    names = {name for name, _ in game.generator.named_parameters()}
+    assert large in names and any(name.endswith(".up") for name in names)
+    still = game.generator.get_parameter(large)
+    before = still.detach().clone()
+    fit(game, 2)
+    assert torch.equal(still, before)
+
+
+@pytest.mark.parametrize("options", [Adapt(freeze=("generator.*",)), Adapt(freeze_critic=1, rank=10_000)])
+def test_what_is_refused_changes_nothing(options: Adapt) -> None:
+    game: Any = tiny("dcgan")
+    with pytest.raises(BadArgument):
+        game.adapt_to(options)
+    assert all(value.requires_grad for value in (*game.generator.parameters(), *game.discriminator.parameters()))
 
 
 def test_a_run_goes_on_as_it_would_have(tmp_path: Path) -> None:

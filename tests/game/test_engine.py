@@ -158,6 +158,26 @@ def test_without_memory_for_one_sample_it_says_so() -> None:
         fit(hungry(plain, 0), 2)
 
 
+def test_what_players_share_is_not_made_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory (a test)")
+
+    game: Any = tiny("cut")
+    game.engine.shrink = True
+    game.generator.forward = fails
+    with pytest.raises(TrainingStopped, match="not the memory for what players share"):
+        fit(game, 2)
+    game = tiny("cut")
+    game.engine.shrink, shared = True, torch.autograd.backward
+
+    def joint(tensors: Any, *rest: Any, **named: Any) -> Any:
+        return fails() if isinstance(tensors, list) else shared(tensors, *rest, **named)
+
+    monkeypatch.setattr(torch.autograd, "backward", joint)
+    with pytest.raises(TrainingStopped, match="not the memory to go back through what players share"):
+        fit(game, 2)
+
+
 def test_another_rank_s_want_of_memory_is_this_one_s_too(monkeypatch: pytest.MonkeyPatch) -> None:
     game, sliced = tiny("gan"), tiny("gan")
     game.engine.shrink = sliced.engine.shrink = True

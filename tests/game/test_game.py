@@ -547,6 +547,14 @@ def test_a_scaler_that_finds_no_scale_stops_the_run() -> None:
         fit(Toy(), 20, Spoil(range(2, 30)), plugins=[half(8.0)])
 
 
+def test_a_first_step_that_a_scaler_skips_leaves_no_momentum(monkeypatch: pytest.MonkeyPatch) -> None:
+    game = Steep(optimizer=partial(torch.optim.SGD, lr=0.01, momentum=0.9))
+    empty = torch.empty_like
+    monkeypatch.setattr(torch, "empty_like", lambda *a, **k: empty(*a, **k).fill_(1e30))  # as memory may be
+    fit(game, 20, plugins=[half(2.0**127)])
+    assert all(float(value.abs().max()) < 1e3 for value in game.parameters())
+
+
 def test_the_scale_survives_resuming(tmp_path: Path) -> None:
     runs = []
     for part, steps, ckpt in (("whole", 12, None), ("half", 6, None), ("rest", 12, tmp_path / "half.ckpt")):

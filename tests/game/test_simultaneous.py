@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from toys import Scale, Toy
 
 from ganzoo.game import registry
-from ganzoo.game.engine import Engine, Player
+from ganzoo.game.engine import Engine, MovingAverage, Player
 from ganzoo.game.game import Game
 from ganzoo.types import BadArgument, Batch
 
@@ -81,6 +81,20 @@ def test_steps_of_the_generator_have_noise_of_their_own() -> None:
     fit(game, 3)
     own = game.drawn[2:]  # after the batch's own and the critic's
     assert len(own) == 3 and len(set(own)) == 3
+
+
+def test_the_average_follows_the_last_of_several_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, betas = Toy(), list[float]()
+    game.engine = Engine(average=8, rampup=None, generator_steps=3)
+    update = MovingAverage.update
+
+    def watched(self: MovingAverage, live: Any, beta: float) -> None:
+        betas.append(beta)
+        update(self, live, beta)
+
+    monkeypatch.setattr(MovingAverage, "update", watched)
+    fit(game, 6)
+    assert len(betas) == 2 and all(0 < beta < 1 for beta in betas), "once a batch, after its last step"
 
 
 def test_fakes_that_two_moves_share_are_not_stepped_on_twice() -> None:

@@ -6,7 +6,7 @@ import torch
 from helpers import close
 from torch import nn
 
-from ganzoo.nn.low_rank import add_adapters, merged
+from ganzoo.nn.low_rank import adaptable, add_adapters, holding, merged, size
 
 
 def network() -> nn.Sequential:
@@ -18,7 +18,9 @@ def network() -> nn.Sequential:
 def test_nothing_changes_at_first_and_only_small_things_learn() -> None:
     one, x = network().eval(), torch.randn(2, 3, 8, 8)
     before, state = one(x), copy.deepcopy(one.state_dict())
-    assert add_adapters(one, 2) == 2, "of the last layer's 16 weights a rank of 2 would make 34"
+    assert [*adaptable(one, 2)] == ["0", "2"], "of the last layer's 16 weights a rank of 2 would make 34"
+    assert [*adaptable(one, 2, {id(one[0].weight)})] == ["2"], "what is to keep its values does"
+    add_adapters(one, 2, ["0", "2"])
     assert torch.equal(one(x), before)
     learning = {name for name, value in one.named_parameters() if value.requires_grad}
     ends = {"up", "down"}
@@ -31,7 +33,7 @@ def test_nothing_changes_at_first_and_only_small_things_learn() -> None:
 def test_merged_weights_compute_what_the_adapters_did() -> None:
     one, x = network(), torch.randn(4, 3, 8, 8)
     frozen = {key: value.clone() for key, value in one.state_dict().items()}
-    add_adapters(one, 2)
+    add_adapters(one, 2, ["0", "2"])
     learning = [value for value in one.parameters() if value.requires_grad]
     optimizer = torch.optim.Adam(learning, lr=0.05)
     for _ in range(5):
@@ -46,3 +48,18 @@ def test_merged_weights_compute_what_the_adapters_did() -> None:
     state = one.state_dict()
     up, down = (state[f"2.parametrizations.weight.0.{name}"] for name in ("up", "down"))
     assert close(change, up @ down, 1e-4)
+
+
+def test_another_state_is_held_for_a_while() -> None:
+    one, other, x = network().eval(), network().eval(), torch.randn(2, 3, 8, 8)
+    whole = size(one)
+    add_adapters(one, 2, ["0", "2"])
+    nn.init.normal_(one[0].parametrizations.weight[0].up)  # type: ignore[union-attr, index]
+    before = one(x)
+    with torch.no_grad():
+        for value in other.parameters():
+            value.mul_(2)
+    with holding(one, other.state_dict()):
+        assert torch.equal(one(x), other(x))
+        assert all(torch.equal(merged(one)[key], value) for key, value in other.state_dict().items())
+    assert torch.equal(one(x), before) and size(one) == whole == size(other)

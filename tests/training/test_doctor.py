@@ -17,6 +17,8 @@ import ganzoo
 from ganzoo.cli import main
 from ganzoo.data.digits import Digits
 from ganzoo.media.levels import to_float
+from ganzoo.training import run as training_run
+from ganzoo.training.checkpoints import newest
 from ganzoo.training.doctor import Nearest, Novelty, Watching, Within, diversity, findings, read_log, same_previews
 from ganzoo.training.previews import SEED, differences
 from ganzoo.types import BadArgument, BadModelFolder, TrainingStopped
@@ -87,7 +89,7 @@ ROWS = [{"step": 50 * k, "discriminator_loss": 1.3, "generator_loss": 0.8, "imag
         (lambda k: {"discriminator_loss": 1.3 * 0.8**k}, "the critic has won"),
         (lambda k: {"discriminator_loss": 0.0, "generator_loss": 23_124.0}, "the critic has won"),
         (lambda k: {"generator_loss": 2.0**k if k > 20 else 1.0}, "loss explosion"),
-        (lambda k: {"generator_loss": None} if k == 30 else {}, "loss explosion"),
+        (lambda k: {"generator_loss": None} if k > 37 else {}, "loss explosion"),
         (lambda k: {"generator_skipped": 2.0 * k}, "skipped moves"),
         (lambda k: {"augment_p": k / 40}, "leaking augmentation"),
         (lambda k: {"augment_p": k / 80}, None),
@@ -334,6 +336,59 @@ def test_rolling_back_ends(tmp_path: Path) -> None:
     early = failing(small(), 20)
     with pytest.raises(TrainingStopped, match="no good checkpoint to go back to yet"):
         run(early, tmp_path / "early", watch={"rollback": 1, "findings": ["loss explosion"]}, save_every=1000)
+
+
+def test_the_failed_course_gives_no_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[list[str]] = []
+    back = training_run._back
+
+    def watched(game: Any, folder: Path, *rest: Any) -> Any:
+        before = newest(folder)
+        made = back(game, folder, *rest)
+        found.append(sorted(path.name for path in folder.glob("*.ckpt")))
+        assert before is not None and made[1].step < before.step
+        return made
+
+    monkeypatch.setattr(training_run, "_back", watched)
+    run(failing(small(), 35), tmp_path / "run", watch={"rollback": 1})
+    assert found == [["good.ckpt", "last.ckpt", "previous.ckpt"]], "what waited to be good was of the failed course"
+    facts = json.loads((tmp_path / "run" / "last" / "config.json").read_text())
+    assert facts["training"]["engine"]["offset"] == 1
+
+
+def test_it_goes_back_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert run(failing(small(), 35), tmp_path / "run", watch={"rollback": 1}).steps == 60
+
+
+def test_a_full_disk_is_nothing_to_go_back_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any) -> Any:
+        raise TrainingStopped("the last save failed")
+
+    monkeypatch.setattr(training_run, "_attempt", stop)
+    monkeypatch.setattr(training_run, "_back", lambda *_: pytest.fail("it went back"))
+    with pytest.raises(TrainingStopped, match="the last save failed"):
+        run(small(), tmp_path / "run", watch={"rollback": 2})
+
+
+def test_one_move_that_was_skipped_is_no_explosion(tmp_path: Path) -> None:
+    game = small()
+    loss = game.generator_loss
+
+    def generator_loss(*arguments: Any) -> torch.Tensor:
+        value: torch.Tensor = loss(*arguments) * (float("nan") if game.batches_seen == 15 else 1.0)
+        return value
+
+    game.generator_loss = generator_loss
+    run(game, tmp_path / "run", watch={"rollback": 1})
+    rows = read_log(tmp_path / "run")
+    assert game.engine.offset == 0 and [each.name for each in findings(rows)] == ["skipped moves"]
+    assert all(row["generator_loss"] is not None for row in rows) and rows[-1]["generator_skipped"] == 1
+    old = [{"step": i, "generator_loss": None if i == 3 else 1.0} for i in range(400)]
+    assert findings(old) == [] and findings(old[:5])[0].name == "loss explosion"
 
 
 def test_a_healthy_run_never_goes_back(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def recipe(tmp_path: Path) -> Path:
 REFUSED: list[tuple[list[str], str]] = [
     (["--trainer.precision", "bf16-true"], "trainer.precision is bf16-true; 32-true, bf16-mixed, 16-mixed or auto"),
     (["--trainer.precision", "64-true"], "trainer.precision is 64-true; 32-true, bf16-mixed, 16-mixed or auto"),
+    (["--trainer.precision", "16-mixed", "--trainer.accelerator", "cpu"], "trainer.precision is 16-mixed, which is of"),
     (["--trainer.precision", "16-true"], "trainer.precision is 16-true; 32-true, bf16-mixed, 16-mixed or auto"),
     (["--trainer.precision", "transformer-engine"], "trainer.precision is transformer-engine; "),
     (["--trainer.overfit_batches", "1"], "trainer.overfit_batches is 1; the data give batches without end"),
@@ -195,7 +196,7 @@ def test_auto_is_bf16_where_the_hardware_computes_in_it(
     [(None, "32-true"), (32, "32-true"), ("32", "32-true"), (16, "16-mixed"), ("bf16", "bf16-mixed")],
 )
 def test_short_names_of_precisions(asked: Any, name: str) -> None:
-    assert precision.resolve(asked, "cpu") == name
+    assert precision.resolve(asked, "gpu") == name
 
 
 def test_flags_are_read_from_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

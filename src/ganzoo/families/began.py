@@ -128,7 +128,8 @@ class BEGAN(Samples):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 nn.init.xavier_uniform_(layer.weight)
         self.equilibrium = Equilibrium()
-        self.errors: tuple[list[Tensor], list[Tensor]] = [], []  # L(x) and L(G(z_G)) of the slices of a step
+        self.real_errors: list[Tensor] = []  # L(x) of the slices of a step,
+        self.fake_errors: list[Tensor] = []  # and L(G(z_G))
         self.halvings = 0  # of the learning rate
         self.previous_mean, self.sum = float("inf"), torch.zeros((), device="cpu")  # of M, by which it is halved
 
@@ -139,20 +140,22 @@ class BEGAN(Samples):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of each player, then of k (section 3.4)."""
-        self.errors = [], []
+        self.real_errors, self.fake_errors = [], []
         self.move("discriminator", self.discriminator_loss, batch)
         self.move("generator", self.generator_loss, batch)
         self.keep_balance()
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """L(x) - k L(G(z_D))."""
-        self.errors[0].append(self.error(batch.images))
-        return self.errors[0][-1] - self.equilibrium.k * self.error(self.generator(self.noise(batch)))
+        error = self.error(batch.images)
+        self.real_errors.append(error.detach())
+        return error - self.equilibrium.k * self.error(self.generator(self.noise(batch)))
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """L(G(z_G))."""
-        self.errors[1].append(self.error(self.generator(self.noise(batch))))
-        return self.errors[1][-1]
+        error = self.error(self.generator(self.noise(batch)))
+        self.fake_errors.append(error.detach())
+        return error
 
     def error(self, images: Tensor) -> Tensor:
         """L(v) = mean |v - D(v)| over images and pixels, the paper's with eta = 1."""
@@ -165,7 +168,7 @@ class BEGAN(Samples):
 
     def keep_balance(self) -> None:
         """Moves k by the errors of all ranks, and halves the learning rate when M stalls."""
-        errors = torch.stack([torch.stack(found).detach().mean() for found in self.errors])
+        errors = torch.stack([torch.stack(found).mean() for found in (self.real_errors, self.fake_errors)])
         real, fake = self.trainer.strategy.reduce(errors, reduce_op="mean")
         measure = self.equilibrium.advance(real, fake, self.gamma, self.gain, self.global_step - 1)
         self.record(measure=measure, k=self.equilibrium.k)

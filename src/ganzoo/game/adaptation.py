@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ganzoo.nn.low_rank import add_adapters
+from ganzoo.nn.low_rank import adaptable, add_adapters
 from ganzoo.objectives.augment import ADA, diff_augment
 from ganzoo.schema import Count, NonNegative, Positive, PositiveFloat, Probability, check_ranges
 from ganzoo.types import BadArgument
@@ -35,8 +35,8 @@ class Adapt:
         freeze: patterns of parameters that keep their values, such as `generator.*mapping*`.
         freeze_critic: how many of the critic's first layers keep theirs: FreezeD (Mo et al. 2020, arXiv:2002.10964). A
             layer is a weight of two dimensions or more, with what follows it until the next one.
-        rank: of the adapters by which alone the generator's large weights learn (Hu et al. 2022, arXiv:2106.09685);
-            they are merged into the weights wherever the model is saved. 0 for none.
+        rank: of the adapters by which alone the generator's large weights, those of layers, learn (Hu et al. 2022,
+            arXiv:2106.09685); they are merged into the weights wherever the model is saved. 0 for none.
         augment: what every critic sees: images augmented adaptively (`ada`, Karras et al. 2020, arXiv:2006.06676) or
             always (`diff`, Zhao et al. 2020, arXiv:2006.10738).
         apa: whether some of the real images are replaced by generated ones (Jiang et al. 2021, arXiv:2111.06849).
@@ -52,7 +52,7 @@ class Adapt:
         latent_generator: and for the generator: they look different.
         latent_noise: by how much the latents are moved.
         top_k: the share of generated images, those scored highest, that the generator learns from at last (Sinha et al.
-            2020, arXiv:2002.06224); none for all.
+            2020, arXiv:2002.06224); none for all. Where gradients are accumulated, of each slice.
         r1: weight of an approximation of R1 without second derivatives (Lin et al. 2025, arXiv:2501.08316).
         r2: of R2.
         penalty_noise: by which that moves the images.
@@ -139,14 +139,17 @@ class Adaptation(nn.Module):
         return diff_augment(images, self.policies) if self.options.augment == "diff" else images
 
     @torch.no_grad()
-    def remember(self, real_scores: Tensor, fake_scores: Tensor, reduce: Callable[[Tensor], Tensor]) -> None:
-        """Moves LeCam's running means, by the mean over all ranks."""
+    def remember(
+        self, real_scores: Tensor, fake_scores: Tensor, reduce: Callable[[Tensor], Tensor], part: float = 1.0
+    ) -> None:
+        """Moves LeCam's running means, by the mean over all ranks; `part` is the scores' share of a whole batch."""
         means = reduce(torch.stack([real_scores.float().mean(), fake_scores.float().mean()]))
-        share = torch.where(self.begun > 0, 1 - _MEMORY, torch.ones_like(self.begun))
+        finite = means.isfinite().all()
+        share = torch.where(self.begun > 0, 1 - _MEMORY**part, torch.ones_like(self.begun))
         for name, mean in zip(("real_mean", "fake_mean"), means, strict=True):
             held = getattr(self, name)
-            held.copy_(torch.where(means.isfinite().all(), held.lerp(mean, share), held))
-        self.begun.fill_(1)
+            held.copy_(torch.where(finite, held.lerp(mean, share), held))
+        self.begun.copy_(torch.where(finite, 1.0, self.begun))
 
 
 def adapt(game: Game, options: Adapt) -> None:
@@ -156,19 +159,22 @@ def adapt(game: Game, options: Adapt) -> None:
         BadArgument: naming the option and what the family lacks; nothing is changed then.
     """
     _check(game, options)
-    names = _frozen(game, options)
     known = dict(game.named_parameters())
-    for name in names:
-        known[name].requires_grad_(False)
-    for player, each in game.players().items() if names else ():
-        if not any(value.requires_grad for value in each.parameters()):
+    still = {id(known[name]) for name in _frozen(game, options)}
+    for player, each in game.players().items() if still else ():
+        if all(id(value) in still or not value.requires_grad for value in each.parameters()):
             raise BadArgument(f"adapt.freeze leaves the {player} nothing to learn; name fewer parameters")
+    large = list(adaptable(game.generator, options.rank, still)) if options.rank else []
+    if options.rank and not large:
+        raise BadArgument(f"adapt.rank is {options.rank}, and no weight of the generator is larger; lower it")
+    for value in known.values():
+        value.requires_grad_(value.requires_grad and id(value) not in still)
     if options.rank:
-        if add_adapters(game.generator, options.rank) == 0:
-            raise BadArgument(f"adapt.rank is {options.rank}, and no weight of the generator is larger; lower it")
+        add_adapters(game.generator, options.rank, large)
         for name, average in game._averages.items():
             if name == "generator":
-                add_adapters(average, options.rank)
+                inner: Any = average
+                add_adapters(inner.module, options.rank, large)
                 average.load_state_dict({f"module.{k}": v for k, v in _start(game, average).items()})
                 average.requires_grad_(False)
 

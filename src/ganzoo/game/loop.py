@@ -39,6 +39,9 @@ class Loop(Moving):
             "find_unused_parameters"
         ):
             raise BadArgument("Lightning's ddp fails on several players; give the Trainer strategy='ddp_game'")
+        for option in ("top_k", "lecam") if self.engine.shrink else ():
+            if getattr(self.adaptation.options, option):
+                raise BadArgument(f"engine.shrink: adapt.{option} looks at a batch as a whole; leave one of them out")
         if self.engine.shrink and (self.coupled or any(isinstance(m, _BatchNorm) for m in self.modules())):
             raise BadArgument(
                 f"engine.shrink: {type(self).__name__}'s layers look at a batch as a whole, which slices would change; "
@@ -160,7 +163,7 @@ class Loop(Moving):
         names = sorted(self._sums)
         if not names or self.global_step == self._logged[0]:
             return
-        means = torch.stack([self._sums[name].to(self.device) / self._counts[name] for name in names])
+        means = torch.stack([self._sums[name].to(self.device) / self._counts[name].to(self.device) for name in names])
         means = self.trainer.strategy.reduce(means, reduce_op="mean")
         _, images, then = self._logged
         now = time.monotonic()

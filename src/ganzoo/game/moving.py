@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ganzoo.game.averaging import Averaging
 from ganzoo.game.engine import Player, begin_stream, stream_seed
-from ganzoo.types import BadArgument, Batch, TrainingStopped
+from ganzoo.types import BadArgument, Batch, Diverged, TrainingStopped
 
 _Buffer = tuple[dict[str, Tensor | None], str, Tensor]  # the buffers of a module, the name of one, and its copy
 _PATIENCE = 20  # moves of one player with non-finite gradients, in a row, after which a run stops
@@ -48,7 +48,8 @@ class Moving(Averaging):
         self._begun: dict[str, list[Tensor]] = {}  # parameters of who moved in this batch, as they were before
         self._slices = 1  # of a move, since there was not the memory for fewer
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, Tensor] = {}
+        self._joined = False  # whether the gradients of all slices went through what was made ahead
 
     def move(self, player: str, loss: Callable[..., Tensor], *args: Any, counts: bool = True) -> None:
         """One move: only this player's parameters learn.
@@ -60,7 +61,7 @@ class Moving(Averaging):
             counts: whether the move is an update; a lazy penalty's is not.
 
         Raises:
-            TrainingStopped: after 20 moves of the player with non-finite gradients in a row.
+            Diverged: after 20 moves of the player with non-finite gradients in a row.
             BadArgument: where the generator is to step again on fakes that it shares with another move.
         """
         steps = self.engine.generator_steps if counts and player == self.leads else 1
@@ -71,6 +72,8 @@ class Moving(Averaging):
             )
         for _ in range(steps):
             self._update(player, loss, args, counts)
+        if counts and player == self.leads:
+            self._update_averages()
 
     def _update(self, player: str, loss: Callable[..., Tensor], args: tuple[Any, ...], counts: bool) -> None:
         state = self._state_of(player)
@@ -90,8 +93,6 @@ class Moving(Averaging):
         bad = self._step(state, optimizer, counts and player == self.leads)
         self._restore_buffers(before, bad)
         self.record(**{getattr(loss, "__name__", f"{player}_loss"): value})
-        if counts and player == self.leads:
-            self._update_averages()
 
     def ahead(self, make: Callable[..., Tensor], *args: Any) -> Tensor:
         """Makes what several moves share, such as fakes for both players, with every player's parameters alive.
@@ -101,14 +102,28 @@ class Moving(Averaging):
         Args:
             make: makes it.
             *args: handed to `make`, whole even where gradients are accumulated.
+
+        Raises:
+            TrainingStopped: where there is not the memory for it, and `engine.shrink` would have helped a move.
         """
         self._moves += 1
         self._begin_stream()
         before = self._buffer_copies()
-        with self._as_begun():
+        made = None
+        with self._as_begun(), suppress(*([torch.cuda.OutOfMemoryError] if self.engine.shrink else [])):
             made = make(*args)
+        if self.engine.shrink and self._anywhere(made is None):
+            raise TrainingStopped(
+                f"the device has not the memory for what players share, made for a whole batch, at step "
+                f"{self.global_step}; lower data.batch_size, or set `reuse` to false where the family has it"
+            )
+        assert made is not None
         self._restore_buffers(before, (~torch.isfinite(made.detach()).all()).float())
         return made
+
+    def _anywhere(self, here: bool) -> bool:
+        """Whether it is so on any rank; every rank asks."""
+        return bool(self.trainer.strategy.reduce_boolean_decision(here, all=False))
 
     @contextmanager
     def _as_begun(self, mover: str | None = None) -> Iterator[None]:
@@ -141,11 +156,13 @@ class Moving(Averaging):
         return self.batches_seen % every == 0
 
     def record(self, **values: Tensor) -> None:
-        """Notes scalars for the log, which holds their mean since its last line."""
+        """Notes scalars for the log, which holds the mean of those that were finite since its last line."""
         for name, value in values.items():
             value = value.detach().float()
+            finite = value.isfinite()
+            value, count = torch.where(finite, value, 0.0), finite.float()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + 1
+            self._counts[name] = self._counts[name] + count if name in self._counts else count
 
     def _within_memory(self, loss: Callable[..., Tensor], args: tuple[Any, ...], before: list[_Buffer]) -> Tensor:
         """Backpropagates; where any rank has not the memory, all begin the move again in twice as many slices.
@@ -157,12 +174,17 @@ class Moving(Averaging):
         lists = {name: [*value] for name, value in vars(self).items() if isinstance(value, list)}
         kept = {name: buffer.clone() for name, buffer in self.adaptation.named_buffers()}
         while True:
-            value = None
+            value, self._joined = None, False
             with suppress(torch.cuda.OutOfMemoryError):  # outside of it the failed attempt's tensors are let go
                 value = self._backward(loss, args)
-            if not self.trainer.strategy.reduce_boolean_decision(value is None, all=False):
+            if not self._anywhere(value is None):
                 assert value is not None
                 return value
+            if self._anywhere(self._joined):  # that graph is gone through once
+                raise TrainingStopped(
+                    f"the device has not the memory to go back through what players share, at step "
+                    f"{self.global_step}; lower data.batch_size, or set `reuse` to false where the family has it"
+                )
             most = next((len(arg) for arg in args if _divisible(arg)), 1)
             slices = max(self.engine.accumulate, self._slices)
             if slices >= most:
@@ -201,6 +223,7 @@ class Moving(Averaging):
             self.manual_backward(part * share)
             total = total + part.detach() * share
         if leaves:
+            self._joined = True
             torch.autograd.backward([args[i] for i in leaves], [leaf.grad for leaf in leaves.values()])
         return total
 
@@ -218,7 +241,9 @@ class Moving(Averaging):
             # Lightning counts every step of every optimizer (Lightning #17958); only the leader's steps run these hooks
             state.optimizer._on_before_step()
         if scaler is not None and learning:
-            scaler.step(optimizer)
+            if state.begun or not optimizer.param_groups[0].get("fused") or not bad:
+                scaler.step(optimizer)
+                state.begun = True
             scaler.update()
         elif optimizer.param_groups[0].get("fused") and state.begun:
             optimizer.found_inf = bad  # type: ignore[attr-defined]  # a fused step with this set changes nothing
@@ -236,7 +261,7 @@ class Moving(Averaging):
         look = self._at_hand or self.batches_seen % self.engine.log_every == 0
         if scaler is not None:  # a scaler skips steps to find its scale; only one that found none is a failure
             if look and scaler.get_scale() < 1:
-                raise TrainingStopped(
+                raise Diverged(
                     f"the loss scale of 16-bit training fell to {scaler.get_scale():.1e}: gradients are not finite at "
                     "any scale; lower the learning rate, or train in bf16-mixed or 32"
                 )
@@ -250,7 +275,7 @@ class Moving(Averaging):
         state.worst = torch.maximum(state.worst, state.streak)
         if look and state.worst >= _PATIENCE:
             name = next(name for name, other in self._states.items() if other is state)
-            raise TrainingStopped(
+            raise Diverged(
                 f"the {name}'s gradients were not finite in {_PATIENCE} moves in a row, at step {self.global_step}; "
                 "lower the learning rate or set engine.clip, and go on from the last checkpoint"
             )

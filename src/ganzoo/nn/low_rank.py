@@ -5,6 +5,9 @@ Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models", arXiv:2106
 """
 
 import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,28 +36,37 @@ class LowRank(nn.Module):
         return weight + (self.up @ self.down).view(weight.shape)
 
 
-def add_adapters(network: nn.Module, rank: int) -> int:
-    """Gives an adapter to every weight of a network that is larger than it; these weights keep their values.
+def adaptable(network: nn.Module, rank: int, still: Collection[int] = ()) -> Iterator[str]:
+    """The layers of a network whose `weight` is larger than an adapter of it, and learns.
+
+    Args:
+        network: with the layers.
+        rank: of the adapters.
+        still: the `id` of each parameter that is to keep its values.
+    """
+    for name, module in network.named_modules():
+        weight = module._parameters.get("weight")
+        if weight is None or weight.dim() < 2 or not weight.requires_grad or id(weight) in still:
+            continue
+        if rank * (len(weight) + weight[0].numel()) < weight.numel():
+            yield name
+
+
+def add_adapters(network: nn.Module, rank: int, layers: Iterable[str]) -> None:
+    """Gives an adapter to the `weight` of each of a network's layers; these weights keep their values.
 
     What is smaller, such as biases, gains and the last layer's weight, learns as before.
 
     Args:
         network: changed in place; what it computes is what it was.
         rank: of the adapters.
-
-    Returns:
-        How many weights got one.
+        layers: their names.
     """
-    count = 0
-    for module in list(network.modules()):
-        weight = module._parameters.get("weight")
-        if weight is None or weight.dim() < 2:
-            continue
-        if rank * (len(weight) + weight[0].numel()) < weight.numel():
-            weight.requires_grad_(False)
-            parametrize.register_parametrization(module, "weight", LowRank(weight.detach(), rank))
-            count += 1
-    return count
+    for name in layers:
+        module = network.get_submodule(name)
+        weight: Any = module.weight
+        weight.requires_grad_(False)
+        parametrize.register_parametrization(module, "weight", LowRank(weight.detach(), rank))
 
 
 def merged(network: nn.Module) -> dict[str, Tensor]:
@@ -67,3 +79,33 @@ def merged(network: nn.Module) -> dict[str, Tensor]:
             state = {key: value for key, value in state.items() if not key.startswith(inner)}
             state[f"{prefix}weight"] = module.weight.detach()
     return state
+
+
+@contextmanager
+def holding(network: nn.Module, state: Mapping[str, Tensor]) -> Iterator[None]:
+    """Puts another state, with the names of `merged`, into a network for a while."""
+    own = {key: value.clone() for key, value in network.state_dict().items()}
+    whole = dict(state)
+    for prefix, module in network.named_modules():
+        if parametrize.is_parametrized(module, "weight"):
+            prefix = f"{prefix}." if prefix else ""
+            inner = f"{prefix}parametrizations.weight."
+            whole[f"{inner}original"] = whole.pop(f"{prefix}weight")
+            whole |= {key: torch.zeros_like(value) for key, value in own.items() if key.startswith(f"{inner}0.")}
+    try:
+        _copy(whole, network)
+        yield
+    finally:
+        _copy(own, network)
+
+
+@torch.no_grad()
+def _copy(state: Mapping[str, Tensor], network: nn.Module) -> None:
+    for key, value in network.state_dict().items():
+        value.copy_(state[key])
+
+
+def size(network: nn.Module) -> int:
+    """How many parameters a network has, without adapters."""
+    ends = (".0.up", ".0.down")
+    return sum(value.numel() for key, value in network.named_parameters() if not key.endswith(ends))

@@ -6,6 +6,7 @@ that `torch.load` and any zip program read the file as they would without.
 
 import hashlib
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from ganzoo import files
 from ganzoo.types import BadModelFolder
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+GOOD, WAITING = "good.ckpt", "waiting.ckpt"  # to go back to, and what is not known to be good yet
 _MARK = b"sha256:"
 _COMMENT = len(_MARK) + 64
 _END, _END_LENGTH = b"PK\5\6", 22  # a zip archive's last record, when its comment is empty
@@ -84,15 +86,14 @@ def _seal(file: Any) -> None:
 
 
 def keep(path: Path, other: Path) -> None:
-    """Gives a file a second name, in the place of what had it; the first name never stands empty where links exist."""
+    """Gives a file a second name, in the place of what had it; neither name ever stands empty."""
     fresh = other.with_name(f".{other.name}.link.part")
     fresh.unlink(missing_ok=True)
     try:
         fresh.hardlink_to(path)
     except OSError:  # a filesystem without links
-        path.replace(other)
-    else:
-        fresh.replace(other)
+        shutil.copyfile(path, fresh)
+    fresh.replace(other)
 
 
 def read(path: Path, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ganzoo.data.batch import Images
 from ganzoo.media.levels import to_float
 from ganzoo.metrics.functional.neighbours import nearest_neighbours
 from ganzoo.schema import Count, PositiveFloat, check_ranges
-from ganzoo.training.checkpoints import LAST, keep
+from ganzoo.training.checkpoints import GOOD, LAST, WAITING, keep
 from ganzoo.training.reports import LOG
 from ganzoo.types import BadArgument, BadModelFolder
 
@@ -26,8 +26,6 @@ DIVERSITY: Final = "preview_diversity"
 WITHIN: Final = "preview_diversity_within"
 NEAREST: Final = "preview_nearest_within"
 NOVELTY: Final = "preview_novelty"
-GOOD: Final = "good.ckpt"
-_WAITING: Final = "waiting.ckpt"  # not known to be good yet
 _SIDE = 32  # pixels, to which pictures are reduced before they are compared
 _FEWEST = 10  # lines of the log before anything is said of a course
 _COMPARED = 5000  # training pictures at most, in which the nearest are looked for
@@ -255,9 +253,10 @@ def _ends(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], lis
 def _not_finite(rows: Sequence[Mapping[str, Any]]) -> Finding | None:
     for key in keys(rows, "_loss"):
         steps, values = series(rows, key)
-        bad = [step for step, value in zip(steps, values, strict=True) if value is None]
+        last = min(max(3, len(values) // 10), len(values))
+        bad = [step for step, value in zip(steps[-last:], values[-last:], strict=True) if value is None]
         if bad:
-            text = f"{key} is not a finite number in {len(bad)} of {len(steps)} lines, first at step {bad[0]}"
+            text = f"{key} is not a finite number in {len(bad)} of the last {last} lines, first at step {bad[0]}"
             return Finding("loss explosion", text, "lower the learning rate, or set engine.clip")
     return None
 
@@ -454,7 +453,7 @@ class Doctor(L.Callback):
 
     def _keep(self) -> None:
         """What was the last checkpoint at the look before is good by now."""
-        if (self.folder / _WAITING).exists():
-            keep(self.folder / _WAITING, self.folder / GOOD)
+        if (self.folder / WAITING).exists():
+            keep(self.folder / WAITING, self.folder / GOOD)
         if (self.folder / LAST).exists():
-            keep(self.folder / LAST, self.folder / _WAITING)
+            keep(self.folder / LAST, self.folder / WAITING)

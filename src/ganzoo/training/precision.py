@@ -21,6 +21,8 @@ def resolve(asked: Any, accelerator: Any) -> str:
     if name not in _KNOWN:
         why = "weights, moving averages and optimizers are float32 here, which is what -mixed keeps"
         raise BadArgument(f"trainer.precision is {asked}; {', '.join(_KNOWN)} or {AUTO} is expected: {why}")
+    if name == "16-mixed" and (accelerator == "cpu" or (accelerator == "auto" and not _has_gpu())):
+        raise BadArgument("trainer.precision is 16-mixed, which is of GPUs; bf16-mixed or 32-true is expected here")
     return str(name)
 
 
@@ -40,8 +42,11 @@ def computes_bf16(accelerator: Any) -> bool:
     """Whether the device has bfloat16 arithmetic: CUDA since Ampere, CPUs with AMX or AVX-512 BF16, Arm with BF16."""
     if _on_cuda(accelerator):
         return torch.cuda.get_device_capability() >= (8, 0)
-    mps = accelerator == "auto" and torch.backends.mps.is_available()
-    return accelerator in ("auto", "cpu") and not mps and bool(_CPU_FLAGS & _cpu_flags())
+    return (accelerator == "cpu" or (accelerator == "auto" and not _has_gpu())) and bool(_CPU_FLAGS & _cpu_flags())
+
+
+def _has_gpu() -> bool:
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def _on_cuda(accelerator: Any) -> bool:

@@ -27,8 +27,8 @@ from ganzoo.game.adaptation import Adapt
 from ganzoo.game.game import Game
 from ganzoo.schema import Positive, check_ranges
 from ganzoo.training import checkpoints, record, saving
-from ganzoo.training.checkpoints import LAST, PREVIOUS, AtomicIO, Found
-from ganzoo.training.doctor import GOOD, Doctor, Relapse, Watching
+from ganzoo.training.checkpoints import GOOD, LAST, PREVIOUS, WAITING, AtomicIO, Found
+from ganzoo.training.doctor import Doctor, Relapse, Watching
 from ganzoo.training.options import checked, for_trainer
 from ganzoo.training.previews import Previews
 from ganzoo.training.pushing import best_of
@@ -36,7 +36,7 @@ from ganzoo.training.reports import LOG, Bar, JsonLines, Patient, cut_log
 from ganzoo.training.saving import FOLDER, Saver
 from ganzoo.training.scores import Scores
 from ganzoo.training.watch import Watch
-from ganzoo.types import BadArgument, TrainingStopped, check_strict
+from ganzoo.types import BadArgument, Diverged, TrainingStopped, check_strict
 
 _LAUNCH = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what a launch of ranks sets
 
@@ -173,20 +173,18 @@ def train(
         if 0 <= options["max_steps"] <= found.step:
             return _finished(game, data, folder, found, facts, changes)
     watching = watching or Watching()
-    if watching.rollback and str(options.get("devices", 1)) not in ("1", "auto"):
-        raise BadArgument(
-            f"watch.rollback is {watching.rollback}, which one process can have; set trainer.devices to 1"
-        )
+    scores = [] if run.score is None else [Scores(folder, run.score, run.score_every, facts)]
     while True:
         try:
-            return _attempt(game, data, folder, run, recipe, watching, changes, facts, found, options)
+            return _attempt(game, data, folder, run, recipe, watching, changes, facts, found, options, scores)
         except Relapse as relapse:
             failed = str(relapse)
-        except TrainingStopped as stopped:
+        except Diverged as stopped:
             if not watching.rollback:
                 raise
             failed = str(stopped)
         changes, found = _back(game, folder, watching, failed)
+        facts["training"]["engine"] |= {"offset": game.engine.offset, "slowed": game.engine.slowed}
 
 
 def _back(game: Game, folder: Path, watching: Watching, why: str) -> tuple[dict[str, Any], Found]:
@@ -207,6 +205,7 @@ def _back(game: Game, folder: Path, watching: Watching, why: str) -> tuple[dict[
         checkpoints.keep(folder / GOOD, folder / name)
     found = checkpoints.newest(folder)
     assert found is not None
+    (folder / WAITING).unlink(missing_ok=True)  # of what failed
     game.forget()
     if (folder / LOG).exists():
         cut_log(folder / LOG, found.step)  # what failed is no past of what comes next
@@ -227,11 +226,16 @@ def _attempt(
     facts: dict[str, Any],
     found: Found | None,
     options: dict[str, Any],
+    scores: list[Scores],
 ) -> Trained:
     """Trains until the end, or until it fails."""
     saver = Saver(folder, run.save_every, facts, recipe, changes, found)
-    scores = [] if run.score is None else [Scores(folder, run.score, run.score_every, facts)]
     made = new_trainer(options, folder)
+    if watching.rollback and made.world_size > 1:
+        raise BadArgument(
+            f"watch.rollback is {watching.rollback}, which one process can have, and there are {made.world_size}; "
+            "set trainer.devices to 1"
+        )
     bar = [] if made.progress_bar_callback is not None else [Bar(run.name or folder.name, str(folder))]
     doctor = Doctor(folder, run.preview_every, watching)
     made.callbacks += [Previews(folder, run.preview_every), doctor, *scores, saver, *bar]  # type: ignore[attr-defined]
@@ -358,7 +362,7 @@ def _fit(trainer: L.Trainer, game: Game, data: Data, folder: Path, found: Found 
     try:
         trainer.fit(game, data, ckpt_path=None if found is None else found.path, weights_only=True)
     except TrainingStopped as stopped:
-        raise TrainingStopped(f"{stopped} ({last if last.exists() else 'there is none yet'})") from None
+        raise type(stopped)(f"{stopped} ({last if last.exists() else 'there is none yet'})") from None
     except MisconfigurationException as error:
         raise BadArgument(f"trainer: {_first_sentence(error)}") from None
     except SystemExit as end:

@@ -22,9 +22,9 @@ from ganzoo import folder as folders
 from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
 from ganzoo.training import record
-from ganzoo.training.checkpoints import LAST, PREVIOUS, Found, keep
+from ganzoo.training.checkpoints import GOOD, LAST, PREVIOUS, WAITING, Found, keep
 from ganzoo.training.reports import LOG
-from ganzoo.types import BadArgument, GanzooError, TrainingStopped
+from ganzoo.types import BadArgument, Diverged, GanzooError, TrainingStopped
 
 FOLDER = "last"
 _SIGNALS: Final = tuple(
@@ -82,7 +82,8 @@ def begin(
     names = (LAST, PREVIOUS, FOLDER, "best", LOG, record.RECIPE, record.CHANGES, "reals.png", "scores.png")
     folders.sweep(*(folder / name for name in names))
     if found is None:
-        (folder / record.CHANGES).unlink(missing_ok=True)
+        for name in (record.CHANGES, GOOD, WAITING):  # of an earlier run
+            (folder / name).unlink(missing_ok=True)
         if recipe is not None:
             record.write_recipe(folder, recipe)
         return
@@ -197,7 +198,7 @@ class Saver(L.Callback):
 
     def _save(self, trainer: L.Trainer, game: Game) -> None:
         if not all(bool(torch.isfinite(parameter).all()) for parameter in game.parameters()):
-            raise TrainingStopped(
+            raise Diverged(
                 f"the weights are no longer finite at step {trainer.global_step}, so they were not saved; lower the "
                 "learning rate or set engine.clip, and go on from the last checkpoint"
             )

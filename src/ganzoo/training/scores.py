@@ -55,7 +55,8 @@ class Scores(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the curve back."""
         self.images, self.values = list(state_dict["images"]), list(state_dict["values"])
-        self.kept = state_dict.get("kept", min((self.sign * value for value in self.values), default=math.inf))
+        kept = state_dict.get("kept", min((self.sign * value for value in self.values), default=math.inf))
+        self.kept = min(self.kept, kept)  # of the models that a run which went back had, the best stays
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuses a protocol that does not suit the model or the data, before there is anything to lose."""
@@ -69,9 +70,10 @@ class Scores(L.Callback):
             self._measure(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Measures the last model."""
+        """Measures the last model, unless a person or the system stopped the run, which goes on later."""
         assert isinstance(pl_module, Game)
-        if not trainer.should_stop and (not self.images or self.images[-1] != pl_module.images_seen):
+        interrupted = any(getattr(each, "interrupted", False) for each in trainer.callbacks)  # type: ignore[attr-defined]
+        if not interrupted and (not self.images or self.images[-1] != pl_module.images_seen):
             self._measure(trainer, pl_module)
 
     def _measure(self, trainer: L.Trainer, game: Game) -> None:

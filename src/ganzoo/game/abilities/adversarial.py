@@ -70,7 +70,8 @@ class Adversarial(Samples):
             assert self.undecided is not None
             adaptation.control.observe(real_scores - self.undecided)
         if options.lecam:
-            adaptation.remember(real_scores, fake_scores, partial(self.trainer.strategy.reduce, reduce_op="mean"))
+            reduce = partial(self.trainer.strategy.reduce, reduce_op="mean")
+            adaptation.remember(real_scores, fake_scores, reduce, 1 / max(self.engine.accumulate, self._slices))
             term = limited.lecam(real_scores, fake_scores, adaptation.real_mean, adaptation.fake_mean)
             total = total + options.lecam * term
         kinds = ((real, real_labels, options.consistency), (fake, fake_labels, options.fake_consistency))

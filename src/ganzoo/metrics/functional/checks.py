@@ -39,8 +39,8 @@ def check_features(*sets: Tensor, least: int = 1) -> None:
         if len(features) < least:
             raise BadData(f"This metric needs at least {least} samples in each set, and one has {len(features)}.")
         if not bool(torch.isfinite(features.sum(dim=1)).all()):
-            row = int((~torch.isfinite(features).all(dim=1)).nonzero()[0]) if len(features) else 0
-            raise BadData(f"The features of sample {row} hold NaN or infinite values; its image is broken.")
+            for row in (~torch.isfinite(features).all(dim=1)).nonzero().flatten().tolist()[:1]:
+                raise BadData(f"The features of sample {row} hold NaN or infinite values; its image is broken.")
 
 
 def mean_of(features: Tensor) -> Tensor:
