@@ -77,3 +77,11 @@ def sha256(path: Path) -> str:
     """The sha256 of a file's content in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def memory() -> float:
+    """The gigabytes that this machine has; infinite where the system does not tell."""
+    try:
+        return 1e-9 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not of every system
+        return float("inf")

@@ -183,7 +183,8 @@ def nearest(name: str, known: Iterable[str], otherwise: str = "`ganzoo list` sho
     import difflib
 
     table, wanted = {letters(each): each for each in known}, letters(name[:200])
-    close = [wanted] if wanted in table else difflib.get_close_matches(wanted, table, n=3, cutoff=0.6)
+    whole = [each for each in table if each == wanted or table[each].startswith((f"{name}-", f"{name}/"))][:3]
+    close = whole or difflib.get_close_matches(wanted, table, n=3, cutoff=0.6)
     if close := close or [each for each in table if len(wanted) > 2 and wanted in each][:3]:
         return f"; did you mean {' or '.join(table[each] for each in close)}?"
     return f"; {otherwise}" if otherwise else ""

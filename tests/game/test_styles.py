@@ -55,7 +55,7 @@ def test_what_cannot_be(name: str) -> None:
     z, labels = game.draw([3])
     with pytest.raises(BadArgument, match=r"z has shape \(1, 3\); \(N, \d+\) is expected"):
         game.map(torch.zeros(1, 3))
-    with pytest.raises(BadArgument, match="truncation is inf; a finite number is expected"):
+    with pytest.raises(BadArgument, match="truncation is inf; a number up to 1e6 is expected"):
         game.map(z, labels, truncation=float("inf"))
     with pytest.raises(BadArgument, match="truncation_cutoff is -1; a number of layers from 0 to"):
         game.map(z, labels, truncation_cutoff=-1)

@@ -392,6 +392,14 @@ def test_one_move_that_was_skipped_is_no_explosion(tmp_path: Path) -> None:
     assert findings(old) == [] and findings(old[:5])[0].name == "loss explosion"
 
 
+def test_few_lines_tell_nothing_and_a_model_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(small(), tmp_path / "run", max_steps=6)
+    assert main(["doctor", str(tmp_path / "run")]) == 0
+    assert "its log has 3 of the 10 lines that tell how a run goes" in capsys.readouterr().out
+    assert main(["doctor", str(tmp_path / "run" / "last")]) == 1
+    assert "is a model, and runs have logs" in capsys.readouterr().err
+
+
 def test_a_healthy_run_never_goes_back(tmp_path: Path) -> None:
     watched, plain = small(), small()
     run(watched, tmp_path / "watched", watch={"rollback": 3})

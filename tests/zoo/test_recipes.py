@@ -147,6 +147,25 @@ def test_the_help_of_a_recipe_is_of_its_family_and_data(capsys: pytest.CaptureFi
     assert "wgan" not in out.lower() and "FashionMNIST" not in out and "--trainer.max_steps" not in out
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("model.init_args.width", "1000000", "model: the networks' weights take "),
+        ("model.init_args.width", "10000000", "model: "),
+        ("seed_everything", "4294967296", "seed_everything is 4294967296; a whole number from 0 to 4294967295"),
+    ],
+)
+def test_what_no_machine_can_hold(key: str, value: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "dcgan/digits", f"--{key}", value, "--trainer.max_steps", "1"]) == 2
+    told = capsys.readouterr().err
+    assert says in told and told.count("\n") == 1
+
+
+def test_a_family_s_name_leads_to_its_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "dcgan"]) == 2
+    assert "did you mean dcgan/digits or dcgan/fashion-mnist or dcgan/few?" in capsys.readouterr().err
+
+
 def test_classes_are_found_and_never_imported() -> None:
     for name in ("DCGAN", "ganzoo.families.dcgan.DCGAN"):
         assert recipes.class_of("model", name) is registry.family("dcgan").cls

@@ -26,7 +26,7 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Any) -> int:
     """Prints the findings; 1 where there are any."""
-    from ganzoo.training.doctor import findings, read_log, same_previews
+    from ganzoo.training.doctor import findings, healthy, read_log, same_previews
 
     folder = Path(arguments.run)
     rows = read_log(folder)
@@ -34,5 +34,5 @@ def run(arguments: Any) -> int:
     for finding in found:
         print(finding)
     if not found:
-        print(f"nothing is wrong that {len(rows)} lines of the log could show")
+        print(healthy(rows))
     return int(bool(found))

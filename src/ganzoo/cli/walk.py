@@ -36,7 +36,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--space", type=str, default="z", help="z, or w of a model with styles (default: z)")
     made.add_argument("--method", type=str, default=None, help="slerp or linear (default: arcs in z, lines in w)")
     made.add_argument("--loop", action=BooleanOptionalAction, default=True, help="whether it ends where it began")
-    made.add_argument("--rate", type=float, default=24.0, help="pictures a second (default: 24)")
+    made.add_argument("--rate", "--fps", type=float, default=24.0, help="pictures a second (default: 24)")
     made.add_argument("--out", type=str, default="walk.gif", help="a .mp4, .gif or .webp, or a .png for a strip")
     return with_sampling(made)
 

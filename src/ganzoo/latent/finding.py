@@ -6,7 +6,6 @@ the latents along a direction, whatever found it.
 
 import copy
 import inspect
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -226,7 +225,7 @@ def ganspace(
         seed: of the latents.
         progress: told how many latents were looked at.
     """
-    chosen = check_space(model, space)
+    chosen, count = check_space(model, space), _at_most(count, n)
     latents = draw_many(model, chosen, n, seed)
     values = (latents.values if chosen == "z" else latents.values[:, 0]).double()
     values = values - values.mean(0)
@@ -314,8 +313,8 @@ def edit(
     check_of(model, latents, found)
     if not 0 <= index < len(found):
         raise BadArgument(f"direction {index} is out of range; there are {len(found)}, from 0 on")
-    if not math.isfinite(strength):
-        raise BadArgument(f"strength is {strength}; a finite number is expected, such as 3")
+    if not abs(strength) <= 1e6:
+        raise BadArgument(f"strength is {strength}; a number up to 1e6 is expected, such as 3")
     step = strength * found.scales[index] * found.vectors[index].to(latents.values)
     values = latents.values.clone()
     if found.space == "z":

@@ -67,7 +67,9 @@ def path(model: Any, stations: Latents, steps: int = 30, method: Method | None =
     if method not in ("slerp", "linear"):
         raise BadArgument(f"method is {method!r}; slerp or linear is expected")
     if n < 2 or not isinstance(steps, int) or steps < 1:
-        raise BadArgument(f"a way of {steps} steps past {n} latents: at least 1 step, and 2 latents, are expected")
+        raise BadArgument(
+            f"a way of {steps} steps past {n} latents (or seeds); at least 1 step, and 2 of these, are expected"
+        )
     count = steps * n if loop else steps * (n - 1) + 1
     at = torch.arange(count)
     first, t = at // steps, (at % steps).double() / steps

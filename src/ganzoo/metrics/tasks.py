@@ -18,7 +18,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -30,6 +29,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ganzoo import files
 from ganzoo.media.levels import to_float
 from ganzoo.metrics.features.network import NETWORKS, FeatureNetwork, class_names
 from ganzoo.metrics.functional.path import feature_distance
@@ -66,7 +66,7 @@ class Task(ABC):
                 f"{p.key}: {p.network} takes {takes}, and {real.name}'s have {self.seen(p)[0]} channel(s)."
             )
         dimension = known.dimension if known is not None else 0
-        size, memory = 4e-9 * dimension * (p.n + min(p.n, len(real.values))), _memory()
+        size, memory = 4e-9 * dimension * (p.n + min(p.n, len(real.values))), files.memory()
         if size > memory:
             there = f"{size:.0f} GB, and this machine has {memory:.0f} GB"
             raise BadArgument(f"{p.key}: the features of {p.n:,} images take {there}; ask for fewer.")
@@ -622,11 +622,3 @@ BESIDE: Final = {
     "real pairs": "real_pairs",
     "other latents": "other_latents",
 }
-
-
-def _memory() -> float:
-    """The gigabytes that this machine has; infinite where the system does not tell."""
-    try:
-        return 1e-9 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not of every system
-        return float("inf")

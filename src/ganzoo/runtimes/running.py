@@ -178,8 +178,8 @@ class ExportedModel:
         if self.facts["truncation"] == "scale":
             return np.array(-1 if truncation is None else truncation, np.float64)
         (count,) = self.inputs["truncation"]
-        if truncation is not None and not math.isfinite(truncation):
-            raise BadArgument(f"truncation is {truncation}; a finite number is expected, such as 0.7, or none")
+        if truncation is not None and not abs(truncation) <= 1e6:
+            raise BadArgument(f"truncation is {truncation}; a number up to 1e6 is expected, such as 0.7, or none")
         if cutoff is not None and not 0 <= cutoff <= count:
             raise BadArgument(f"truncation_cutoff is {cutoff}; a number of layers from 0 to {count} is expected")
         psi = np.full(count, 1 if truncation is None else truncation, np.float32)

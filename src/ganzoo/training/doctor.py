@@ -197,6 +197,8 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         lines = path.read_text("utf-8").splitlines()
     except OSError as error:
         advice = "give the folder of a run, such as runs/my-run"
+        if (folder / "manifest.json").exists():
+            advice = f"{folder} is a model, and runs have logs; {advice}"
         raise BadModelFolder(f"{path} cannot be read ({error.strerror}); {advice}") from None
     rows = []
     for number, line in enumerate(lines, 1):
@@ -223,6 +225,13 @@ def findings(rows: Sequence[Mapping[str, Any]], frozen: bool = False) -> list[Fi
         text = "the last two previews are the same, bit for bit"
         found.append(Finding("the average stands still", text, "give engine.average fewer images, or check the lr"))
     return found
+
+
+def healthy(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What is said of a run in which nothing was found."""
+    if len(rows) < _FEWEST:
+        return f"its log has {len(rows)} of the {_FEWEST} lines that tell how a run goes; ask again later"
+    return f"nothing is wrong that {len(rows)} lines of the log could show"
 
 
 def same_previews(folder: Path) -> bool:

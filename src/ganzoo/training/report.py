@@ -15,7 +15,7 @@ import numpy as np
 from ganzoo.files import atomic
 from ganzoo.media.charts import curve
 from ganzoo.training import record
-from ganzoo.training.doctor import DIVERSITY, NEAREST, WITHIN, findings, keys, read_log, same_previews, series
+from ganzoo.training.doctor import DIVERSITY, NEAREST, WITHIN, findings, healthy, keys, read_log, same_previews, series
 from ganzoo.training.saving import FOLDER
 from ganzoo.training.scores import BEST
 
@@ -107,7 +107,7 @@ def _summary(folder: Path, rows: Sequence[Mapping[str, Any]]) -> str:
 def _health(rows: Sequence[Mapping[str, Any]], frozen: bool) -> str:
     found = findings(rows, frozen)
     if not found:
-        return '<p class="good">Nothing is wrong that the log could show.</p>'
+        return f'<p class="good">{html.escape(healthy(rows).capitalize())}.</p>'
     return "".join(
         f'<p class="bad"><b>{html.escape(each.name)}</b>: {html.escape(each.figure)}.<br>'
         f"Next: {html.escape(each.advice)}.</p>"

@@ -356,7 +356,8 @@ def _checked_license(config: dict[str, Any], license: str | None) -> str:
         )
     chosen = known or license
     if not isinstance(chosen, str) or not chosen:
-        raise BadArgument("which license the weights get is for you to say; give one, such as license='apache-2.0'")
+        advice = "--license apache-2.0, or license='apache-2.0' in Python"
+        raise BadArgument(f"which license the weights get is for you to say; give one: {advice}")
     if not known and chosen.lower() not in catalogue.licenses():
         hint = nearest(
             chosen.lower(), catalogue.licenses(), "an SPDX identifier such as apache-2.0 is expected, or other"

@@ -262,8 +262,8 @@ def resolve(
         if key not in SECTIONS:
             raise BadArgument(f"there is no key {key}{_meant(str(key), table)}")
     seed = _load(table.get("seed_everything", 0))
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise BadArgument(f"seed_everything is {schema.short(seed)}; a whole number from 0 on is expected")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise BadArgument(f"seed_everything is {schema.short(seed)}; a whole number from 0 to {2**32 - 1} is expected")
     source = _load(table.get("init_from"))
     if source is not None and start and not isinstance(source, Mapping):
         table = {**table, "model": _of_source(table, str(source))}
@@ -493,8 +493,25 @@ def make_game(table: Mapping[str, Any]) -> Game:
     """The game of a resolved recipe, with fresh weights."""
     cls = class_of("model", table["model"]["class_path"])
     arguments = registry.check_arguments(registry.family_of(cls), table["model"]["init_args"])
+    _check_size(cls, arguments)
     game: Game = cls(**arguments)
     return game
+
+
+def _check_size(cls: Any, arguments: Mapping[str, Any]) -> None:
+    """Refuses networks that this machine cannot hold, before it tries."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            size = 4e-9 * sum(parameter.numel() for parameter in cls(**arguments).parameters())
+    except RuntimeError as error:  # sides whose product is no number of elements any more
+        raise BadArgument(f"model: these networks cannot be made ({reason(error)}); lower their widths") from None
+    if size > files.memory():
+        raise BadArgument(
+            f"model: the networks' weights take {size:,.0f} GB, and four times that in training; this machine has "
+            f"{files.memory():.0f} GB; lower their widths"
+        )
 
 
 def make_data(table: Mapping[str, Any]) -> Data:

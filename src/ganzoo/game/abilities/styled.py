@@ -4,7 +4,6 @@ Karras et al. 2019, "A Style-Based Generator Architecture for Generative Adversa
 generator consists of a mapping network from z to w, and a synthesis network from a w for each layer to images.
 """
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -178,8 +177,8 @@ class Styled(Samples):
         return self.limit(images).reshape(len(rows), len(columns), *self.shape)
 
     def _check_truncation(self, truncation: float | None, cutoff: int | None) -> None:
-        if truncation is not None and not (isinstance(truncation, (int, float)) and math.isfinite(truncation)):
-            raise BadArgument(f"truncation is {truncation}; a finite number is expected, such as 0.7, or none")
+        if truncation is not None and not (isinstance(truncation, (int, float)) and abs(truncation) <= 1e6):
+            raise BadArgument(f"truncation is {truncation}; a number up to 1e6 is expected, such as 0.7, or none")
         count = self.averaged.synthesis.count
         if cutoff is not None and not (isinstance(cutoff, int) and 0 <= cutoff <= count):
             raise BadArgument(f"truncation_cutoff is {cutoff}; a number of layers from 0 to {count} is expected")
