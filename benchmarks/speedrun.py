@@ -8,12 +8,14 @@ It is trained in this process, with one thread, until its processor time is spen
 batch on, so that a busy machine changes nothing. Learning rates are constant for two fifths of the budget and then fall
 linearly to a twentieth. What comes out is measured afterwards, against 10,000 training pictures, in two feature
 networks, with precision and recall of the test pictures in one of them. Entries that `OUT/results.jsonl` holds are left
-out, so that a run that was stopped goes on with the next one; `--table` writes the page's table from that file.
+out, so that a run that was stopped goes on with the next one; `--table` writes the page's table from that file, and its
+curve beside it. `docs/speedrun.jsonl` holds all that the page shows: a copy of it is where another machine goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import statistics
@@ -144,6 +146,32 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*head, *(line for *_, line in sorted(found)), "", f"Measured on {'; '.join(machines)}."])
 
 
+def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """The scores over the minutes: a line each family through the mean of its seeds, and their range."""
+    from ganzoo.media.charts import COLOURS, drawn, panels
+
+    figure, axes = panels(1, 2, (960, 400))
+    best = {row["family"]: row[PROTOCOLS[0]] for row in sorted(rows, key=lambda row: -row[PROTOCOLS[0]])}
+    minutes = sorted({row["minutes"] for row in rows})
+    for plot, key in zip(axes, PROTOCOLS[:2], strict=True):
+        for family, colour in zip(sorted(best, key=lambda name: best[name]), itertools.cycle(COLOURS)):
+            each = {m: [r[key] for r in rows if (r["family"], r["minutes"]) == (family, m)] for m in minutes}
+            at = [m for m in minutes if each[m]]
+            means = [statistics.mean(each[m]) for m in at]
+            spread = [
+                [mean - min(each[m]) for m, mean in zip(at, means, strict=True)],
+                [max(each[m]) - mean for m, mean in zip(at, means, strict=True)],
+            ]
+            plot.errorbar(at, means, spread, marker="o", color=colour, capsize=3, label=family)
+        plot.set(yscale="log", xlabel="minutes of a core", title=key, xticks=minutes)
+        limits = plot.get_ylim()
+        plot.set_yticks([n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500) if limits[0] < n < limits[1]])
+        plot.minorticks_off()
+        plot.grid(alpha=0.3)
+    axes[1].legend(frameon=False, fontsize=8)
+    drawn(figure).save(path, optimize=True)
+
+
 def main() -> int:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -170,7 +198,9 @@ def main() -> int:
             file.write(json.dumps(found) + "\n")
         print(json.dumps(found), flush=True)
     if given.table is not None:
-        measured.show(f"\n{table([*entries(given.out)])}\n", given.table)
+        rows = [*entries(given.out)]
+        measured.show(f"\n{table(rows)}\n", given.table)
+        draw(rows, given.table.parent / "pictures" / "speedrun.png")
     return 0
 
 
