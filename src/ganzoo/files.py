@@ -34,7 +34,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    short = path.name if len(os.fsencode(path.name)) < 200 else path.name[:40]  # a file system's limit is 255 bytes
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{short}.", suffix=".part")
     os.close(handle)
     part = Path(name)
     try:

@@ -185,7 +185,8 @@ def test_requests_are_held_against_what_they_may_be(model: str, tmp_path: Path) 
         (["--judge", "digits", "dcgan-digits", "--pictures", "10"], "10 pictures a session; 6, 12"),
         (["--judge", "digits", "dcgan-digits", "--judged", "EMPTY"], "is a folder"),
         (["--judge", "digits", "dcgan-digits", "--space", "space"], "leave --space out"),
-        (["--pictures", "12"], "name the real ones"),
+        (["--judged", "x.jsonl"], "--judged belongs to --judge"),
+        (["--pictures", "12"], "--pictures belongs to --judge; name the real pictures with it"),
     ],
 )
 def test_wrong_usage_is_one_line(

@@ -283,3 +283,7 @@ def test_a_space_is_three_files(tmp_path: Path, models: dict[str, str], monkeypa
     assert {"project", "paint"} <= {each.api_name for each in blocks[0].fns.values()}, "the Space is the same page"
     assert cli.main(["explore", "--space", str(tmp_path / "space")]) == 2, "it is not written over"
     assert cli.main(["explore", models["gan"], "--space", str(tmp_path / "other")]) == 2, "nobody else has this folder"
+    assert (
+        cli.main(["explore", "dcgan-digts", "--space", str(tmp_path / "other")]) != 0
+        and not (tmp_path / "other").exists()
+    )

@@ -70,7 +70,7 @@ def test_a_photograph_begins_at_its_encoding_and_keeps_the_rest(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--strokes", "x.png"], "x.png: No such file or directory"),
+        (["--strokes", "x.png"], "x.png: it is no file; a picture is expected"),
         (["--strokes", "m/config.json"], "m/config.json: it is no picture"),
         (["--strokes", "opaque.png"], "opaque.png is painted all over; strokes lie on a transparent ground"),
         (["--strokes", "empty.png"], "there is no stroke; lay out the picture and paint on it first"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,11 @@ from PIL import Image
 
 import ganzoo
 from ganzoo import cli
+from ganzoo.cli._pictures import plan
 from ganzoo.cli.sample import _runs, numbers
+from ganzoo.files import atomic
 from ganzoo.folder import write_model
+from ganzoo.game.abilities import Samples
 from ganzoo.types import BadArgument
 
 
@@ -156,3 +161,36 @@ def test_evaluate_refuses_in_one_line(plain: str, capsys: pytest.CaptureFixture[
         assert cli.main(["evaluate", plain, "--device", "cpu", *words]) == 2
         err = capsys.readouterr().err
         assert said in err and err.count("\n") == 1 and "unexpected" not in err, err
+
+
+def test_a_folder_holds_what_was_drawn_until_it_ended(
+    plain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, sample = [], Samples.sample
+
+    def ends(self: Any, *args: Any, **named: Any) -> Any:
+        drawn.append(named["seeds"])
+        if len(drawn) == 2:
+            raise KeyboardInterrupt
+        return sample(self, *args, **named)
+
+    monkeypatch.setattr(Samples, "sample", ends)
+    with contextlib.suppress(KeyboardInterrupt):
+        cli.main(["sample", plain, "--seeds", "0-99", "--out", str(tmp_path / "out")])
+    assert len(list((tmp_path / "out").iterdir())) == len(drawn[0]) == 64
+    assert cli.main(["sample", plain, "--seeds", "0", "--out", ""]) == 2
+
+
+def test_names_that_are_links_or_long(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to("a.png")
+    Image.new("L", (4, 4)).save(tmp_path / "b.png")
+    jobs = plan([str(tmp_path)], tmp_path / "out")
+    assert {source.name for source, _ in jobs.pairs} == {"a.png", "b.png"}
+    Image.new("L", (4, 4)).save(tmp_path / "B.png")
+    inputs = [str(tmp_path / "b.png"), str(tmp_path / "B.png")]
+    found = [target.name for _, target in plan(inputs, tmp_path / "out").pairs]
+    assert found == ["b.png", "B-2.png"], "one name on systems that do not tell them apart"
+    long = tmp_path / f"{'x' * 246}.png"
+    with atomic(long) as part:
+        part.write_bytes(b"1")
+    assert long.read_bytes() == b"1"

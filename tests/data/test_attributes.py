@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganzoo.data.attributes import read_rows
 from ganzoo.data.captions import embed
 from ganzoo.data.folder import Folder
 from ganzoo.types import BadArgument, BadData
@@ -143,6 +144,17 @@ def test_captions_beside_pictures_and_in_lines_of_json(root: Path) -> None:
     other = texts(root, attributes="metadata.jsonl", captions="text")
     for k, caption in enumerate(["a red hat", "two blue cats", "nothing"]):
         assert np.array_equal(found[k], embed([caption])[0]) and np.array_equal(other[k], found[k])
+
+
+def test_lines_within_a_text(root: Path) -> None:
+    rows = [{"file_name": "a.png", "text": "red\u2028\x0c\x85hat"}, {"file_name": "b.png", "text": "two"}]
+    lines = (root / "m.jsonl", "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    table = (root / "m.csv", 'file_name,text\n"a.png","red\u2028\x0c\x85hat"\nb.png,two\n')
+    for path, text in (lines, table):
+        path.write_text(text, encoding="utf-8", newline="")
+        assert read_rows(path) == {row["file_name"]: {"text": row["text"]} for row in rows}
+    (root / "n.csv").write_text('file_name,text\na.png,"red\nhat"\n', encoding="utf-8")
+    assert read_rows(root / "n.csv") == {"a.png": {"text": "red\nhat"}}
 
 
 def test_captions_beside_attributes(root: Path) -> None:

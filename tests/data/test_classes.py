@@ -48,9 +48,15 @@ def test_what_is_no_class_is_refused_in_a_line(name: str, names: tuple[str, ...]
     assert "\n" not in str(caught.value)
 
 
+def test_a_class_that_is_called_by_a_number() -> None:
+    ages = ("18", "2", "40")
+    assert [class_index(each, ages) for each in ("18", " 2 ", "40", "1")] == [0, 1, 2, 1]
+    assert [class_index(str(each), ages) for each in class_list("40,18")] == [2, 0]
+
+
 def test_lists_of_classes() -> None:
     assert class_list("boot,coat") == ["boot", "coat"]
-    assert class_list("0-3, ankle boot ,5,t-shirt") == [0, 1, 2, 3, "ankle boot", 5, "t-shirt"]
+    assert class_list("0-3, ankle boot ,5,t-shirt") == [0, 1, 2, 3, "ankle boot", "5", "t-shirt"]
     assert class_list("0-9") == list(range(10)) and class_list("7 - 8") == [7, 8]
     for text in ("3-1", "0-99999999"):
         with pytest.raises(BadArgument, match="a range runs from a class to a later one"):

@@ -518,8 +518,17 @@ def test_a_file_that_changes_during_conversion_is_noticed(tmp_path: Path, monkey
         return found
 
     monkeypatch.setattr(module, "_sums", sums)
-    with pytest.raises(BadData, match=r"001.png: cannot be read .it changed"):
-        Folder(str(tmp_path), size=16).open("all")
+    with pytest.raises(BadData, match=r"001.png: changed while the folder was read"):
+        Folder(str(tmp_path), size=16, bad="skip").open("all")
+    monkeypatch.setattr(module, "_sums", real)
+    assert len(Folder(str(tmp_path), size=16, bad="skip").open("all")) == 2, "nothing is left out for ever"
+
+
+def test_photographs_that_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    many(tmp_path, 2)
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"")
+    Folder(str(tmp_path), size=16).open("all")
+    assert "1 photographs such as IMG_1.HEIC are in a form that is not read" in caplog.text
 
 
 def test_what_a_killed_conversion_left_is_swept(tmp_path: Path, cache: Path) -> None:

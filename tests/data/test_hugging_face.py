@@ -251,6 +251,23 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return parquet(tmp_path_factory.mktemp("stream") / "set", train=table(range(60)), test=table(range(100, 105)))
 
 
+@pytest.mark.parametrize("label", [None, -1])
+def test_a_sample_of_a_stream_without_a_class(tmp_path: Path, label: int | None) -> None:
+    kinds = (datasets.ClassLabel(names=NAMES), [label, *(k % 3 for k in range(1, 8))])
+    where = parquet(tmp_path / "set", train=table(range(8), other=kinds))
+    with pytest.raises(BadData, match=rf"cannot be read .its other is {label}, which is no class"):
+        take(going(where, shuffle=8, label="other"), 2)
+    batches = take(going(where, shuffle=8, label="other", bad="skip"), 2)
+    assert all(int(batch.labels.min()) >= 0 for batch in batches if batch.labels is not None)
+    assert 0 not in order(batches)
+
+
+def test_a_column_of_numbers_is_none_of_classes(tmp_path: Path) -> None:
+    where = parquet(tmp_path / "set", train=table(range(4), id=(datasets.Value("int64"), [1, 2, 3, 10**9])))
+    with pytest.raises(BadData, match="a label is 1000000000, which is no class of 100000 or fewer"):
+        HuggingFace(str(where), size=8, label="id").open("train")
+
+
 def test_an_epoch_of_a_stream_holds_every_sample_once_in_an_order_of_its_own(root: Path) -> None:
     seen = order(take(going(root), 45))
     epochs = [seen[:60], seen[60:120], seen[120:]]

@@ -28,6 +28,17 @@ def test_an_animation(suffix: str, tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [out]
 
 
+@pytest.mark.parametrize("rate", [12, 24, 30, 50])
+def test_a_gif_lasts_as_long_as_it_should(rate: int, tmp_path: Path) -> None:
+    write_film(iter(pictures(12)), tmp_path / "film.gif", rate=rate)
+    with Image.open(tmp_path / "film.gif") as film:
+        lasts = []
+        for k in range(film.n_frames):  # type: ignore[attr-defined]
+            film.seek(k)
+            lasts.append(film.info["duration"])
+    assert len(lasts) == 12 and sum(lasts) == 10 * round(1200 / rate) and max(lasts) - min(lasts) <= 10
+
+
 def test_a_video_has_even_sides_and_its_rate(tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     assert write_film(pictures(8), tmp_path / "film.mp4", rate=10) == 8
@@ -55,6 +66,7 @@ def test_nothing_is_drawn_for_a_path_that_cannot_be(tmp_path: Path) -> None:
         ("x.foo", 24, r"no film is written as '\.foo'"),
         ("x", 24, "a file without suffix"),
         ("x.gif", 1000, "the rate is 1000"),
+        ("x.gif", 60, r"the rate is 60 pictures a second; of \.gif 0\.1 to 50 are expected"),
         (".", 24, "a file without suffix|is a folder"),
     ):
         with pytest.raises(BadArgument, match=said):

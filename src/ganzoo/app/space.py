@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ganzoo import files, folder
 from ganzoo.types import VERSION, BadArgument
+from ganzoo.zoo import catalogue
 
 _APP = '''"""The page of `ganzoo explore`; written by `ganzoo explore --space`."""
 
@@ -41,16 +42,17 @@ def write_space(target: str | Path, models: list[str]) -> Path:
 
     Raises:
         BadArgument: for a folder that holds something, or a model that is only on this machine.
+        UnknownName: for a model that there is not.
     """
     path = Path(target)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise BadArgument(f"{path}: something is there already; name a new folder")
     for model in models:
-        if not model.startswith("hf://") and (here := folder.find(model)) not in (
-            None,
-            *folder.shipped_folders().values(),
-        ):
+        here = None if model.startswith("hf://") else folder.find(model)
+        if here not in (None, *folder.shipped_folders().values()):
             raise BadArgument(f"{here}: a Space cannot reach this folder; `ganzoo push` it and name hf://org/repo")
+        if here is None and not model.startswith("hf://"):
+            catalogue.find(model)
     for name, text in {
         "app.py": _APP.format(models=models),
         "requirements.txt": f"lightning-ganzoo[app]=={VERSION}\n",

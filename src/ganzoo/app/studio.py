@@ -18,7 +18,7 @@ from threading import Lock, RLock
 from typing import Any
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from ganzoo import latent
@@ -117,7 +117,9 @@ class Studio:
         model, first = self.model(name), _seed(seed)
         self._able(model, "samples", "has no latents to move")
         with self._lock:
-            found = self._found.setdefault(name, latent.directions(model, "sefa", count=_SLIDERS))
+            if name not in self._found:
+                self._found[name] = latent.directions(model, "sefa", count=_SLIDERS)
+            found = self._found[name]
         options = self._placed(model, found.space, label, truncation)
         at = latent.draw(model, [first], found.space, **options)
         lines = [
@@ -170,14 +172,14 @@ class Studio:
             self._able(model, "translates", "translates no pictures")
         start = model.shape if larger else model.shapes_of(to or None)[0]
         try:
-            picture = decode(Path(file).read_bytes()).convert("L" if start[0] == 1 else "RGB")
+            picture = decode(Path(file).read_bytes(), max_pixels=PIXELS).convert("L" if start[0] == 1 else "RGB")
         except (OSError, Unreadable) as error:
             raise BadArgument(f"the picture cannot be read: {error}") from None
         if larger:
             side = int(min(512, (PIXELS / 4) ** 0.5 / model.scale))
             picture.thumbnail((side, side), Image.Resampling.LANCZOS)
         else:
-            picture = picture.resize((start[2], start[1]), Image.Resampling.LANCZOS)
+            picture = ImageOps.fit(picture, (start[2], start[1]), Image.Resampling.LANCZOS)
         given = self._file("given.png")
         picture.save(given)
         values = torch.tensor([*picture.tobytes()], dtype=torch.uint8).reshape(1, picture.height, picture.width, -1)

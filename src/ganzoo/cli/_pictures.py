@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,7 +68,7 @@ def plan(inputs: Sequence[str], out: Path) -> Jobs:
     Raises:
         BadArgument: if one would overwrite an input.
     """
-    jobs, taken, seen = Jobs(), dict[Path, Path](), set[Path]()
+    jobs, taken, seen = Jobs(), dict[str, Path](), set[str]()
     for text in inputs:
         try:
             found = list(sources(text, out))
@@ -75,22 +76,23 @@ def plan(inputs: Sequence[str], out: Path) -> Jobs:
             jobs.failed.append((text, str(error).removeprefix(f"{text}: ")))
             continue
         for source, name in found:
-            if source.resolve() in seen:
+            whole = os.path.realpath(source)  # a link to itself is one, where `resolve` of older Pythons raises
+            if whole in seen:
                 continue
-            seen.add(source.resolve())
+            seen.add(whole)
             stem = name.parent / name.stem
             target, count = out / f"{stem}.png", 1
-            while target in taken:
+            while str(target).casefold() in taken:  # some systems take Cat.png and cat.png for one
                 count += 1
                 target = out / f"{stem}-{count}.png"
             if count > 1:
                 other = out / f"{stem}.png"
-                why = f"because {other} is what becomes of {taken[other]}"
+                why = f"because {other} is what becomes of {taken[str(other).casefold()]}"
                 print(f"ganzoo: {source}: goes to {target}, {why}", file=sys.stderr)
-            taken[target] = source
+            taken[str(target).casefold()] = source
             jobs.pairs.append((source, target))
-    for target, source in taken.items():
-        if target.resolve() in seen:
+    for source, target in jobs.pairs:
+        if os.path.realpath(target) in seen:
             raise BadArgument(f"{source}: what becomes of it would overwrite {target}, an input; give another --out")
     return jobs
 
@@ -107,10 +109,10 @@ def sources(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
     if path.is_dir():
         names, others = walk(path)
         # Results of an earlier time, in a folder within, are none of the pictures
-        own = out.resolve()
-        kept = [name for name in names if path.resolve() == own or own not in (path / name).resolve().parents]
+        own, here = Path(os.path.realpath(out)), Path(os.path.realpath(path))
+        kept = [name for name in names if here == own or own not in Path(os.path.realpath(path / name)).parents]
         if not kept:
-            what = f"none of its {others} files has the suffix of a picture" if others else "it is empty"
+            what = f"none of its {len(others)} files has the suffix of a picture" if others else "it is empty"
             raise BadData(f"{text}: holds no picture ({what})")
         yield from ((path / name, Path(name)) for name in kept)
     elif path.exists() or not glob.has_magic(text):

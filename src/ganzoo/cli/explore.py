@@ -37,7 +37,7 @@ def parser() -> ArgumentParser:
         help="people tell a data set's or folder's pictures from made ones",
     )
     made.add_argument(
-        "--judged", type=str, default="judged.jsonl", help="where each answer goes (default: judged.jsonl)"
+        "--judged", type=str, default=None, help="where each answer of --judge goes (default: judged.jsonl)"
     )
     made.add_argument("--pictures", type=int, default=None, help="of a session (default: 450 timed, 100 without limit)")
     return made
@@ -47,8 +47,9 @@ def run(arguments: Any) -> int:
     """Serves until it is interrupted, or writes a Space."""
     if arguments.judge is not None and arguments.space is not None:
         raise BadArgument("--judge keeps answers on this machine, which no Space does; leave --space out")
-    if arguments.judge is None and arguments.pictures is not None:
-        raise BadArgument("--pictures are those of a session of --judge; name the real ones with it")
+    for name in ("pictures", "judged") if arguments.judge is None else ():
+        if getattr(arguments, name) is not None:
+            raise BadArgument(f"--{name} belongs to --judge; name the real pictures with it")
     if arguments.space is not None:
         from ganzoo.app.space import write_space
 
@@ -75,7 +76,8 @@ def _judge(arguments: Any) -> int:
     from ganzoo.app.page import check_port, judge_page
 
     check_port(arguments.port)  # before models are loaded
-    judging = Judging(arguments.judge, arguments.model, arguments.judged, arguments.pictures)
-    print(f"http://127.0.0.1:{arguments.port} (ctrl-C ends it); answers go to {arguments.judged}", flush=True)
+    log = arguments.judged or "judged.jsonl"
+    judging = Judging(arguments.judge, arguments.model, log, arguments.pictures)
+    print(f"http://127.0.0.1:{arguments.port} (ctrl-C ends it); answers go to {log}", flush=True)
     judge_page(judging, arguments.port)
     return 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
+from ganzoo.cli._pictures import decoded
 from ganzoo.cli.project import read_pictures
 from ganzoo.cli.sample import loaded, progress
 from ganzoo.types import BadArgument, BadData
@@ -53,8 +54,8 @@ def run(arguments: Any) -> int:
     check_picture(arguments.out)
     model = loaded(arguments)
     import torch
-    from PIL import Image
 
+    from ganzoo.data.decoding import Unreadable
     from ganzoo.latent import draw, encoded, images, load_latents, paint
     from ganzoo.latent.latents import check_space
     from ganzoo.latent.projection import read_strokes
@@ -62,12 +63,12 @@ def run(arguments: Any) -> int:
 
     space = check_space(model, None)
     try:
-        with Image.open(arguments.strokes) as picture:
-            if not picture.has_transparency_data:
-                raise BadArgument(f"{arguments.strokes} is painted all over; strokes lie on a transparent ground")
-            strokes, mask = read_strokes(picture, model)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's, for a bad file
-        raise BadData(f"{arguments.strokes}: {getattr(error, 'strerror', None) or 'it is no picture'}") from None
+        picture = decoded(Path(arguments.strokes), background=None)
+    except Unreadable as error:
+        raise BadData(f"{arguments.strokes}: {error}") from None
+    if picture.mode != "RGBA":
+        raise BadArgument(f"{arguments.strokes} is painted all over; strokes lie on a transparent ground")
+    strokes, mask = read_strokes(picture, model)
     photo = None if arguments.photo is None else read_pictures([arguments.photo], Path(arguments.out), model)[1]
     if photo is None:
         at = draw(model, [arguments.seed], space)

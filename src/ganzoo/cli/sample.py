@@ -96,6 +96,8 @@ def run(arguments: Any) -> int:
     seeds = numbers(arguments.seeds, "--seeds")
     labels = labels_of(arguments, len(seeds))
     out = Path(arguments.out)
+    if not arguments.out:
+        raise BadArgument("--out is empty; a picture such as samples.png, or a folder, is expected")
     if arguments.columns is not None and arguments.columns < 1:
         raise BadArgument(f"--columns is {arguments.columns}; at least 1 is expected")
 
@@ -121,7 +123,8 @@ def run(arguments: Any) -> int:
             raise BadArgument(f"--caption: {arguments.model} draws nothing of captions; leave it out")
         text = model.embedded([arguments.caption])
 
-    pictures = []
+    pictures, apart = [], not is_picture(out) and not rank
+    medium = medium_of(model.shape)
     parts = _runs(seeds, 64 if model.shape[-1] <= 128 else 4)
     with progress(len(seeds), len(parts) > 1) as advance:
         for run_of_seeds in parts:
@@ -131,21 +134,32 @@ def run(arguments: Any) -> int:
             chosen = [seed for _, seed in run_of_seeds]
             if text is not None:
                 options["condition"] = Condition(text=text.expand(len(chosen), -1))
-            pictures.append(np.asarray(model.sample(seeds=chosen, labels=part, **options)))
+            made = np.asarray(model.sample(seeds=chosen, labels=part, **options))
+            if apart:  # as they come: what is written is not lost, nor held
+                _write(model, medium, chosen, made, out)
+            else:
+                pictures.append(made)
             advance(len(run_of_seeds))
-    images = np.concatenate(pictures)
-    if rank:
-        seeds, images = ranked(model, seeds, labels, images)
-    medium = medium_of(model.shape)
-    if is_picture(out):
-        with made_by(model, seeds):
-            save_grid(images, out, columns=arguments.columns)
-    else:
-        for seed, image in zip(seeds, images, strict=True):
-            with made_by(model, [seed]):
-                medium.write(image, out / f"{seed:06d}{medium.suffix}")
-    print(f"{len(images)} samples of {arguments.model} in {out}")
+    if not apart:
+        images = np.concatenate(pictures)
+        if rank:
+            seeds, images = ranked(model, seeds, labels, images)
+        if is_picture(out):
+            with made_by(model, seeds):
+                save_grid(images, out, columns=arguments.columns)
+        else:
+            _write(model, medium, seeds, images, out)
+    print(f"{len(seeds)} samples of {arguments.model} in {out}")
     return 0
+
+
+def _write(model: Any, medium: Any, seeds: list[int], images: Any, out: Path) -> None:
+    """A file each seed."""
+    from ganzoo.media.provenance import made_by
+
+    for seed, image in zip(seeds, images, strict=True):
+        with made_by(model, [seed]):
+            medium.write(image, out / f"{seed:06d}{medium.suffix}")
 
 
 def _exported(arguments: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -124,7 +125,7 @@ def beside(root: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def _csv(text: str) -> list[tuple[str, dict[str, Any]]]:
-    header, *lines = [line for line in csv.reader(text.splitlines()) if line]
+    header, *lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
     for line in lines:
         if len(line) != len(header):
             raise ValueError(f"{quoted(line[0])} has {len(line)} values, and there are {len(header)} columns")
@@ -136,7 +137,7 @@ def _json(text: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _jsonl(text: str) -> list[tuple[str, dict[str, Any]]]:
-    rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     return [(row.pop(NAME), row) for row in rows]
 
 

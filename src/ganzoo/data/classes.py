@@ -11,10 +11,12 @@ def class_index(name: str, names: Sequence[str] | None) -> int:
     """The index of a class by its name, in any case; a word of the name will do where no other class has it.
 
     Args:
-        name: of the class, or its index in digits.
+        name: of the class, or its index in digits where no class is called so.
         names: of all classes, by index; None where they have none.
     """
     wanted = _words(name)
+    if name.strip() in (names or ()):
+        return list(names or ()).index(name.strip())
     if name.strip().isdecimal():
         return int(name)
     if not names:
@@ -36,14 +38,14 @@ def class_index(name: str, names: Sequence[str] | None) -> int:
 
 
 def class_list(text: str) -> list[int | str]:
-    """The classes that a text such as `boot,coat` or `0-3,boot` lists, by index or name."""
+    """The classes that a text such as `boot,coat` or `0-3,boot` lists: indices of ranges, and each other as it is."""
     found: list[int | str] = []
     for piece in text.split(","):
-        span = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", piece)
+        span = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", piece)
         if span is None:
             found.append(piece.strip())
             continue
-        first, last = int(span[1]), int(span[2] or span[1])
+        first, last = int(span[1]), int(span[2])
         if not first <= last < first + 100_000:
             raise BadArgument(f"labels {piece.strip()}: a range runs from a class to a later one")
         found.extend(range(first, last + 1))

@@ -30,6 +30,15 @@ from ganzoo.types import BadData, NoSplit, reason
 _log = logging.getLogger(__name__)
 
 _AHEAD: Final = 2**26  # bytes of pixels that are decoded ahead of the writer
+_CAMERAS: Final = (
+    ".heic",
+    ".heif",
+    ".jxl",
+    ".dng",
+    ".cr2",
+    ".nef",
+    ".arw",
+)  # suffixes of photographs that are not read
 _FEW: Final = 50  # pictures, below which all are for training
 _SHARE: Final = 0.1  # of the pictures, kept for testing; and of the others, kept for validation
 
@@ -282,6 +291,10 @@ def found(root: Path, key: Key = whole_name) -> tuple[dict[str, os.stat_result],
     pictures: dict[str, os.stat_result] = {}
     unread: dict[str, str] = {}
     names, others = walk(root)
+    raw = [name for name in others if name.lower().endswith(_CAMERAS)]
+    if raw:
+        said = "%s: %d photographs such as %s are in a form that is not read; save them as JPEG"
+        _log.warning(said, root, len(raw), raw[0])
     for name in sorted(names, key=lambda name: (position(key(name)), name)):
         try:
             status = (root / name).stat()
@@ -291,18 +304,18 @@ def found(root: Path, key: Key = whole_name) -> tuple[dict[str, os.stat_result],
             if stat.S_ISREG(status.st_mode):
                 pictures[name] = status
     if not pictures and not unread:
-        what = f"none of its {others} files has the suffix of a picture" if others else "it is empty"
+        what = f"none of its {len(others)} files has the suffix of a picture" if others else "it is empty"
         raise BadData(f"{root}: holds no picture ({what}); give the folder of your pictures as root.")
     return pictures, unread
 
 
-def walk(root: Path) -> tuple[list[str], int]:
+def walk(root: Path) -> tuple[list[str], list[str]]:
     """The files below a folder that may hold pictures, hidden ones aside; links are followed, back up too but once.
 
     Returns:
-        Their names relative to the folder, sorted, and how many other files there are.
+        Their names relative to the folder, sorted, and those of all other files.
     """
-    readable, names, others, entered = suffixes(), [], 0, set()
+    readable, names, others, entered = suffixes(), list[str](), list[str](), set[tuple[int, int]]()
     for folder, inner, files in os.walk(root, followlinks=True, onerror=_refuse):
         here = os.stat(folder)
         if (here.st_dev, here.st_ino) in entered:  # a link back up
@@ -314,11 +327,8 @@ def walk(root: Path) -> tuple[list[str], int]:
             if file.startswith("."):
                 continue
             path = Path(folder, file)
-            if path.suffix.lower() in readable:
-                names.append(path.relative_to(root).as_posix())
-            else:
-                others += 1
-    return sorted(names), others
+            (names if path.suffix.lower() in readable else others).append(path.relative_to(root).as_posix())
+    return sorted(names), sorted(others)
 
 
 def _refuse(error: OSError) -> None:
@@ -357,11 +367,14 @@ def _sums(root: Path, found: dict[str, os.stat_result], unread: dict[str, str]) 
 
 def _decode(path: Path, sha: str, square: Square) -> Pixels | str:
     """The pixels, or why there are none."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:  # it was read a moment ago: no reason to leave it out for ever
+        raise BadData(f"{path}: cannot be read any more ({error.strerror}).") from error
+    if hashlib.sha256(content).hexdigest() != sha:
+        raise BadData(f"{path}: changed while the folder was read; begin again.")
 
     def pixels() -> Pixels:
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != sha:
-            raise Unreadable("it changed while the folder was read")
         with decoding(content, square.background, square.max_pixels) as picture:
             return square.pixels(picture)
 

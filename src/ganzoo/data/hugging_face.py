@@ -297,7 +297,7 @@ class _Pictures(Dataset[Batch]):
             self._going, self._at = (stream.seed, self._endless(stream.seed)), 0
         rows = list(itertools.islice(self._going[1], first - self._at, first - self._at + stream.batch_size))
         self._at = first + stream.batch_size
-        read = in_threads(lambda row: attempt(lambda: self.columns.read(row[1])), rows, self.columns.square)
+        read = in_threads(lambda row: attempt(lambda: self._told(row[1])), rows, self.columns.square)
         made = list(read)
         good = [each for each in made if not isinstance(each, str)]
         for (name, _), each in zip(rows, made, strict=True):
@@ -307,6 +307,12 @@ class _Pictures(Dataset[Batch]):
         images = torch.from_numpy(np.stack([pixels for pixels, _ in good]))
         labels = None if self.columns.label is None else torch.tensor([label for _, label in good])
         return Batch(varied(images, stream.draw(b), self.jitter), labels)
+
+    def _told(self, row: dict[str, Any]) -> tuple[Pixels, int | str | None]:
+        pixels, label = self.columns.read(row)
+        if self.columns.label is not None and (label is None or (isinstance(label, int) and label < 0)):
+            raise Unreadable(f"its {self.columns.label} is {row[self.columns.label]}, which is no class")
+        return pixels, label
 
     def _endless(self, seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
         low, high = self.bounds

@@ -13,6 +13,8 @@ from ganzoo.data.conversion import Pictures, Pixels, attempt, in_threads, positi
 from ganzoo.data.store import Item, Stored, progress, stored
 from ganzoo.types import BadArgument, BadData
 
+_CLASSES = 100_000  # at most, beyond those that have names
+
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -99,7 +101,14 @@ def joined(parts: list[Images], split: str) -> Images:
 
 def counted(told: Iterable[Any]) -> list[str]:
     """Names for classes that have none: their numbers, up to the largest."""
-    return [str(k) for k in range(1 + max((each for each in told if isinstance(each, int)), default=-1))]
+    return [str(k) for k in range(1 + _bounded(max((each for each in told if isinstance(each, int)), default=-1), 0))]
+
+
+def _bounded(largest: int, named: int) -> int:
+    """The largest label, unless it is one of another kind, such as the number of a sample."""
+    if largest >= named + _CLASSES:
+        raise BadData(f"a label is {largest}, which is no class of {_CLASSES} or fewer; name another column.")
+    return largest
 
 
 def _labels(
@@ -109,7 +118,7 @@ def _labels(
         return None, None
     labels = np.array(told, np.int64)
     if labels.ndim == 1:
-        return labels, (*names, *map(str, range(len(names), int(labels.max()) + 1)))
+        return labels, (*names, *map(str, range(len(names), _bounded(int(labels.max()), len(names)) + 1)))
     if label is None:
         return labels, tuple(names[: labels.shape[1]])
     if label not in names:

@@ -34,9 +34,10 @@ def write_film(pictures: Pictures, path: str | Path, rate: float = 24.0, columns
     """
     path = Path(path)
     check_film(path)
-    if not (isinstance(rate, (int, float)) and 0.1 <= rate <= 120):
-        raise BadArgument(f"the rate is {rate} pictures a second; 0.1 to 120 are expected")
     suffix = path.suffix.lower()
+    most = _RATES.get(suffix, 120)
+    if not (isinstance(rate, (int, float)) and 0.1 <= rate <= most):
+        raise BadArgument(f"the rate is {rate} pictures a second; of {suffix} 0.1 to {most} are expected")
     count = itertools.count()
     given = iter(pictures)
     first = next(given, None)
@@ -81,13 +82,25 @@ def _strip(pictures: list[Image.Image], columns: int | None) -> Image.Image:
     return strip
 
 
-def _animation(form: str, **options: Any) -> Callable[[Pictures, Path, float], None]:
-    def write(pictures: Pictures, part: Path, rate: float) -> None:
-        given = iter(pictures)
-        still = dict(duration=round(1000 / rate), loop=0, **options, **marks(form))
-        next(given).save(part, format=form, save_all=True, append_images=given, **still)
+def _gif(pictures: Pictures, part: Path, rate: float) -> None:
+    """A GIF, which counts hundredths of a second."""
+    _animation("GIF", _timed(pictures, rate), part)
 
-    return write
+
+def _webp(pictures: Pictures, part: Path, rate: float) -> None:
+    _animation("WEBP", pictures, part, quality=90, duration=round(1000 / rate))
+
+
+def _animation(form: str, pictures: Pictures, part: Path, **options: Any) -> None:
+    given = iter(pictures)
+    next(given).save(part, format=form, save_all=True, append_images=given, loop=0, **options, **marks(form))
+
+
+def _timed(pictures: Pictures, rate: float) -> Iterator[Image.Image]:
+    """Pictures with their milliseconds in whole hundredths of a second, all of which together last as they should."""
+    for k, picture in enumerate(pictures):
+        picture.info["duration"] = 10 * (round(100 * (k + 1) / rate) - round(100 * k / rate))
+        yield picture
 
 
 def _video(pictures: Pictures, part: Path, rate: float) -> None:
@@ -119,8 +132,9 @@ def _video_library(path: Path) -> Any:
     return av
 
 
+_RATES = {".gif": 50}  # at most: players show what is shorter than two hundredths of a second more slowly
 _WRITERS: dict[str, Callable[[Pictures, Path, float], None]] = {
-    ".gif": _animation("GIF"),
-    ".webp": _animation("WEBP", quality=90),
+    ".gif": _gif,
+    ".webp": _webp,
     ".mp4": _video,
 }

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -262,11 +263,15 @@ def _fetch(label: str, repo: str, commit: str, name: str, file: _Stored) -> None
         url = hf_hub_url(repo, name, revision=commit)
         download.fetch(label, url, blob, file.size, file.sha256, file.blob, token=True)
     link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
+    if link.is_file() and link.resolve() == blob.resolve():
+        return
+    fresh = link.with_name(f".{link.name}.{os.getpid()}.link")  # readers find the one or the other, never none
+    fresh.unlink(missing_ok=True)
     try:
-        link.symlink_to(Path("../../blobs") / blob.name)
+        fresh.symlink_to(Path("../../blobs") / blob.name)
     except OSError:  # where a system has no links
-        shutil.copyfile(blob, link)
+        shutil.copyfile(blob, fresh)
+    os.replace(fresh, link)
 
 
 def _sweep(blobs: Path) -> None:
