@@ -113,7 +113,7 @@ def test_pages_from_elsewhere_are_not_answered(model: str, tmp_path: Path) -> No
 def test_there_is_a_limit_on_sessions(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judging = Judging("digits", [model], tmp_path / "log", pictures=6)
     monkeypatch.setattr("ganzoo.app.judge._LIVE", 2)
-    drawn, refused = judging._drawn, []
+    drawn, refused = judging._drawn, list[None]()
 
     def meanwhile(*given: Any) -> Any:  # another visitor comes while the pictures are made
         if not refused:
