@@ -391,7 +391,7 @@ class Gradients(Callback):
         assert isinstance(pl_module, Game)
         step = pl_module._step
 
-        def kept(mover: Any, *rest: Any) -> Tensor:
+        def kept(mover: Any, *rest: Any) -> tuple[Tensor, Tensor]:
             name = next(name for name, other in pl_module._states.items() if other is mover)
             for i, parameter in enumerate(mover.parameters):
                 if parameter.grad is not None:

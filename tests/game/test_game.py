@@ -200,7 +200,10 @@ def test_a_resumed_run_is_the_run(name: str, tmp_path: Path) -> None:
     assert same(runs["whole"], runs["half"]), "the second half changes nothing: the test sees nothing"
     assert same(runs["whole"], runs["rest"]) == []
     # Every line of the second half, but the first, whose means began before the interruption
-    whole, rest = ([{**line, "images_per_second": 0} for line in lines(tmp_path / part)] for part in ("whole", "rest"))
+    whole, rest = (
+        [{**line, "images_per_second": 0, "waiting": 0} for line in lines(tmp_path / part)]
+        for part in ("whole", "rest")
+    )
     assert [line["step"] for line in whole] == [3, 6, 9, 12, 15, 18]
     assert [line["step"] for line in rest] == [12, 15, 18]
     assert whole[4:] == rest[1:]

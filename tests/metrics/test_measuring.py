@@ -291,7 +291,7 @@ def test_a_network_of_the_users_measures_too(train: Images, test: Images) -> Non
 def test_bad_input_is_one_clear_line(
     train: Images, values: torch.Tensor, keys: list[str], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks.files, "memory", lambda: 16.0)
+    monkeypatch.setattr("ganzoo.files.memory", lambda: 16.0)
     with pytest.raises(GanzooError) as error:
         if any(key.startswith("fid10000000") for key in keys):  # more than could be given
             measure(Subject(metric_ranks.sample), train, keys)

@@ -240,7 +240,8 @@ def test_no_file_of_the_working_directory_is_read(tmp_path: Path, monkeypatch: p
     secret = np.arange(8, dtype=np.float32)
     (tmp_path / "secret.bin").write_bytes(secret.tobytes())
     value = onnx.helper.make_tensor_value_info
-    shape, kind = ["n", 8], onnx.TensorProto.FLOAT
+    shape: list[str | int | None] = ["n", 8]
+    kind = onnx.TensorProto.FLOAT
     outside = onnx.TensorProto(name="w", data_type=kind, dims=[1, 8], data_location=onnx.TensorProto.EXTERNAL)
     named = where.format(here=tmp_path.name, whole=tmp_path / "secret.bin")
     for key, text in (("location", named), ("offset", "0"), ("length", "32")):

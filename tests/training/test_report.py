@@ -12,6 +12,9 @@ import torch
 import ganzoo
 from ganzoo.cli import main
 from ganzoo.data.digits import Digits
+from ganzoo.media.levels import to_float
+from ganzoo.training.doctor import Novelty, read_log
+from ganzoo.training.previews import QUANTILES
 
 
 class Page(HTMLParser):
@@ -50,7 +53,38 @@ def test_the_page_holds_all_and_fetches_nothing(run: Path, capsys: pytest.Captur
     said = " ".join(page.text)
     for part in ("a & <b>", "step 0", "step 60", "real", "class_path", "--resume", "ganzoo push", "None was measured"):
         assert part in said, part
+    for part in ("Nearest training pictures", "the training picture that is nearest to it in pixels"):
+        assert part in said, part
+    assert len(page.links) == 5 + 1 + 7, "scores, losses, speed, diversity, novelty, gradients and waiting"
     assert len(re.findall("<figure>", text)) == 5, "previews of steps 0, 20, 40 and 60, and the reals"
+
+
+def test_the_log_has_what_the_page_shows(run: Path) -> None:
+    rows = read_log(run)
+    scored = [row for row in rows if "score_real_50" in row]
+    assert [row["step"] for row in scored] == [20, 40, 60]
+    for row in scored:
+        for kind in ("real", "fake"):
+            at = [row[f"score_{kind}_{q:02}"] for q in QUANTILES]
+            assert at == sorted(at)
+    lines = [row for row in rows if "generator_loss" in row]
+    assert all(row["discriminator_gradient"] > 0 and row["generator_gradient"] > 0 for row in lines)
+    assert all(0 <= row["waiting"] <= 1 for row in lines)
+
+
+def test_nearest_training_pictures_are_found_where_they_lie() -> None:
+    train = Digits(batch_size=4).open("train")
+    known = [3, 500, 1400]
+    samples = to_float(train.batch(known).images) * 0.9
+    beside = Novelty(train, None).beside(samples)
+    assert torch.equal(beside[:3], samples) and torch.equal(beside[3:], to_float(train.batch(known).images))
+
+
+def test_a_run_of_the_command_line_ends_with_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--trainer.max_steps", "2", "--run.folder", str(tmp_path / "run"), "--run.protocols", "[]"]
+    assert main(["train", "dcgan/digits", *words]) == 0
+    assert f"how it went: {tmp_path / 'run' / 'report.html'}" in capsys.readouterr().out
+    assert (tmp_path / "run" / "report.html").exists()
 
 
 def test_a_page_elsewhere_and_of_no_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -387,7 +387,7 @@ def assert_same_run(folder: Path, whole: str, name: str, steps: int) -> None:
     logs = []
     for run in (whole, name):
         lines = [json.loads(line) for line in (folder / run / "log.jsonl").read_text().splitlines()]
-        logs.append([{**line, "images_per_second": 0} for line in lines])
+        logs.append([{**line, "images_per_second": 0, "waiting": 0} for line in lines])
     written = [
         line["step"] for line in logs[1] if "batches_seen" in line
     ]  # a preview's diversity has a line of its own

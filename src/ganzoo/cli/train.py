@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, GanzooError, reason
 
 if TYPE_CHECKING:
     from ganzoo.training.timing import Timing
@@ -92,10 +94,21 @@ def train(plan: Plan) -> int:
         with bar() as progress:
             found = plan.score(trained, progress)
         table(found)
+    _explain(trained.folder)
     url = plan.push()
     if url is not None:
         print(f"pushed to {url}")
     return 0
+
+
+def _explain(folder: Path) -> None:
+    """Writes the run's page; a run is worth more than that."""
+    from ganzoo.training.report import report
+
+    try:
+        print(f"how it went: {report(folder)}")
+    except (GanzooError, OSError) as error:
+        print(f"ganzoo: the report was not written: {reason(error)}", file=sys.stderr)
 
 
 def explain(target: str, words: list[str]) -> str:

@@ -30,6 +30,7 @@ class Loop(Moving):
         self.latest_step = 0  # and its step
         self.speeds: list[float] = []  # images a second, of each line of the log
         self._logged = (0, 0, time.monotonic())  # global_step, images_seen and time of the last line
+        self._waited, self._ended = 0.0, time.monotonic()  # seconds for data since then, and when the last batch ended
 
     def setup(self, stage: str) -> None:
         """Lays the networks out in memory and begins the moving averages, before a checkpoint is restored."""
@@ -93,6 +94,7 @@ class Loop(Moving):
     def on_train_start(self) -> None:
         """Lays restored optimizer states out like their parameters, because fused steps walk them side by side."""
         self._logged = (self.global_step, self.images_seen, time.monotonic())
+        self._waited, self._ended = 0.0, self._logged[2]
         for optimizer in self.trainer.optimizers:
             for parameter, state in optimizer.state.items():
                 for key, value in state.items():
@@ -139,6 +141,7 @@ class Loop(Moving):
             raise BadArgument(
                 f"the data are {found} and {type(self).__name__} expects {wanted}; give both the same size"
             )
+        self._waited += time.monotonic() - self._ended
         self.batches_seen += 1
         self.images_seen += len(batch.images) * self.trainer.world_size
         self._moves = 0
@@ -157,6 +160,7 @@ class Loop(Moving):
             self.record(augment_p=control.p, overfitting=control.r_t)
         if self.global_step // self.engine.log_every > self._logged[0] // self.engine.log_every:
             self.write_log()
+        self._ended = time.monotonic()
 
     def write_log(self) -> None:
         """Writes the means of what was recorded since the last line to every logger."""
@@ -172,6 +176,8 @@ class Loop(Moving):
         self.latest["images_seen"] = self.images_seen
         self.latest["batches_seen"] = self.batches_seen
         self.latest["images_per_second"] = (self.images_seen - images) / max(now - then, 1e-9)
+        self.latest["waiting"] = self._waited / max(now - then, 1e-9)  # the share of time, for data
+        self._waited = 0.0
         self.speeds.append(self.latest["images_per_second"])
         for name, state in self._states.items():
             if state.skipped > 0:

@@ -90,8 +90,10 @@ class Moving(Averaging):
         reduce = getattr(self.trainer.strategy, "reduce_gradients", None)
         if reduce is not None:
             reduce(state.parameters)
-        bad = self._step(state, optimizer, counts and player == self.leads)
+        norm, bad = self._step(state, optimizer, counts and player == self.leads)
         self._restore_buffers(before, bad)
+        if counts:
+            self.record(**{f"{player}_gradient": norm})
         self.record(**{getattr(loss, "__name__", f"{player}_loss"): value})
 
     def ahead(self, make: Callable[..., Tensor], *args: Any) -> Tensor:
@@ -227,8 +229,12 @@ class Moving(Averaging):
             torch.autograd.backward([args[i] for i in leaves], [leaf.grad for leaf in leaves.values()])
         return total
 
-    def _step(self, state: _State, optimizer: torch.optim.Optimizer, leads: bool) -> Tensor:
-        """Unscales, guards, clips and steps; gives 1 where the gradients were not finite, and nothing was changed."""
+    def _step(self, state: _State, optimizer: torch.optim.Optimizer, leads: bool) -> tuple[Tensor, Tensor]:
+        """Unscales, guards, clips and steps.
+
+        Returns:
+            The gradients' norm before clipping, and 1 where they were not finite, and nothing was changed.
+        """
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         learning = [parameter for parameter in state.parameters if parameter.grad is not None]
         if scaler is not None and learning:
@@ -254,7 +260,7 @@ class Moving(Averaging):
         if leads:
             state.optimizer._on_after_step()
         self._count_bad(state, bad, scaler)
-        return bad
+        return norm, bad
 
     def _count_bad(self, state: _State, bad: Tensor, scaler: Any) -> None:
         """Counts skipped moves on the device and looks at the counts rarely, because a look makes the host wait."""

@@ -26,6 +26,7 @@ DIVERSITY: Final = "preview_diversity"
 WITHIN: Final = "preview_diversity_within"
 NEAREST: Final = "preview_nearest_within"
 NOVELTY: Final = "preview_novelty"
+NEIGHBOURS: Final = "neighbours.png"  # samples of the last preview above the training pictures nearest to them
 _SIDE = 32  # pixels, to which pictures are reduced before they are compared
 _FEWEST = 10  # lines of the log before anything is said of a course
 _COMPARED = 5000  # training pictures at most, in which the nearest are looked for
@@ -162,7 +163,7 @@ class Novelty:
     """
 
     def __init__(self, train: Images, held: Images | None) -> None:
-        self._known = _reduced(_spread_over(train, _COMPARED))
+        self._train, self._known = train, _reduced(_spread_over(train, _COMPARED))
         if held is None:
             found = nearest_neighbours(self._known[:64], self._known, 2).distances[:, 1]
         else:
@@ -173,6 +174,12 @@ class Novelty:
         """Of samples `(n, C, H, W)`."""
         nearest = nearest_neighbours(_reduced(samples), self._known).distances[:, 0]
         return float(nearest.median()) / max(self._usual, 1e-12)
+
+    def beside(self, samples: Tensor) -> Tensor:
+        """Samples `(n, C, H, W)`, and then, as many, the training picture that is nearest to each; in [-1, 1]."""
+        found = nearest_neighbours(_reduced(samples), self._known).rows[:, 0].tolist()
+        images = self._train.batch([i * len(self._train) // len(self._known) for i in found]).images
+        return torch.cat([samples.cpu(), to_float(images)])
 
 
 def _spread_over(images: Images, most: int) -> Tensor:

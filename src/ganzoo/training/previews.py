@@ -16,11 +16,23 @@ from ganzoo.game.inference import side_by_side, spread
 from ganzoo.media.levels import to_float
 from ganzoo.media.medium import save_grid
 from ganzoo.media.provenance import made_by, real
-from ganzoo.training.doctor import DIVERSITY, EACH, NEAREST, NOVELTY, WITHIN, Nearest, Novelty, Within, diversity
+from ganzoo.training.doctor import (
+    DIVERSITY,
+    EACH,
+    NEAREST,
+    NEIGHBOURS,
+    NOVELTY,
+    WITHIN,
+    Nearest,
+    Novelty,
+    Within,
+    diversity,
+)
 from ganzoo.training.reports import Patient
 from ganzoo.training.saving import held_out, unless_full
-from ganzoo.types import BadArgument
+from ganzoo.types import BadArgument, Batch, GanzooError
 
+QUANTILES = (5, 25, 50, 75, 95)  # of the critic's scores, in percent
 SEED = 2**31  # far from the seeds of samples and scores
 
 
@@ -37,14 +49,16 @@ class Previews(L.Callback):
         self._reals: torch.Tensor | None = None
         self._novelty: Novelty | None = None
         self._within: tuple[Within, Nearest] | None = None
+        self._labels: torch.Tensor | None = None  # of the reals, where each has one class
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws the reals and the untrained model's samples."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if trainer.is_global_zero and isinstance(data, Data):
             path = self.folder / "reals.png"
-            reals, columns = _some(data.open("train"), self.count)
-            self._reals = reals
+            batch, columns = _some(data.open("train"), self.count)
+            reals = self._reals = batch.images
+            self._labels = batch.labels if batch.labels is not None and batch.labels.ndim == 1 else None
             with real():
                 _write(trainer, "reals", reals, path, columns)
             if reals.ndim == 4 and isinstance(pl_module, Game) and "samples" in pl_module.abilities:
@@ -65,8 +79,29 @@ class Previews(L.Callback):
                 found[DIVERSITY] = diversity(samples, to_float(self._reals))
                 if self._novelty is not None and samples.isfinite().all():
                     found[NOVELTY] = self._novelty(samples)
+                    with unless_full(self.folder / NEIGHBOURS, "it is left out"), made_by(pl_module, family=True):
+                        save_grid(self._novelty.beside(samples[:8]), self.folder / NEIGHBOURS, 8)
+                found |= self._criticised(pl_module, samples)
                 for logger in trainer.loggers:
                     logger.log_metrics(found, step=trainer.global_step)
+
+    def _criticised(self, game: L.LightningModule, samples: torch.Tensor) -> dict[str, float]:
+        """How the critic's scores of real pictures and of samples lie: quantiles of each; none of one that has none."""
+        if not isinstance(game, Samples) or type(game).preview is not Samples.preview or self._reals is None:
+            return {}
+        labels = game.draw(range(SEED, SEED + len(samples)))[1]
+        if game.classes is not None and (self._labels is None or labels is None or labels.ndim != 1):
+            return {}
+        kinds = {"real": (to_float(self._reals), self._labels), "fake": (samples, labels)}
+        found: dict[str, float] = {}
+        for kind, (images, told) in kinds.items():
+            try:
+                scores = game.criticise(images, None if game.classes is None else told)
+            except GanzooError:  # of a critic that wants more than a picture
+                return {}
+            at = torch.quantile(scores, torch.tensor(QUANTILES) / 100)
+            found |= {f"score_{kind}_{q:02}": float(value) for q, value in zip(QUANTILES, at, strict=True)}
+        return found
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws the last one."""
@@ -137,14 +172,14 @@ def frames(paths: list[Path]) -> Iterator[Image.Image]:
             raise BadArgument(f"{path}: no readable picture: {error}") from None
 
 
-def _some(images: Images, count: int) -> tuple[torch.Tensor, int | None]:
+def _some(images: Images, count: int) -> tuple[Batch, int | None]:
     """As many real samples, spread over the data set, and the columns to lay them out in."""
     points = images.values.ndim == 2
     wanted = min(len(images), 2048 if points else count if images.targets is None else count // 2)
     batch = images.batch([i * len(images) // wanted for i in range(wanted)])
     if batch.targets is None:
-        return batch.images, None
-    return side_by_side([batch.images, batch.targets]).flatten(0, 1), 8
+        return batch, None
+    return Batch(side_by_side([batch.images, batch.targets]).flatten(0, 1)), 8
 
 
 def _write(trainer: L.Trainer, key: str, images: torch.Tensor, path: Path, columns: int | None) -> None:

@@ -13,16 +13,27 @@ from typing import Any, Final
 import numpy as np
 
 from ganzoo.files import atomic
-from ganzoo.media.charts import curve
+from ganzoo.media.charts import COLOURS, curve, drawn, panels
 from ganzoo.training import record
-from ganzoo.training.doctor import DIVERSITY, NEAREST, WITHIN, findings, healthy, keys, read_log, same_previews, series
+from ganzoo.training.doctor import (
+    DIVERSITY,
+    NEAREST,
+    NEIGHBOURS,
+    WITHIN,
+    findings,
+    healthy,
+    keys,
+    read_log,
+    same_previews,
+    series,
+)
 from ganzoo.training.saving import FOLDER
 from ganzoo.training.scores import BEST
 
 REPORT: Final = "report.html"
 _MOST: Final = 24  # previews on the page
 # keys with a chart of their own, or none
-_OWN: Final = {"images_seen", "batches_seen", "images_per_second", DIVERSITY, NEAREST, WITHIN}
+_OWN: Final = {"images_seen", "batches_seen", "images_per_second", "waiting", DIVERSITY, NEAREST, WITHIN}
 _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;color:#181c24;max-width:62rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2.2rem;border-bottom:1px solid #dde}
@@ -64,6 +75,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> Path:
         _health(rows, same_previews(folder)),
         "<h2>Samples over time</h2>",
         _previews(folder),
+        *_neighbours(folder),
         "<h2>How it went</h2>",
         *_charts(rows),
         "<h2>Scores</h2>",
@@ -134,14 +146,26 @@ def _previews(folder: Path) -> str:
     )
 
 
+def _neighbours(folder: Path) -> list[str]:
+    path = folder / NEIGHBOURS
+    if not path.exists():
+        return []
+    said = "Samples of the last preview, and below each the training picture that is nearest to it in pixels."
+    return ["<h2>Nearest training pictures</h2>", f"<p>{said}</p>", _image(path.read_bytes())]
+
+
 def _charts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Losses together, then each other key that is no counter."""
     losses = {key.removesuffix("_loss"): key for key in keys(rows, "_loss")}
     groups = [("loss", losses), ("images a second", {"images a second": "images_per_second"})]
     diversity = {"diversity": DIVERSITY, "within classes": WITHIN, "nearest within classes": NEAREST}
     groups += [("diversity of previews beside data's", diversity)]
-    groups += [(key, {key: key}) for key in keys(rows) if key not in _OWN and key not in losses.values()]
-    made = []
+    gradients = {key.removesuffix("_gradient"): key for key in keys(rows, "_gradient")}
+    groups += [("norm of the gradients", gradients), ("share of time that waits for data", {"waiting": "waiting"})]
+    scores = {key for key in keys(rows) if key.startswith("score_")}
+    shown = {*_OWN, *losses.values(), *gradients.values(), *scores}
+    groups += [(key, {key: key}) for key in keys(rows) if key not in shown]
+    made = [_fans(rows)] if scores else []
     for label, named in groups:
         lines = {}
         for name, key in named.items():
@@ -157,6 +181,23 @@ def _charts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return made or ["<p>The log has no line yet.</p>"]
 
 
+def _fans(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The critic's scores of real pictures and of samples over time: their median, half of them, and nearly all."""
+    figure, (axes,) = panels(1, 1, (960, 400))
+    for kind, colour in zip(("real", "fake"), COLOURS, strict=False):
+        steps, middle = series(rows, f"score_{kind}_50")
+        axes.plot(steps, np.array(middle, float), color=colour, label=kind)
+        for low, high, alpha in ((5, 95, 0.12), (25, 75, 0.25)):
+            bottom, top = (np.array(series(rows, f"score_{kind}_{q:02}")[1], float) for q in (low, high))
+            axes.fill_between(steps, bottom, top, color=colour, alpha=alpha, linewidth=0)
+    axes.set(title="the critic's scores: median, half of them, nine tenths", xlabel="generator updates")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    buffer = io.BytesIO()
+    drawn(figure).save(buffer, "PNG", optimize=True)
+    return _image(buffer.getvalue())
+
+
 def _scores(folder: Path) -> str:
     for part in (BEST, FOLDER):
         try:
@@ -165,9 +206,19 @@ def _scores(folder: Path) -> str:
             continue
         scores = [each for each in found if isinstance(each, dict) and isinstance(each.get("value"), (int, float))]
         if scores:
-            rows = [(str(each.get("key")), f"{each['value']:.4g}") for each in scores]
+            rows = [(str(each.get("key")), f"{each['value']:.4g}{_between(each)}") for each in scores]
             return f"<p>of <code>{part}/</code></p>" + _table(rows)
     return "<p>None was measured; name some in <code>run.protocols</code>.</p>"
+
+
+def _between(score: Mapping[str, Any]) -> str:
+    """What real pictures and noise have, where the score's file says it."""
+    known = [
+        f"{text} {score[key]:.4g}"
+        for key, text in (("floor", "real pictures"), ("ceiling", "noise"))
+        if isinstance(score.get(key), (int, float))
+    ]
+    return f" ({', '.join(known)})" if known else ""
 
 
 def _commands(folder: Path) -> str:

@@ -23,6 +23,7 @@ from ganzoo.data.batch import Data, Images
 from ganzoo.game.game import Game
 from ganzoo.training import record
 from ganzoo.training.checkpoints import GOOD, LAST, PREVIOUS, WAITING, Found, keep
+from ganzoo.training.doctor import NEIGHBOURS
 from ganzoo.training.reports import LOG
 from ganzoo.types import BadArgument, Diverged, GanzooError, TrainingStopped
 
@@ -79,7 +80,7 @@ def begin(
         found: the checkpoint from which it goes on; None where it begins.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = (LAST, PREVIOUS, FOLDER, "best", LOG, record.RECIPE, record.CHANGES, "reals.png", "scores.png")
+    names = (LAST, PREVIOUS, FOLDER, "best", LOG, record.RECIPE, record.CHANGES, "reals.png", "scores.png", NEIGHBOURS)
     folders.sweep(*(folder / name for name in names))
     if found is None:
         for name in (record.CHANGES, GOOD, WAITING):  # of an earlier run
