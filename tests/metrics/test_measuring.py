@@ -28,7 +28,6 @@ from ganzoo.metrics import (
     nearest_neighbours,
     perceptual_path_length,
     precision_recall,
-    tasks,
 )
 from ganzoo.metrics import evaluate as runner
 from ganzoo.metrics.evaluate import rounded
