@@ -55,6 +55,16 @@ def test_an_attribute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
             ["edit", "m", "--directions", "z.safetensors", "--layers", "0"],
             "layers are those of w; a direction in z moves",
         ),
+        (
+            ["edit", "m", "--directions", "x", "--to", "a", "--index", "0"],
+            "--index does nothing beside --to; leave one",
+        ),
+        (["edit", "m", "--directions", "x", "--to", "a", "--strength", "2"], "--strength does nothing beside --to"),
+        (["edit", "m", "--directions", "x", "--latents", "y", "--seeds", "0"], "--seeds does nothing beside --latents"),
+        (
+            ["edit", "m", "--directions", "x", "--latents", "y", "--labels", "0"],
+            "--labels does nothing beside --latents",
+        ),
         (["edit", "m", "--directions", "none"], "none: no file of directions (No such file or directory)"),
         (["edit", "m", "--directions", "z.safetensors", "--out", "x.txt"], "x.txt: no picture is written as '.txt'"),
         (["edit", "m", "--directions", "z.safetensors", "--out", "d"], "d: is a folder; give the name of a file"),

@@ -75,6 +75,10 @@ def test_a_photograph_begins_at_its_encoding_and_keeps_the_rest(tmp_path: Path, 
         (["--strokes", "opaque.png"], "opaque.png is painted all over; strokes lie on a transparent ground"),
         (["--strokes", "empty.png"], "there is no stroke; lay out the picture and paint on it first"),
         (["--strokes", "strokes.png", "--steps", "0"], "--steps is 0; at least 1 is expected"),
+        (
+            ["--strokes", "strokes.png", "--photo", "opaque.png", "--seed", "0"],
+            "--seed does nothing beside --photo; leave one of them out",
+        ),
         (["--strokes", "strokes.png", "--latents", "x"], "--latents are those of a photograph; give it with --photo"),
         (
             ["--strokes", "strokes.png", "--photo", "opaque.png"],

@@ -129,6 +129,7 @@ def test_what_the_family_lacks(plain: str, capsys: pytest.CaptureFixture[str]) -
             ["--seeds", "0", "--out", "grid.xyz"],
             "--out is grid.xyz; no picture is written as .xyz: try .png, or name a f",
         ),
+        (["--out", "pictures", "--columns", "2"], "--columns does nothing beside --out pictures, a folder; leave one"),
         (["--batch_size", "0"], "batch size is 0"),
         (["--device", "tpu9"], "tpu9"),
     ):

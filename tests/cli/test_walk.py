@@ -38,6 +38,9 @@ def test_a_runs_previews(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     [
         ([], "name a model, or a run's folder with --run"),
         (["x", "--run", "y"], "name a model, or a run's folder with --run"),
+        (["--run", ".", "--seeds", "0"], "--seeds does nothing beside --run; leave one of them out"),
+        (["--run", ".", "--no-loop"], "--loop does nothing beside --run; leave one of them out"),
+        (["--run", ".", "--truncation-cutoff", "2"], "--truncation-cutoff does nothing beside --run"),
         (["--run", "."], ".: holds no previews/*.png; the folder of a run is expected"),
     ],
 )

@@ -76,6 +76,24 @@ def new_parser(**settings: Any) -> argparse.ArgumentParser:
     return _Parser(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **settings)
 
 
+def refuse(arguments: argparse.Namespace, beside: str, *names: str) -> None:
+    """Refuses options that would be ignored.
+
+    Args:
+        arguments: the parsed ones; an option that nobody gave is None.
+        beside: what makes them useless, such as `--run`.
+        names: of the options, with underscores.
+
+    Raises:
+        BadArgument: for the first that was given.
+    """
+    for name in names:
+        if getattr(arguments, name) is not None:
+            from ganzoo.types import BadArgument
+
+            raise BadArgument(f"--{name.replace('_', '-')} does nothing beside {beside}; leave one of them out")
+
+
 def import_own() -> list[str]:
     """Imports the user's own modules, which GANZOO_IMPORT names, so that their families and data sources can be used.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.cli import new_parser
+from ganzoo.cli import new_parser, refuse
 from ganzoo.cli.sample import labels_of, loaded, numbers, options_of, progress, with_sampling
 from ganzoo.types import BadArgument
 
@@ -30,10 +30,10 @@ def parser() -> ArgumentParser:
     made.add_argument("model", type=str, help="a name, hf://org/repo[@revision], or a folder")
     made.add_argument("--directions", type=str, required=True, help="the file that `ganzoo directions` wrote")
     made.add_argument("--index", type=str, default=None, help="of directions, such as 0-4 (default: all)")
-    made.add_argument("--seeds", type=str, default="0", help="of the pictures that are moved (default: 0)")
+    made.add_argument("--seeds", type=str, default=None, help="of the pictures that are moved (default: 0)")
     made.add_argument("--latents", type=str, default=None, help="a file of latents instead, as `ganzoo project` writes")
     made.add_argument("--to", type=str, default=None, help="a value of the attribute that the directions are of")
-    made.add_argument("--strength", type=float, default=3.0, help="in standard deviations (default: 3)")
+    made.add_argument("--strength", type=float, default=None, help="in standard deviations (default: 3)")
     made.add_argument("--pictures", type=int, default=5, help="in a row (default: 5)")
     made.add_argument("--layers", type=str, default=None, help="of w that are moved, such as 0-3 (default: all)")
     made.add_argument("--out", type=str, default="sheet.png", help="a .png (.jpg, .webp, ...)")
@@ -46,7 +46,11 @@ def run(arguments: Any) -> int:
 
     if arguments.pictures < 1:
         raise BadArgument(f"--pictures is {arguments.pictures}; at least 1 is expected")
-    seeds = numbers(arguments.seeds, "--seeds")
+    if arguments.latents is not None:
+        refuse(arguments, "--latents", "seeds", "labels")
+    if arguments.to is not None:
+        refuse(arguments, "--to", "index", "strength")
+    seeds = numbers("0" if arguments.seeds is None else arguments.seeds, "--seeds")
     labels, options = labels_of(arguments, len(seeds)), options_of(arguments)
     layers = None if arguments.layers is None else numbers(arguments.layers, "--layers")
     check_picture(arguments.out)
@@ -72,7 +76,8 @@ def run(arguments: Any) -> int:
             save_grid(torch.stack(each, 1).flatten(0, 1), arguments.out, columns=arguments.pictures)
         print(f"{len(latents)} samples on the way to {arguments.to} in {arguments.out}")
         return 0
-    strengths = torch.linspace(-arguments.strength, arguments.strength, arguments.pictures).tolist()
+    strength = 3.0 if arguments.strength is None else arguments.strength
+    strengths = torch.linspace(-strength, strength, arguments.pictures).tolist()
     with progress(len(indices) * len(latents), True, "moving") as advance:
         made = sheet(
             model,
@@ -87,5 +92,5 @@ def run(arguments: Any) -> int:
         )
     with made_by(model, () if arguments.latents is not None else seeds):
         save_grid(made.flatten(0, 2), arguments.out, columns=arguments.pictures)
-    print(f"{len(indices)} directions from -{arguments.strength:g} to {arguments.strength:g} in {arguments.out}")
+    print(f"{len(indices)} directions from -{strength:g} to {strength:g} in {arguments.out}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.cli import new_parser
+from ganzoo.cli import new_parser, refuse
 from ganzoo.types import BadArgument
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def parser() -> ArgumentParser:
         ),
     )
     made.add_argument("model", type=str, nargs="*", help="shown first, beside all that ship")
-    made.add_argument("--port", type=int, default=7860, help="of the page (default: 7860)")
+    made.add_argument("--port", type=int, default=None, help="of the page (default: 7860)")
     made.add_argument("--space", type=str, default=None, help="write a Hugging Face Space there, and serve nothing")
     made.add_argument(
         "--judge",
@@ -51,33 +51,35 @@ def run(arguments: Any) -> int:
         if getattr(arguments, name) is not None:
             raise BadArgument(f"--{name} belongs to --judge; name the real pictures with it")
     if arguments.space is not None:
+        refuse(arguments, "--space", "port")
         from ganzoo.app.space import write_space
 
         print(f"a Space in {write_space(arguments.space, arguments.model)}; push it with git or `hf upload`")
         return 0
-    if not 0 < arguments.port < 2**16:
-        raise BadArgument(f"--port is {arguments.port}; 1 to {2**16 - 1} are expected")
+    port = 7860 if arguments.port is None else arguments.port
+    if not 0 < port < 2**16:
+        raise BadArgument(f"--port is {port}; 1 to {2**16 - 1} are expected")
     if arguments.judge is not None:
-        return _judge(arguments)
+        return _judge(arguments, port)
     from ganzoo.app.page import check_port, launch, page
     from ganzoo.zoo.loading import locate
 
-    check_port(arguments.port)  # before its address is told
+    check_port(port)  # before its address is told
     for model in arguments.model:
         locate(model, None, None, players=False)  # what cannot be had is said before a page is there
-    print(f"http://127.0.0.1:{arguments.port} (ctrl-C ends it)", flush=True)
-    launch(page(arguments.model), arguments.port, quiet=True)
+    print(f"http://127.0.0.1:{port} (ctrl-C ends it)", flush=True)
+    launch(page(arguments.model), port, quiet=True)
     return 0
 
 
-def _judge(arguments: Any) -> int:
+def _judge(arguments: Any, port: int) -> int:
     """Serves HYPE's page."""
     from ganzoo.app.judge import Judging
     from ganzoo.app.page import check_port, judge_page
 
-    check_port(arguments.port)  # before models are loaded
-    log = arguments.judged or "judged.jsonl"
-    judging = Judging(arguments.judge, arguments.model, log, arguments.pictures)
-    print(f"http://127.0.0.1:{arguments.port} (ctrl-C ends it); answers go to {log}", flush=True)
-    judge_page(judging, arguments.port)
+    check_port(port)  # before models are loaded
+    judged = arguments.judged or "judged.jsonl"
+    judging = Judging(arguments.judge, arguments.model, judged, arguments.pictures)
+    print(f"http://127.0.0.1:{port} (ctrl-C ends it); answers go to {judged}", flush=True)
+    judge_page(judging, port)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.cli import new_parser
+from ganzoo.cli import new_parser, refuse
 from ganzoo.cli._pictures import decoded
 from ganzoo.cli.project import read_pictures
 from ganzoo.cli.sample import loaded, progress
@@ -36,7 +36,9 @@ def parser() -> ArgumentParser:
     made.add_argument("--strokes", type=str, required=True, help="a picture, transparent where nothing was painted")
     made.add_argument("--photo", type=str, default=None, help="a picture of yours to paint on")
     made.add_argument("--latents", type=str, default=None, help="of the photograph, as `ganzoo project` writes them")
-    made.add_argument("--seed", type=int, default=0, help="of the picture, where there is no photograph (default: 0)")
+    made.add_argument(
+        "--seed", type=int, default=None, help="of the picture, where there is no photograph (default: 0)"
+    )
     made.add_argument("--steps", type=int, default=200, help="of the search (default: 200)")
     made.add_argument("--out", type=str, default="painted.png", help="before and after: a .png (.jpg, .webp, ...)")
     made.add_argument("--device", type=str, default=None, help="cpu, cuda, mps; the best there is by default")
@@ -49,6 +51,8 @@ def run(arguments: Any) -> int:
         raise BadArgument(f"--steps is {arguments.steps}; at least 1 is expected")
     if arguments.latents is not None and arguments.photo is None:
         raise BadArgument("--latents are those of a photograph; give it with --photo")
+    if arguments.photo is not None:
+        refuse(arguments, "--photo", "seed")
     from ganzoo.media.medium import check_picture, save_grid
 
     check_picture(arguments.out)
@@ -71,7 +75,7 @@ def run(arguments: Any) -> int:
     strokes, mask = read_strokes(picture, model)
     photo = None if arguments.photo is None else read_pictures([arguments.photo], Path(arguments.out), model)[1]
     if photo is None:
-        at = draw(model, [arguments.seed], space)
+        at = draw(model, [arguments.seed or 0], space)
     else:
         at = encoded(model, photo) if arguments.latents is None else load_latents(arguments.latents, model)
     before = images(model, at) if photo is None else photo

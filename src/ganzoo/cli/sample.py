@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.cli import new_parser
+from ganzoo.cli import new_parser, refuse
 from ganzoo.types import BadArgument, Condition
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def run(arguments: Any) -> int:
     from ganzoo.media.provenance import made_by
 
     if not is_picture(out):
+        refuse(arguments, f"--out {out}, a folder", "columns")
         if out.suffix and not out.is_dir():
             raise BadArgument(f"--out is {out}; no picture is written as {out.suffix}: try .png, or name a folder")
         seed, times = Counter(seeds).most_common(1)[0]
