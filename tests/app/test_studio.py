@@ -18,6 +18,7 @@ from PIL import Image
 
 from ganzoo import cli, latent
 from ganzoo.app.page import launch, page
+from ganzoo.app.space import write_space
 from ganzoo.app.studio import PICTURES, Studio, _strokes
 from ganzoo.folder import write_model
 from ganzoo.types import BadArgument
@@ -70,10 +71,25 @@ def test_a_picture_is_translated(studio: Studio, models: dict[str, str], tmp_pat
     Image.new("RGB", (50, 20), "red").save(tmp_path / "photo.jpg")
     file, _ = studio.translate(models["cyclegan"], str(tmp_path / "photo.jpg"))
     assert pixels(file).shape == (8, 8, 3)
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "square.png")
+    wide = Image.new("RGB", (60, 20), "blue")
+    wide.paste("red", (10, 0, 50, 20))
+    wide.save(tmp_path / "wide.png")
+    square, middle = (pixels(studio.translate(models["cyclegan"], str(tmp_path / f"{n}.png"))[0])
+                      for n in ("square", "wide"))  # fmt: skip
+    assert np.abs(square - middle).max() <= 1, "the middle of it, and not the whole made narrow"
     (tmp_path / "text.png").write_text("no picture")
     for given, text in ((None, "choose one first"), (str(tmp_path / "text.png"), "cannot be read")):
         with pytest.raises(BadArgument, match=text):
             studio.translate(models["cyclegan"], given)
+
+
+def test_a_slider_does_not_find_the_directions_anew(
+    studio: Studio, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio.move(models["infogan"], 0, "", 1.0, 1.0)
+    monkeypatch.setattr(latent, "directions", None)
+    studio.move(models["infogan"], 0, "", 1.0, 2.0)
 
 
 def strokes(side: int, color: str = "#3060c0") -> dict[str, Any]:
@@ -283,7 +299,16 @@ def test_a_space_is_three_files(tmp_path: Path, models: dict[str, str], monkeypa
     assert {"project", "paint"} <= {each.api_name for each in blocks[0].fns.values()}, "the Space is the same page"
     assert cli.main(["explore", "--space", str(tmp_path / "space")]) == 2, "it is not written over"
     assert cli.main(["explore", models["gan"], "--space", str(tmp_path / "other")]) == 2, "nobody else has this folder"
-    assert (
-        cli.main(["explore", "dcgan-digts", "--space", str(tmp_path / "other")]) != 0
-        and not (tmp_path / "other").exists()
-    )
+
+
+def test_a_space_of_what_is_no_model_is_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (["dcgan-digitz"], "there is no model 'dcgan-digitz'; did you mean dcgan-digits"),
+        (["--port", "80"], "--port does nothing beside --space; leave one of them out"),
+        (["--judged", "x.jsonl"], "--judged is where answers of --judge go; name the real pictures with it"),
+    ):
+        assert cli.main(["explore", *words, "--space", str(tmp_path / "space")]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1, error
+    assert not (tmp_path / "space").exists()
+    write_space(tmp_path / "space", ["real-esrgan-x4plus", "dcgan-digits"])

@@ -16,13 +16,17 @@ from ganzoo import cli
 from ganzoo.folder import write_model
 
 
-@pytest.fixture
-def strokes(tmp_path: Path) -> str:
+def strokes_of(tmp_path: Path) -> str:
     """A light stroke over the upper left quarter, on 16 pixels a side where the models have 8."""
     picture = Image.new("RGBA", (16, 16))
     picture.paste("white", (0, 0, 8, 8))
     picture.save(tmp_path / "strokes.png")
     return str(tmp_path / "strokes.png")
+
+
+@pytest.fixture
+def strokes(tmp_path: Path) -> str:
+    return strokes_of(tmp_path)
 
 
 def halves(path: Path, images: torch.Tensor) -> tuple[Any, Any, Any]:
@@ -54,6 +58,21 @@ def test_a_seeds_picture_is_painted_on(tmp_path: Path, strokes: str, capsys: pyt
     assert after[: corner[0], : corner[1]].mean() > before[: corner[0], : corner[1]].mean() + 0.3
 
 
+def test_strokes_are_turned_as_their_camera_says(tmp_path: Path) -> None:
+    write_model(tiny("dcgan"), tmp_path / "m", {})
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    with Image.open(strokes_of(tmp_path)) as picture:
+        picture.save(tmp_path / "turned.png", exif=exif)
+        picture.rotate(180).save(tmp_path / "rotated.png")
+    made = []
+    for name in ("turned", "rotated"):
+        words = ["--strokes", str(tmp_path / f"{name}.png"), "--steps", "3", "--out", str(tmp_path / f"{name}-out.png")]
+        assert cli.main(["paint", str(tmp_path / "m"), *words]) == 0
+        made.append(np.asarray(Image.open(tmp_path / f"{name}-out.png")))
+    assert np.array_equal(*made)
+
+
 def test_a_photograph_begins_at_its_encoding_and_keeps_the_rest(tmp_path: Path, strokes: str) -> None:
     write_model(lively("bigan"), tmp_path / "m", {})
     values = np.random.RandomState(0).randint(0, 256, (8, 8)).astype(np.uint8)
@@ -75,6 +94,7 @@ def test_a_photograph_begins_at_its_encoding_and_keeps_the_rest(tmp_path: Path, 
         (["--strokes", "opaque.png"], "opaque.png is painted all over; strokes lie on a transparent ground"),
         (["--strokes", "empty.png"], "there is no stroke; lay out the picture and paint on it first"),
         (["--strokes", "strokes.png", "--steps", "0"], "--steps is 0; at least 1 is expected"),
+        (["--strokes", "program.png"], "program.png: it is no picture"),
         (
             ["--strokes", "strokes.png", "--photo", "opaque.png", "--seed", "0"],
             "--seed does nothing beside --photo; leave one of them out",
@@ -93,5 +113,6 @@ def test_what_cannot_be(words: list[str], line: str, tmp_path: Path, monkeypatch
     write_model(tiny("dcgan"), tmp_path / "m", {})
     Image.new("L", (8, 8)).save("opaque.png")
     Image.new("RGBA", (8, 8)).save("empty.png")
+    Path("program.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n")
     assert cli.main(["paint", "./m", *words]) in (1, 2)
     assert capsys.readouterr().err == f"ganzoo: {line}\n"

@@ -164,6 +164,7 @@ def test_bad_pictures_are_listed_and_the_others_translated(model: Path, capsys: 
     Path("in/none.png").write_text("none")
     Path("in/cut.png").write_bytes(Path("in/good0.png").read_bytes()[:60])
     Path("in/gone.png").symlink_to("nowhere.png")
+    Path("in/loop.png").symlink_to("loop.png")
     put("in/line.png", 4000, 4)
     bomb = PngImagePlugin.PngInfo()
     picture(8, 8).save("in/bomb.png", pnginfo=bomb)
@@ -175,11 +176,12 @@ def test_bad_pictures_are_listed_and_the_others_translated(model: Path, capsys: 
     said = capsys.readouterr()
     assert said.out.startswith("4 pictures translated")
     head, *lines = said.err.splitlines()
-    assert head == "ganzoo: 7 were not translated:" and len(lines) == 7
+    assert head == "ganzoo: 8 were not translated:" and len(lines) == 8
     for start in (
         "  in/none.png: it is no picture",
         "  in/cut.png: ",
         "  in/gone.png: it is no file; a picture is expected",
+        "  in/loop.png: it is no file; a picture is expected",
         "  in/bomb.png: ",
         "  in/line.png: its 4000x4 pixels are too far from a square",
         "  missing: there is no such file, nor folder; ",
@@ -208,6 +210,14 @@ def test_equal_names_are_told_apart(model: Path, capsys: pytest.CaptureFixture[s
     said = capsys.readouterr().err
     assert "ganzoo: two/a.jpg: goes to out/a-2.png, because out/a.png is what becomes of one/a.png" in said
     assert close("out/a-3.png", expected(model, Image.open("two/a.png")))
+
+
+def test_names_that_differ_in_case_alone_are_told_apart(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put("one/a.png")
+    put("two/A.png")
+    run(model, "one", "two", "--out", "out")
+    assert files("out") == ["A-2.png", "a.png"]
+    assert "two/A.png: goes to out/A-2.png, because out/a.png is what becomes of one/a.png" in capsys.readouterr().err
 
 
 def test_inputs_are_not_overwritten(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

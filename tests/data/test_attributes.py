@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 from pathlib import Path
@@ -59,6 +60,17 @@ def test_each_form_gives_the_same(root: Path, suffix: str) -> None:
     assert read(root, attributes=file) == {"classes": ["smile", "hat"], "labels": [[1, 0], [0, 1], [1, 1]]}
     assert read(root, attributes=file, labels=["hat"]) == {"classes": ["hat"], "labels": [[0], [1], [1]]}
     assert read(root, attributes=file, labels="colour") == {"classes": ["blue", "red"], "labels": [1, 0, 1]}
+
+
+@pytest.mark.parametrize("between", ["\u2028", "\x85", "\x0c", "\n", '"'])
+def test_a_value_may_hold_what_ends_lines_elsewhere(tmp_path: Path, between: str) -> None:
+    value = f"red{between}blue"
+    lines = [{"file_name": name, "colour": value} for name in ("a.png", "b.png")]
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps(each, ensure_ascii=False) for each in lines), "utf-8")
+    with open(tmp_path / "t.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["file", "colour"], ["a.png", value], ["b.png", value]])
+    for name in ("t.jsonl", "t.csv"):
+        assert read_rows(tmp_path / name) == {"a.png": {"colour": value}, "b.png": {"colour": value}}, name
 
 
 def test_attributes_are_floats_of_a_batch(root: Path) -> None:
@@ -144,17 +156,6 @@ def test_captions_beside_pictures_and_in_lines_of_json(root: Path) -> None:
     other = texts(root, attributes="metadata.jsonl", captions="text")
     for k, caption in enumerate(["a red hat", "two blue cats", "nothing"]):
         assert np.array_equal(found[k], embed([caption])[0]) and np.array_equal(other[k], found[k])
-
-
-def test_lines_within_a_text(root: Path) -> None:
-    rows = [{"file_name": "a.png", "text": "red\u2028\x0c\x85hat"}, {"file_name": "b.png", "text": "two"}]
-    lines = (root / "m.jsonl", "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
-    table = (root / "m.csv", 'file_name,text\n"a.png","red\u2028\x0c\x85hat"\nb.png,two\n')
-    for path, text in (lines, table):
-        path.write_text(text, encoding="utf-8", newline="")
-        assert read_rows(path) == {row["file_name"]: {"text": row["text"]} for row in rows}
-    (root / "n.csv").write_text('file_name,text\na.png,"red\nhat"\n', encoding="utf-8")
-    assert read_rows(root / "n.csv") == {"a.png": {"text": "red\nhat"}}
 
 
 def test_captions_beside_attributes(root: Path) -> None:

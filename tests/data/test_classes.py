@@ -32,6 +32,14 @@ def test_a_whole_name_comes_before_a_word_of_another() -> None:
     assert class_index("Smiling", ("not Smiling", "Smiling")) == 1
 
 
+def test_a_class_that_is_named_by_a_number_is_meant_by_it() -> None:
+    names = ("1", "10", "2")  # of folders, in their order
+    assert [class_index(each, names) for each in ("1", " 10 ", "2")] == [0, 1, 2]
+    assert [class_index(each, names) for each in class_list("10,2") if isinstance(each, str)] == [1, 2]
+    assert class_index("0", names) == 0, "no class's name, and so an index"
+    assert [class_index(str(k), [*map(str, range(10))]) for k in range(10)] == list(range(10))
+
+
 @pytest.mark.parametrize(
     ("name", "names", "text"),
     [
@@ -46,12 +54,6 @@ def test_what_is_no_class_is_refused_in_a_line(name: str, names: tuple[str, ...]
     with pytest.raises(BadArgument, match=text) as caught:
         class_index(name, names)
     assert "\n" not in str(caught.value)
-
-
-def test_a_class_that_is_called_by_a_number() -> None:
-    ages = ("18", "2", "40")
-    assert [class_index(each, ages) for each in ("18", " 2 ", "40", "1")] == [0, 1, 2, 1]
-    assert [class_index(str(each), ages) for each in class_list("40,18")] == [2, 0]
 
 
 def test_lists_of_classes() -> None:

@@ -67,6 +67,15 @@ def test_the_rotation_of_a_reduced_photograph_is_applied() -> None:
     assert isinstance(corner, tuple) and corner[0] < 20 and corner[1] < 20, "the file's left is the top"
 
 
+def test_too_little_memory_is_no_fault_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(module, "eight_bits", fail)
+    with pytest.raises(MemoryError):
+        decode(saved(gradient(8, 8), "PNG"))
+
+
 def test_threads_share_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight threads, pictures of 300 to 900 pixels, 1,000 at a time: never more, and all get through."""
     content = [saved(gradient(30, 10 + 5 * (k % 5)), "PNG") for k in range(60)]

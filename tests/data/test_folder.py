@@ -1,7 +1,9 @@
 """A folder of pictures: every mode, hostile files, the cache, two processes at once."""
 
+import errno
 import hashlib
 import io
+import itertools
 import json
 import logging
 import multiprocessing
@@ -306,12 +308,50 @@ def test_a_file_that_only_its_owner_may_read_is_skipped(tmp_path: Path, monkeypa
         Folder(str(tmp_path), size=16).open("train")
 
 
+@pytest.mark.parametrize(
+    ("error", "raised", "text"),
+    [
+        (
+            OSError(errno.EIO, "Input/output error"),
+            BadData,
+            r"001.png: cannot be read .Input/output error.; start again",
+        ),
+        (MemoryError(), MemoryError, "^$"),
+    ],
+)
+def test_a_failure_of_the_moment_leaves_no_picture_out(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, raised: type[Exception], text: str
+) -> None:
+    many(tmp_path, 3)
+    real = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == "001.png":
+            raise error
+        return real(path)
+
+    with monkeypatch.context() as patch, pytest.raises(raised, match=text):
+        patch.setattr(Path, "read_bytes", fail)
+        Folder(str(tmp_path), size=16, bad="skip").open("train")
+    assert not [*cache.glob("folder-*")], "nothing is kept of it"
+    assert len(Folder(str(tmp_path), size=16, bad="skip").open("train")) == 3
+
+
 def test_one_option_bounds_the_pixels(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), (200, 0, 0)).save(tmp_path / "a.png")
     with pytest.raises(BadData, match=r"a.png: cannot be read \(.*limit of 1199.* bomb"):
         one(tmp_path, max_pixels=1199)
     assert one(tmp_path, max_pixels=1200)[0].min() == 200, "what was refused is tried again under another limit"
     assert one(tmp_path)[0].min() == 200
+
+
+def test_photographs_that_are_not_read_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    many(tmp_path, 2)
+    for name in ("a.HEIC", "b.heic", "c.nef", "d.txt", ".e.heic"):
+        (tmp_path / name).write_bytes(b"")
+    assert module.walk(tmp_path) == (["000.png", "001.png"], 4)
+    said = "3 photographs are passed over, as no .heic nor .nef is read here; convert them to .jpg or .png"
+    assert [text.removeprefix(f"{tmp_path}: ") for text in caplog.messages] == [said]
 
 
 def test_sub_folders_are_classes(tmp_path: Path) -> None:
@@ -510,25 +550,17 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_file_that_changes_during_conversion_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many(tmp_path, 2)
-    real = module._sums
+    real, seeds = module._sums, itertools.count()
 
     def sums(*arguments: Any) -> dict[str, str]:
         found = real(*arguments)
-        (tmp_path / "001.png").write_bytes(bmp(3))
+        (tmp_path / "001.png").write_bytes(bmp(next(seeds)))
         return found
 
     monkeypatch.setattr(module, "_sums", sums)
-    with pytest.raises(BadData, match=r"001.png: changed while the folder was read"):
-        Folder(str(tmp_path), size=16, bad="skip").open("all")
-    monkeypatch.setattr(module, "_sums", real)
-    assert len(Folder(str(tmp_path), size=16, bad="skip").open("all")) == 2, "nothing is left out for ever"
-
-
-def test_photographs_that_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    many(tmp_path, 2)
-    (tmp_path / "IMG_1.HEIC").write_bytes(b"")
-    Folder(str(tmp_path), size=16).open("all")
-    assert "1 photographs such as IMG_1.HEIC are in a form that is not read" in caplog.text
+    for bad in ("error", "skip"):
+        with pytest.raises(BadData, match=r"001.png: cannot be read .it changed.*; start again when it rests"):
+            Folder(str(tmp_path), size=16, bad=bad).open("all")
 
 
 def test_what_a_killed_conversion_left_is_swept(tmp_path: Path, cache: Path) -> None:

@@ -251,23 +251,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return parquet(tmp_path_factory.mktemp("stream") / "set", train=table(range(60)), test=table(range(100, 105)))
 
 
-@pytest.mark.parametrize("label", [None, -1])
-def test_a_sample_of_a_stream_without_a_class(tmp_path: Path, label: int | None) -> None:
-    kinds = (datasets.ClassLabel(names=NAMES), [label, *(k % 3 for k in range(1, 8))])
-    where = parquet(tmp_path / "set", train=table(range(8), other=kinds))
-    with pytest.raises(BadData, match=rf"cannot be read .its other is {label}, which is no class"):
-        take(going(where, shuffle=8, label="other"), 2)
-    batches = take(going(where, shuffle=8, label="other", bad="skip"), 2)
-    assert all(int(batch.labels.min()) >= 0 for batch in batches if batch.labels is not None)
-    assert 0 not in order(batches)
-
-
-def test_a_column_of_numbers_is_none_of_classes(tmp_path: Path) -> None:
-    where = parquet(tmp_path / "set", train=table(range(4), id=(datasets.Value("int64"), [1, 2, 3, 10**9])))
-    with pytest.raises(BadData, match="a label is 1000000000, which is no class of 100000 or fewer"):
-        HuggingFace(str(where), size=8, label="id").open("train")
-
-
 def test_an_epoch_of_a_stream_holds_every_sample_once_in_an_order_of_its_own(root: Path) -> None:
     seen = order(take(going(root), 45))
     epochs = [seen[:60], seen[60:120], seen[120:]]
@@ -325,6 +308,19 @@ def test_a_bad_sample_of_a_stream(tmp_path: Path) -> None:
     assert len(seen) == 80 and set(seen) == {0, 1, 2, 3, 4, 6, 7}
     empty = parquet(tmp_path / "empty", train=table(range(3)), test=table(range(3)).select([]))
     assert len(order(take(going(empty, batch_size=7), 2))) == 14, "a batch larger than the data"
+
+
+@pytest.mark.parametrize("label", [None, -1])
+def test_a_sample_of_a_stream_without_a_class_is_a_bad_one(tmp_path: Path, label: int | None) -> None:
+    kinds = (datasets.ClassLabel(names=NAMES), [0, 1, 2, 0, 1, label, 0, 1])
+    some = parquet(tmp_path / "some", train=table(range(8), kind=kinds), test=table(range(8), kind=kinds))
+    with pytest.raises(BadData, match=rf"some: sample \d/\d cannot be read \(its kind is {label}, which is no class\)"):
+        take(going(some), 2)
+    batches = take(going(some, bad="skip"), 20)
+    assert set(order(batches)) == {0, 1, 2, 3, 4, 6, 7}
+    assert all(batch.labels is not None and batch.labels.min() >= 0 for batch in batches)
+    assert len(going(some, bad="skip").open("train")) == 7
+    assert going(some).open("test").labels is None, "as those of a test split that tells none"
 
 
 def test_a_stream_needs_names_for_its_classes(tmp_path: Path) -> None:

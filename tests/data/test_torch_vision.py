@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from scipy.io import savemat  # type: ignore[import-untyped]
 from torchvision import datasets  # type: ignore[import-untyped]
 
 from ganzoo.data import store
+from ganzoo.data.indexed import _labels, counted
 from ganzoo.data.torch_vision import TorchVision
 from ganzoo.types import BadArgument, BadData, NoSplit, UnknownName
 
@@ -207,6 +209,31 @@ def test_bad_samples_are_named_or_skipped(tmp_path: Path, caplog: pytest.LogCapt
     (tmp_path / "a" / "1.png").unlink()
     with pytest.raises(BadData, match=r"sample \d cannot be read \(.*limit of 63 pixels"):
         TorchVision("ImageFolder", str(tmp_path), size=8, max_pixels=63).open("train")
+
+
+def test_a_failure_of_the_moment_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(noise(1, 8)[0].transpose(1, 2, 0)).save(tmp_path / name)
+    skipping = TorchVision("ImageFolder", str(tmp_path), size=8, bad="skip")
+
+    def fail(self: Any, i: int) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(skipping.dataset, "__getitem__", fail)
+        with pytest.raises(BadData, match=r"sample \d: cannot be read \(Stale file handle\); start again when it can"):
+            skipping.open("train")
+    assert len(skipping.open("train")) == 2
+
+
+def test_an_id_is_no_class() -> None:
+    with pytest.raises(BadData, match="some: the largest label is 1000000000, where 0 classes have names; name a col"):
+        counted([3, 10**9], "some")
+    with pytest.raises(BadData, match="some: the largest label is 1000000000, where 2 classes have names; name a col"):
+        _labels([0, 10**9], ["a", "b"], None, "some")
+    assert _labels([0, 3], ["a", "b"], None, "some")[1] == ("a", "b", "2", "3")
+    assert counted([2, None], "some") == ["0", "1", "2"]
 
 
 class Environment:

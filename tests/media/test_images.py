@@ -10,6 +10,7 @@ from PIL import Image
 
 from ganzoo.files import atomic
 from ganzoo.media.images import ImageMedium, grid, to_pil
+from ganzoo.media.levels import floats_of
 from ganzoo.media.medium import save_grid
 from ganzoo.types import BadArgument
 
@@ -19,6 +20,12 @@ GREY = RGB[:, :1]
 
 def floats(images: torch.Tensor) -> torch.Tensor:
     return images.float() / 127.5 - 1
+
+
+@pytest.mark.parametrize("images", [RGB, GREY])
+def test_a_picture_as_floats(images: torch.Tensor) -> None:
+    for picture, expected in zip(to_pil(images), floats(images), strict=True):
+        assert torch.equal(floats_of(picture), expected) and floats_of(picture).is_contiguous()
 
 
 @pytest.mark.parametrize("images", [RGB, GREY])

@@ -41,18 +41,15 @@ def write_space(target: str | Path, models: list[str]) -> Path:
         models: shown first, beside all that ship.
 
     Raises:
-        BadArgument: for a folder that holds something, or a model that is only on this machine.
-        UnknownName: for a model that there is not.
+        BadArgument: for a folder that holds something, or a model that is only on this machine or has no weights.
+        UnknownName: for a name that is no model's.
     """
     path = Path(target)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise BadArgument(f"{path}: something is there already; name a new folder")
     for model in models:
-        here = None if model.startswith("hf://") else folder.find(model)
-        if here not in (None, *folder.shipped_folders().values()):
-            raise BadArgument(f"{here}: a Space cannot reach this folder; `ganzoo push` it and name hf://org/repo")
-        if here is None and not model.startswith("hf://"):
-            catalogue.find(model)
+        if not model.startswith("hf://"):
+            _check(model)
     for name, text in {
         "app.py": _APP.format(models=models),
         "requirements.txt": f"lightning-ganzoo[app]=={VERSION}\n",
@@ -61,3 +58,13 @@ def write_space(target: str | Path, models: list[str]) -> Path:
         with files.atomic(path / name) as part:
             part.write_text(text, encoding="utf-8")
     return path
+
+
+def _check(model: str) -> None:
+    """Whether a Space has what a name or a path stands for here."""
+    here = folder.find(model)
+    if here is None:
+        if catalogue.find(model).status not in ("shipped", "hosted", "convert"):
+            raise BadArgument(f"{model} has no published weights, without which a Space shows nothing; leave it out")
+    elif here not in folder.shipped_folders().values():
+        raise BadArgument(f"{here}: a Space cannot reach this folder; `ganzoo push` it and name hf://org/repo")

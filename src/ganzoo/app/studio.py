@@ -27,7 +27,7 @@ from ganzoo.latent.latents import check_space
 from ganzoo.latent.projection import read_strokes, read_target
 from ganzoo.media.films import write_film
 from ganzoo.media.images import grid, to_pil
-from ganzoo.media.levels import to_float
+from ganzoo.media.levels import floats_of
 from ganzoo.media.medium import medium_of, write_picture
 from ganzoo.media.provenance import made_by
 from ganzoo.metrics.features.network import at_hand, package_of
@@ -163,7 +163,7 @@ class Studio:
         return str(file), _code(name, code)
 
     def translate(self, name: str, file: str | None, to: str = "") -> Answer:
-        """A picture of a visitor's, translated or made larger."""
+        """A picture of a visitor's, its middle at the model's size translated, or the whole made larger."""
         model = self.model(name)
         if file is None:
             raise BadArgument("there is no picture; choose one first")
@@ -182,8 +182,7 @@ class Studio:
             picture = ImageOps.fit(picture, (start[2], start[1]), Image.Resampling.LANCZOS)
         given = self._file("given.png")
         picture.save(given)
-        values = torch.tensor([*picture.tobytes()], dtype=torch.uint8).reshape(1, picture.height, picture.width, -1)
-        images = to_float(values.permute(0, 3, 1, 2))
+        images = floats_of(picture)[None]
         made = self._enlarged(model, images) if larger else model.translate(images, to=to or None)
         command = "upscale" if larger else "translate"
         return self._answer(name, made, command, f"# ganzoo {command} {name} PICTURE", raw=True, composite=True)

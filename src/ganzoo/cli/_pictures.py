@@ -68,7 +68,7 @@ def plan(inputs: Sequence[str], out: Path) -> Jobs:
     Raises:
         BadArgument: if one would overwrite an input.
     """
-    jobs, taken, seen = Jobs(), dict[str, Path](), set[str]()
+    jobs, taken, seen = Jobs(), dict[str, tuple[Path, Path]](), set[Path]()
     for text in inputs:
         try:
             found = list(sources(text, out))
@@ -76,25 +76,35 @@ def plan(inputs: Sequence[str], out: Path) -> Jobs:
             jobs.failed.append((text, str(error).removeprefix(f"{text}: ")))
             continue
         for source, name in found:
-            whole = os.path.realpath(source)  # a link to itself is one, where `resolve` of older Pythons raises
-            if whole in seen:
+            if real(source) in seen:
                 continue
-            seen.add(whole)
+            seen.add(real(source))
             stem = name.parent / name.stem
-            target, count = out / f"{stem}.png", 1
-            while str(target).casefold() in taken:  # some systems take Cat.png and cat.png for one
+            target = first = out / f"{stem}.png"
+            count = 1
+            while _key(target) in taken:
                 count += 1
                 target = out / f"{stem}-{count}.png"
             if count > 1:
-                other = out / f"{stem}.png"
-                why = f"because {other} is what becomes of {taken[str(other).casefold()]}"
+                other, origin = taken[_key(first)]
+                why = f"because {other} is what becomes of {origin}"
                 print(f"ganzoo: {source}: goes to {target}, {why}", file=sys.stderr)
-            taken[str(target).casefold()] = source
+            taken[_key(target)] = target, source
             jobs.pairs.append((source, target))
-    for source, target in jobs.pairs:
-        if os.path.realpath(target) in seen:
+    for target, source in taken.values():
+        if real(target) in seen:
             raise BadArgument(f"{source}: what becomes of it would overwrite {target}, an input; give another --out")
     return jobs
+
+
+def real(path: Path) -> Path:
+    """Where a path leads, as `resolve` says it; a link to itself, at which that fails, is left as it is."""
+    return Path(os.path.realpath(path))
+
+
+def _key(target: Path) -> str:
+    """What is the same of names that are one file where case is not told apart."""
+    return str(target).casefold()
 
 
 def sources(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
@@ -109,10 +119,10 @@ def sources(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
     if path.is_dir():
         names, others = walk(path)
         # Results of an earlier time, in a folder within, are none of the pictures
-        own, here = Path(os.path.realpath(out)), Path(os.path.realpath(path))
-        kept = [name for name in names if here == own or own not in Path(os.path.realpath(path / name)).parents]
+        own = real(out)
+        kept = [name for name in names if real(path) == own or own not in real(path / name).parents]
         if not kept:
-            what = f"none of its {len(others)} files has the suffix of a picture" if others else "it is empty"
+            what = f"none of its {others} files has the suffix of a picture" if others else "it is empty"
             raise BadData(f"{text}: holds no picture ({what})")
         yield from ((path / name, Path(name)) for name in kept)
     elif path.exists() or not glob.has_magic(text):
@@ -142,6 +152,8 @@ def decoded(source: Path, **options: Any) -> Image.Image:
         return decode(source.read_bytes(), **options)
     except OSError as error:
         raise Unreadable(f"it cannot be read ({error.strerror or error})") from None
+    except MemoryError:
+        raise Unreadable("it does not fit into the memory") from None
 
 
 @contextmanager

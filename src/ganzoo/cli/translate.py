@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.cli import new_parser
-from ganzoo.cli._pictures import add_inputs, decoded, out_of, plan, progress, report
+from ganzoo.cli._pictures import add_inputs, decoded, out_of, plan, progress, real, report
 from ganzoo.cli.sample import loaded
 from ganzoo.types import BadArgument, Condition, GanzooError
 
@@ -77,9 +77,9 @@ def run(arguments: Any) -> int:
     reference = None if arguments.reference is None else _reference(model, Path(arguments.reference))
     domains, done = list(dict.fromkeys(arguments.to)) or [model.domains[0]], 0
     places = {to: out if len(domains) == 1 else out / to for to in domains}
-    inputs = {source.resolve() for source, _ in jobs.pairs}
+    inputs = {real(source) for source, _ in jobs.pairs}
     for folder in places.values():
-        if there := [t for _, t in jobs.pairs if (folder / t.relative_to(out)).resolve() in inputs]:
+        if there := [t for _, t in jobs.pairs if real(folder / t.relative_to(out)) in inputs]:
             raise BadArgument(f"{folder / there[0].relative_to(out)} is an input and a result; give another --out")
     with progress(len(domains) * len(jobs.pairs), "translating") as advance:
         for to, folder in places.items():
@@ -98,6 +98,7 @@ def _reference(model: Game, path: Path) -> Tensor:
     from PIL import Image, ImageOps
 
     from ganzoo.data.decoding import Unreadable
+    from ganzoo.media.levels import floats_of
 
     if not model.guided:
         raise BadArgument(f"--reference: {type(model).__name__} translates by the picture alone; leave it out")
@@ -106,23 +107,12 @@ def _reference(model: Game, path: Path) -> Tensor:
         picture = ImageOps.fit(_in_channels(path, channels), (width, height), Image.Resampling.LANCZOS)
     except Unreadable as error:
         raise BadArgument(f"--reference {path}: {error}") from None
-    return _as_floats(picture)
+    return floats_of(picture)
 
 
 def _in_channels(source: Path, channels: int) -> Image.Image:
     """A file's picture in grey or in colours."""
     return decoded(source).convert("L" if channels == 1 else "RGB")
-
-
-def _as_floats(picture: Image.Image) -> Tensor:
-    """`(C, H, W)` in [-1, 1]."""
-    import numpy as np
-    import torch
-
-    from ganzoo.media.levels import to_float
-
-    values = torch.from_numpy(np.array(picture))
-    return to_float(values[None] if values.ndim == 2 else values.permute(2, 0, 1).contiguous())
 
 
 class _Work:
@@ -176,6 +166,7 @@ class _Work:
         from PIL import Image
 
         from ganzoo.data.decoding import Unreadable
+        from ganzoo.media.levels import floats_of
 
         picture = _in_channels(source, self.channels)
         if self.size is not None:
@@ -190,7 +181,7 @@ class _Work:
                 f"its {found} are smaller than {self.model.stride}, the least side that the model takes; enlarge it, "
                 f"for instance by {advice}"
             )
-        return _as_floats(picture)
+        return floats_of(picture)
 
     def _translate(self, shape: tuple[int, ...]) -> None:
         """Translates and writes the waiting pictures of a shape."""

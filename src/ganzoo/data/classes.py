@@ -11,12 +11,12 @@ def class_index(name: str, names: Sequence[str] | None) -> int:
     """The index of a class by its name, in any case; a word of the name will do where no other class has it.
 
     Args:
-        name: of the class, or its index in digits where no class is called so.
+        name: of the class, or its index in digits, unless a class has these for its name.
         names: of all classes, by index; None where they have none.
     """
+    if names and name.strip() in names:
+        return list(names).index(name.strip())
     wanted = _words(name)
-    if name.strip() in (names or ()):
-        return list(names or ()).index(name.strip())
     if name.strip().isdecimal():
         return int(name)
     if not names:
@@ -38,7 +38,7 @@ def class_index(name: str, names: Sequence[str] | None) -> int:
 
 
 def class_list(text: str) -> list[int | str]:
-    """The classes that a text such as `boot,coat` or `0-3,boot` lists: indices of ranges, and each other as it is."""
+    """The classes that a text such as `boot,coat` or `0-3,boot` lists: ranges by index, others for `class_index`."""
     found: list[int | str] = []
     for piece in text.split(","):
         span = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", piece)

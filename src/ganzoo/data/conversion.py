@@ -1,5 +1,6 @@
 """Pictures as arrays: how a file becomes a square of pixels, which files a folder holds, and which split each is in."""
 
+import errno
 import hashlib
 import itertools
 import json
@@ -30,16 +31,8 @@ from ganzoo.types import BadData, NoSplit, reason
 _log = logging.getLogger(__name__)
 
 _AHEAD: Final = 2**26  # bytes of pixels that are decoded ahead of the writer
-_CAMERAS: Final = (
-    ".heic",
-    ".heif",
-    ".jxl",
-    ".dng",
-    ".cr2",
-    ".nef",
-    ".arw",
-)  # suffixes of photographs that are not read
 _FEW: Final = 50  # pictures, below which all are for training
+_PHOTOGRAPHS: Final = {".cr2", ".dng", ".heic", ".heif", ".jxl", ".nef"}  # of phones and cameras; Pillow reads none
 _SHARE: Final = 0.1  # of the pictures, kept for testing; and of the others, kept for validation
 
 Pixels = npt.NDArray[np.uint8]
@@ -291,10 +284,6 @@ def found(root: Path, key: Key = whole_name) -> tuple[dict[str, os.stat_result],
     pictures: dict[str, os.stat_result] = {}
     unread: dict[str, str] = {}
     names, others = walk(root)
-    raw = [name for name in others if name.lower().endswith(_CAMERAS)]
-    if raw:
-        said = "%s: %d photographs such as %s are in a form that is not read; save them as JPEG"
-        _log.warning(said, root, len(raw), raw[0])
     for name in sorted(names, key=lambda name: (position(key(name)), name)):
         try:
             status = (root / name).stat()
@@ -304,18 +293,21 @@ def found(root: Path, key: Key = whole_name) -> tuple[dict[str, os.stat_result],
             if stat.S_ISREG(status.st_mode):
                 pictures[name] = status
     if not pictures and not unread:
-        what = f"none of its {len(others)} files has the suffix of a picture" if others else "it is empty"
+        what = f"none of its {others} files has the suffix of a picture" if others else "it is empty"
         raise BadData(f"{root}: holds no picture ({what}); give the folder of your pictures as root.")
     return pictures, unread
 
 
-def walk(root: Path) -> tuple[list[str], list[str]]:
+def walk(root: Path) -> tuple[list[str], int]:
     """The files below a folder that may hold pictures, hidden ones aside; links are followed, back up too but once.
 
+    A warning counts the photographs among the others.
+
     Returns:
-        Their names relative to the folder, sorted, and those of all other files.
+        Their names relative to the folder, sorted, and how many other files there are.
     """
-    readable, names, others, entered = suffixes(), list[str](), list[str](), set[tuple[int, int]]()
+    readable, names, others, entered = suffixes(), [], 0, set()
+    photographs: list[str] = []
     for folder, inner, files in os.walk(root, followlinks=True, onerror=_refuse):
         here = os.stat(folder)
         if (here.st_dev, here.st_ino) in entered:  # a link back up
@@ -327,8 +319,16 @@ def walk(root: Path) -> tuple[list[str], list[str]]:
             if file.startswith("."):
                 continue
             path = Path(folder, file)
-            (names if path.suffix.lower() in readable else others).append(path.relative_to(root).as_posix())
-    return sorted(names), sorted(others)
+            if path.suffix.lower() in readable:
+                names.append(path.relative_to(root).as_posix())
+            else:
+                others += 1
+                if path.suffix.lower() in _PHOTOGRAPHS:
+                    photographs.append(path.suffix.lower())
+    if photographs:
+        text = "%s: %d photographs are passed over, as no %s is read here; convert them to .jpg or .png"
+        _log.warning(text, root, len(photographs), " nor ".join(sorted({*photographs})))
+    return sorted(names), others
 
 
 def _refuse(error: OSError) -> None:
@@ -366,26 +366,44 @@ def _sums(root: Path, found: dict[str, os.stat_result], unread: dict[str, str]) 
 
 
 def _decode(path: Path, sha: str, square: Square) -> Pixels | str:
-    """The pixels, or why there are none."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:  # it was read a moment ago: no reason to leave it out for ever
-        raise BadData(f"{path}: cannot be read any more ({error.strerror}).") from error
-    if hashlib.sha256(content).hexdigest() != sha:
-        raise BadData(f"{path}: changed while the folder was read; begin again.")
+    """The pixels, or why the file holds none.
+
+    Raises:
+        BadData: as `attempt`, and if the file is not the one that was listed.
+    """
 
     def pixels() -> Pixels:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha:
+            raise BadData(f"{path}: cannot be read (it changed while the folder was read); start again when it rests.")
         with decoding(content, square.background, square.max_pixels) as picture:
             return square.pixels(picture)
 
-    made = attempt(pixels)
-    return made.replace(f"{path}", path.name) if isinstance(made, str) else made
+    return attempt(pixels, path)
 
 
-def attempt(make: Callable[[], R]) -> R | str:
-    """What is made, or in a line why it cannot be."""
+def attempt(make: Callable[[], R], what: Path | str) -> R | str:
+    """What is made, or in a line why a sample holds nothing that it could be made of.
+
+    A failure of the moment is no fault of the sample's, which would be left out of the stored array for ever.
+
+    Args:
+        make: reads and decodes.
+        what: of what, for errors.
+
+    Raises:
+        BadData: as `make`, and if the system cannot read.
+        MemoryError: if the memory does not suffice.
+    """
     try:
         return make()
+    except (BadData, MemoryError):
+        raise
+    except OSError as error:
+        # Pillow's own have no number; a damaged picture may lead its decoders to a place where no file can be
+        if error.errno in (None, errno.EINVAL):
+            return reason(error)
+        raise BadData(f"{what}: cannot be read ({error.strerror or error}); start again when it can.") from error
     except Exception as error:  # a hostile file makes decoders raise nearly anything
         return reason(error)
 

@@ -49,6 +49,7 @@ def decoding(content: bytes, background: int | None = 255, max_pixels: int | Non
 
     Raises:
         Unreadable: saying why: it is none, is damaged, or is so large that it may be a decompression bomb.
+        MemoryError: if there is too little memory for it at this moment.
     """
     limit = max_pixels or Image.MAX_IMAGE_PIXELS or _PIXELS
     with ExitStack() as stack:
@@ -56,7 +57,7 @@ def decoding(content: bytes, background: int | None = 255, max_pixels: int | Non
             picture = stack.enter_context(_headed(content))
             stack.enter_context(_room.taken(_reduced(picture, limit), limit))
             plain = eight_bits(ImageOps.exif_transpose(picture), background)
-        except Unreadable:
+        except (Unreadable, MemoryError):  # too little memory says nothing of the file
             raise
         except UnidentifiedImageError:
             raise Unreadable("it is no picture") from None

@@ -25,7 +25,7 @@ from ganzoo.data.decoding import Unreadable, decoding
 from ganzoo.data.indexed import Indexed, counted, in_order, joined
 from ganzoo.data.store import Stored
 from ganzoo.schema import Positive
-from ganzoo.types import BadArgument, BadData, Batch, reason
+from ganzoo.types import BadArgument, BadData, Batch, quoted, reason
 
 # Formats whose reading runs nothing; data sets that are scripts are refused by the library itself, since its release 4
 _FORMATS: Final = frozenset({"arrow", "cache", "imagefolder", "parquet", "webdataset"})
@@ -51,7 +51,8 @@ class HuggingFace(Indexed):
             of the training split.
         streaming: whether the training split is read anew in each epoch instead of being converted. Every process reads
             all of it, and a resumed run reads to where it stopped. Labels are then those of a column that names its
-            classes. The first `kept` pictures of each split stand for it wherever it is opened.
+            classes, and a sample for training without one is a bad one. The first `kept` pictures of each split stand
+            for it wherever it is opened.
         kept: see `streaming`.
         shuffle: of a stream, the pictures that are shuffled among each other; the files are, in any case.
         **options: of all pictures; see `Pictures`.
@@ -105,8 +106,6 @@ class HuggingFace(Indexed):
         train, _ = self._splits()
         share = self._share(0.0 if self._splits()[1] is not None else None)
         columns = self._columns(train)
-        if not columns.names:
-            columns = replace(columns, label=None)
         pictures = _Pictures(columns, self.bounds("train", share), self.shuffle, self.bad, self.jitter, self.title)
         return self.endless(pictures, _Asked(self))
 
@@ -186,7 +185,10 @@ class HuggingFace(Indexed):
             )
         data = data.select_columns([image] if label is None else [image, label])
         data = data.cast_column(image, Image(decode=False))
-        return _Columns(data, image, label if names or not self.streaming else None, names, self.square, own)
+        if self.streaming and not names:
+            label = None
+        strict = self.streaming and label is not None and split == self._splits()[0]
+        return _Columns(data, image, label, names, self.square, own, strict)
 
     def _converted(self, columns: _Columns) -> Stored:
         """A whole split, in the order of the positions."""
@@ -221,7 +223,7 @@ class HuggingFace(Indexed):
             return made, list(columns.names)
         told = [label for _, label in self._converted(self._columns(self._splits()[0])).notes]
         if not any(isinstance(label, str) for label in told):
-            return made, counted(told)
+            return made, counted(told, self.title)
         names = sorted({str(label) for label in told})
         unknown = next((label for _, label in made.notes if str(label) not in names), None)
         if unknown is not None:
@@ -240,6 +242,7 @@ class _Columns:
         names: of the classes, where they have some.
         square: how a picture becomes pixels.
         files: whether pictures may be files of a path.
+        strict: whether a sample of no class is a bad one; else all go without labels.
     """
 
     data: Any
@@ -248,6 +251,7 @@ class _Columns:
     names: tuple[str, ...]
     square: Square
     files: bool
+    strict: bool
 
     def read(self, row: dict[str, Any]) -> tuple[Pixels, int | str | None]:
         """A sample's pixels and class."""
@@ -258,6 +262,8 @@ class _Columns:
         if content is None:
             raise Unreadable("it holds no bytes, and what it names is not opened")
         label = None if self.label is None else row[self.label]
+        if self.strict and not (isinstance(label, int) and 0 <= label < len(self.names)):
+            raise Unreadable(f"its {self.label} is {quoted(label)}, which is no class")
         with decoding(content, self.square.background, self.square.max_pixels) as picture:
             pixels = self.square.pixels(picture)
         return pixels, int(label) if isinstance(label, int) else label if isinstance(label, str) else None
@@ -297,8 +303,7 @@ class _Pictures(Dataset[Batch]):
             self._going, self._at = (stream.seed, self._endless(stream.seed)), 0
         rows = list(itertools.islice(self._going[1], first - self._at, first - self._at + stream.batch_size))
         self._at = first + stream.batch_size
-        read = in_threads(lambda row: attempt(lambda: self._told(row[1])), rows, self.columns.square)
-        made = list(read)
+        made = list(in_threads(self._tried, rows, self.columns.square))
         good = [each for each in made if not isinstance(each, str)]
         for (name, _), each in zip(rows, made, strict=True):
             if isinstance(each, str) and (self.bad == "error" or not good):
@@ -308,11 +313,9 @@ class _Pictures(Dataset[Batch]):
         labels = None if self.columns.label is None else torch.tensor([label for _, label in good])
         return Batch(varied(images, stream.draw(b), self.jitter), labels)
 
-    def _told(self, row: dict[str, Any]) -> tuple[Pixels, int | str | None]:
-        pixels, label = self.columns.read(row)
-        if self.columns.label is not None and (label is None or (isinstance(label, int) and label < 0)):
-            raise Unreadable(f"its {self.columns.label} is {row[self.columns.label]}, which is no class")
-        return pixels, label
+    def _tried(self, named: tuple[str, dict[str, Any]]) -> tuple[Pixels, Any] | str:
+        name, row = named
+        return attempt(lambda: self.columns.read(row), f"{self.title}: sample {name}")
 
     def _endless(self, seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
         low, high = self.bounds

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,8 @@ from ganzoo.data.conversion import Pictures, Pixels, attempt, in_threads, positi
 from ganzoo.data.store import Item, Stored, progress, stored
 from ganzoo.types import BadArgument, BadData
 
-_CLASSES = 100_000  # at most, beyond those that have names
-
 _log = logging.getLogger(__name__)
+_CLASSES: Final = 100_000  # without names; what is numbered beyond is an id, for which no names are made up
 
 T = TypeVar("T")
 
@@ -50,15 +49,18 @@ class Indexed(Pictures):
             read: gives pixels and label; several threads call it.
 
         Raises:
-            BadData: if a sample cannot be read and `bad` is `error`, or none can be.
+            BadData: if a sample cannot be read and `bad` is `error`, or none can be; or the system cannot read one.
         """
 
         def bad(sample: str, reason: str) -> BadData:
             return BadData(f"{name}: sample {sample} cannot be read ({reason}); repair it, or set bad=skip.")
 
+        def tried(sample: str, job: T) -> tuple[Pixels, Any] | str:
+            return attempt(lambda: read(job), f"{name}: sample {sample}")
+
         def items() -> Iterator[Item]:
             with progress("converting", count) as advance:
-                jobs = in_threads(lambda job: (job[0], attempt(lambda: read(job[1]))), samples(), self.square)
+                jobs = in_threads(lambda job: (job[0], tried(*job)), samples(), self.square)
                 for sample, made in jobs:
                     advance()
                     if not isinstance(made, str):
@@ -81,7 +83,7 @@ class Indexed(Pictures):
         """A split of converted samples, with labels where all have one; `label` is one of several attributes."""
         share = self.share(len(made.notes)) if share is None else share
         part = self.part(name, [sample for sample, _ in made.notes], split, share)
-        labels, classes = _labels([told for _, told in made.notes], names, label)
+        labels, classes = _labels([told for _, told in made.notes], names, label, name)
         return Images(name, made.values[part], None if labels is None else labels[part], classes, split, self.license)
 
 
@@ -99,26 +101,31 @@ def joined(parts: list[Images], split: str) -> Images:
     return replace(parts[0], values=values, labels=np.concatenate(labels), split=split)
 
 
-def counted(told: Iterable[Any]) -> list[str]:
-    """Names for classes that have none: their numbers, up to the largest."""
-    return [str(k) for k in range(1 + _bounded(max((each for each in told if isinstance(each, int)), default=-1), 0))]
+def counted(told: Iterable[Any], name: str) -> list[str]:
+    """Names for classes that have none: their numbers, up to the largest; `name` is the data's, for the error.
+
+    Raises:
+        BadData: for a number that is no class.
+    """
+    return _numbers(0, max((each for each in told if isinstance(each, int)), default=-1), name)
 
 
-def _bounded(largest: int, named: int) -> int:
-    """The largest label, unless it is one of another kind, such as the number of a sample."""
+def _numbers(named: int, largest: int, name: str) -> list[str]:
+    """The numbers of the classes beyond those that have names."""
     if largest >= named + _CLASSES:
-        raise BadData(f"a label is {largest}, which is no class of {_CLASSES} or fewer; name another column.")
-    return largest
+        advice = "name a column of classes as label, or number them from 0 on"
+        raise BadData(f"{name}: the largest label is {largest}, where {named} classes have names; {advice}.")
+    return [str(k) for k in range(named, largest + 1)]
 
 
 def _labels(
-    told: list[Any], names: list[str], label: str | None
+    told: list[Any], names: list[str], label: str | None, name: str
 ) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...] | None]:
     if not told or any(each is None or (isinstance(each, int) and each < 0) for each in told):
         return None, None
     labels = np.array(told, np.int64)
     if labels.ndim == 1:
-        return labels, (*names, *map(str, range(len(names), _bounded(int(labels.max()), len(names)) + 1)))
+        return labels, (*names, *_numbers(len(names), int(labels.max()), name))
     if label is None:
         return labels, tuple(names[: labels.shape[1]])
     if label not in names:

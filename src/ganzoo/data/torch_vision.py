@@ -78,7 +78,7 @@ class TorchVision(Indexed):
         for way, piece, share in self.pieces(train, test, split):
             dataset, made = self._converted(way)
             names = [each if isinstance(each, str) else each[0] for each in _names(dataset)]
-            names = names or counted(told for _, told in self._converted(train)[1].notes)
+            names = names or counted((told for _, told in self._converted(train)[1].notes), self.title)
             parts.append(self.cut(self.title.lower(), made, piece, share, names, self.label))
         return parts[0] if len(parts) == 1 else joined(parts, split)
 

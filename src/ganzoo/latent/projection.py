@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -339,18 +340,17 @@ def read_strokes(picture: Image.Image, model: Any) -> tuple[Tensor, Tensor]:
     Raises:
         BadArgument: for a model that makes no pictures, or a picture without a stroke.
     """
-    from ganzoo.media.levels import to_float
+    from ganzoo.media.levels import floats_of
 
     if len(model.shape) != 3:
         raise BadArgument(f"{type(model).__name__} draws no pictures to paint on")
     channels, height, width = model.shape
     small = picture.convert("RGBA").resize((width, height), Image.Resampling.BOX)
-    mask = torch.tensor([*small.getchannel("A").tobytes()], dtype=torch.float32).reshape(height, width) / 255
+    mask = torch.from_numpy(np.array(small.getchannel("A"))).float() / 255
     if not mask.any():
         raise BadArgument("there is no stroke; lay out the picture and paint on it first")
     colors = small.convert("RGB").convert("L" if channels == 1 else "RGB")
-    values = torch.tensor([*colors.tobytes()], dtype=torch.uint8).reshape(height, width, channels)
-    return to_float(values.permute(2, 0, 1)), mask
+    return floats_of(colors), mask
 
 
 def check_targets(model: Any, given: Tensor) -> None:

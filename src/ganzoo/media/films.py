@@ -16,6 +16,8 @@ from ganzoo.types import BadArgument
 
 Pictures = Iterable[Image.Image]
 
+_GIF_RATE = 50  # pictures a second; viewers take a hundredth of a second for none at all
+
 
 def write_film(pictures: Pictures, path: str | Path, rate: float = 24.0, columns: int | None = None) -> int:
     """Writes pictures as a film, whole or not at all; the suffix is the kind.
@@ -23,7 +25,7 @@ def write_film(pictures: Pictures, path: str | Path, rate: float = 24.0, columns
     Args:
         pictures: at least one, drawn only once the path was found good; all are given the size of the first.
         path: `.gif` and `.webp` repeat for ever, `.mp4` needs PyAV, and any format of still pictures gives a strip.
-        rate: pictures a second.
+        rate: pictures a second, 0.1 to 120, of a `.gif` to 50, as what is quicker is shown at a tenth of a second.
         columns: of a strip; all in one row where None.
 
     Returns:
@@ -34,10 +36,12 @@ def write_film(pictures: Pictures, path: str | Path, rate: float = 24.0, columns
     """
     path = Path(path)
     check_film(path)
+    if not (isinstance(rate, (int, float)) and 0.1 <= rate <= 120):
+        raise BadArgument(f"the rate is {rate} pictures a second; 0.1 to 120 are expected")
     suffix = path.suffix.lower()
-    most = _RATES.get(suffix, 120)
-    if not (isinstance(rate, (int, float)) and 0.1 <= rate <= most):
-        raise BadArgument(f"the rate is {rate} pictures a second; of {suffix} 0.1 to {most} are expected")
+    if suffix == ".gif" and rate > _GIF_RATE:
+        advice = "give that, or the name of a .webp or .mp4"
+        raise BadArgument(f"{path}: the rate is {rate} pictures a second, and a .gif has at most {_GIF_RATE}; {advice}")
     count = itertools.count()
     given = iter(pictures)
     first = next(given, None)
@@ -82,25 +86,24 @@ def _strip(pictures: list[Image.Image], columns: int | None) -> Image.Image:
     return strip
 
 
-def _gif(pictures: Pictures, part: Path, rate: float) -> None:
-    """A GIF, which counts hundredths of a second."""
-    _animation("GIF", _timed(pictures, rate), part)
+def _animation(form: str, unit: int, **options: Any) -> Callable[[Pictures, Path, float], None]:
+    """Writes a format of Pillow's, which counts time in units of so many milliseconds."""
 
+    def write(pictures: Pictures, part: Path, rate: float) -> None:
+        durations: list[int] = []  # a picture's is there before Pillow, which draws them one by one, asks for it
 
-def _webp(pictures: Pictures, part: Path, rate: float) -> None:
-    _animation("WEBP", pictures, part, quality=90, duration=round(1000 / rate))
+        def timed() -> Iterator[Image.Image]:
+            for i, picture in enumerate(pictures):
+                # Between rounded times, not rounded itself: so the errors do not add up, and the mean rate is right
+                begin, end = (round(1000 * k / (rate * unit)) for k in (i, i + 1))
+                durations.append(unit * (end - begin))
+                yield picture
 
+        given = timed()
+        still = dict(duration=durations, loop=0, **options, **marks(form))
+        next(given).save(part, format=form, save_all=True, append_images=given, **still)
 
-def _animation(form: str, pictures: Pictures, part: Path, **options: Any) -> None:
-    given = iter(pictures)
-    next(given).save(part, format=form, save_all=True, append_images=given, loop=0, **options, **marks(form))
-
-
-def _timed(pictures: Pictures, rate: float) -> Iterator[Image.Image]:
-    """Pictures with their milliseconds in whole hundredths of a second, all of which together last as they should."""
-    for k, picture in enumerate(pictures):
-        picture.info["duration"] = 10 * (round(100 * (k + 1) / rate) - round(100 * k / rate))
-        yield picture
+    return write
 
 
 def _video(pictures: Pictures, part: Path, rate: float) -> None:
@@ -132,9 +135,8 @@ def _video_library(path: Path) -> Any:
     return av
 
 
-_RATES = {".gif": 50}  # at most: players show what is shorter than two hundredths of a second more slowly
 _WRITERS: dict[str, Callable[[Pictures, Path, float], None]] = {
-    ".gif": _gif,
-    ".webp": _webp,
+    ".gif": _animation("GIF", 10),
+    ".webp": _animation("WEBP", 1, quality=90),
     ".mp4": _video,
 }

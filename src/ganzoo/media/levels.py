@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
 
@@ -16,6 +17,14 @@ def to_float(images: Tensor) -> Tensor:
     import torch
 
     return images.to(torch.float32).div_(127.5).sub_(1) if images.dtype == torch.uint8 else images
+
+
+def floats_of(picture: Image.Image) -> Tensor:
+    """A picture in mode `L` or `RGB` as `(C, H, W)` float32 in [-1, 1]."""
+    import torch
+
+    values = torch.from_numpy(np.array(picture))
+    return to_float(values[None] if values.ndim == 2 else values.permute(2, 0, 1).contiguous())
 
 
 def to_uint8(images: Tensor) -> Tensor:
