@@ -474,6 +474,19 @@ def test_nothing_is_half_written(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o666 & ~files.umask()
 
 
+def test_the_longest_name_can_be_written_and_swept(tmp_path: Path) -> None:
+    path = tmp_path / ("é" * 125 + ".json")  # 255 bytes
+    with pytest.raises(RuntimeError, match="midway"), files.atomic(path) as part:
+        left = part.with_name(f"{part.name[:-5]}x.part")
+        left.write_text("what a killed writer left")
+        raise RuntimeError("midway")
+    files.write_json(path, 1)
+    checkpoint.sweep(tmp_path / "other", path.with_name("é" * 125 + ".toml"))
+    assert {*tmp_path.iterdir()} == {path, left}, "another file's is left"
+    checkpoint.sweep(path)
+    assert [*tmp_path.iterdir()] == [path] and path.read_text() == "1\n"
+
+
 def test_a_folder_is_exchanged_whole_or_not_at_all(folder: Path) -> None:
     before = ganzoo.verify(folder)["files"]
     with pytest.raises(RuntimeError, match="midway"), checkpoint.writing(folder) as fresh:

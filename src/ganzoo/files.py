@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+_LONGEST: Final = 200  # bytes of a name that a temporary file's holds; file systems have 255
 
 
 def cache_folder(room: str) -> Path:
@@ -34,8 +36,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    short = path.name if len(os.fsencode(path.name)) < 200 else path.name[:40]  # a file system's limit is 255 bytes
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{short}.", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=part_prefix(path.name), suffix=".part")
     os.close(handle)
     part = Path(name)
     try:
@@ -47,6 +48,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def part_prefix(name: str) -> str:
+    """How the names of a file's temporary files begin; a long name is cut, for it to leave room for their ends."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= _LONGEST:
+        return f".{name}."
+    return f".{encoded[:_LONGEST].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}."
 
 
 def umask() -> int:

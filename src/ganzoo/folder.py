@@ -152,7 +152,7 @@ def writing(folder: Path) -> Iterator[Path]:
     made under a lock, so that neither a reader that settles nor another writer comes between.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=files.part_prefix(folder.name), suffix=".part"))
     old = _aside(folder)
     try:
         yield fresh
@@ -198,7 +198,7 @@ def sweep(*paths: Path) -> None:
     Nobody else may be writing them now.
     """
     for path in paths:
-        for part in path.parent.glob(f".{path.name}.*.part"):
+        for part in path.parent.glob(f"{files.part_prefix(path.name)}*.part"):
             if part.is_dir():
                 _remove(part)
             else:
