@@ -535,6 +535,33 @@ TAGS = (
 )
 
 
+def test_a_link_is_made_anew_only_where_it_leads_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ganzoo.zoo import hub as client
+
+    content = b"{}"
+    digest = hashlib.sha256(content).hexdigest()
+    link = tmp_path / "models--alice--gan" / "snapshots" / ("0" * 40) / "config.json"
+    monkeypatch.setattr(client, "_snapshot", lambda repo, commit: link.parent)
+    blob = tmp_path / "models--alice--gan" / "blobs" / digest
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(content)
+
+    def fetched() -> int:
+        client._fetch("gan", "alice/gan", "0" * 40, "config.json", client._Stored(len(content), digest))
+        assert link.is_symlink() and link.resolve() == blob.resolve() and [*link.parent.iterdir()] == [link]
+        return link.lstat().st_ino
+
+    first = fetched()
+    assert fetched() == first, "who reads it at this moment finds it"
+    link.unlink()
+    for wrong in ("nowhere", "config.json"):
+        link.symlink_to(wrong)
+        fetched()
+        link.unlink()
+    link.write_text("other")
+    fetched()
+
+
 def client_tags(folder: str) -> None:
     """The Hub's own client takes the ETag for a file's name below its cache, or above it."""
     hub = own_hub(folder)

@@ -14,8 +14,8 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import re
+import secrets
 import shutil
 import tempfile
 import time
@@ -262,16 +262,18 @@ def _fetch(label: str, repo: str, commit: str, name: str, file: _Stored) -> None
 
         url = hf_hub_url(repo, name, revision=commit)
         download.fetch(label, url, blob, file.size, file.sha256, file.blob, token=True)
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if link.is_file() and link.resolve() == blob.resolve():
+    if link.exists() and link.samefile(blob):
         return
-    fresh = link.with_name(f".{link.name}.{os.getpid()}.link")  # readers find the one or the other, never none
-    fresh.unlink(missing_ok=True)
-    try:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    fresh = link.with_name(f".{link.name}.{secrets.token_hex(4)}.part")
+    try:  # beside it first: others may read it at this moment
         fresh.symlink_to(Path("../../blobs") / blob.name)
+        fresh.replace(link)
     except OSError:  # where a system has no links
-        shutil.copyfile(blob, fresh)
-    os.replace(fresh, link)
+        with files.atomic(link) as part:
+            shutil.copyfile(blob, part)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _sweep(blobs: Path) -> None:
