@@ -305,7 +305,7 @@ def test_a_space_of_what_is_no_model_is_not_written(tmp_path: Path, capsys: pyte
     for words, said in (
         (["dcgan-digitz"], "there is no model 'dcgan-digitz'; did you mean dcgan-digits"),
         (["--port", "80"], "--port does nothing beside --space; leave one of them out"),
-        (["--judged", "x.jsonl"], "--judged is where answers of --judge go; name the real pictures with it"),
+        (["--judged", "x.jsonl"], "--judged belongs to --judge; name the real pictures with it"),
     ):
         assert cli.main(["explore", *words, "--space", str(tmp_path / "space")]) == 2
         error = capsys.readouterr().err

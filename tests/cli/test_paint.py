@@ -70,7 +70,7 @@ def test_strokes_are_turned_as_their_camera_says(tmp_path: Path) -> None:
         words = ["--strokes", str(tmp_path / f"{name}.png"), "--steps", "3", "--out", str(tmp_path / f"{name}-out.png")]
         assert cli.main(["paint", str(tmp_path / "m"), *words]) == 0
         made.append(np.asarray(Image.open(tmp_path / f"{name}-out.png")))
-    assert np.array_equal(*made)
+    assert np.array_equal(made[0], made[1])
 
 
 def test_a_photograph_begins_at_its_encoding_and_keeps_the_rest(tmp_path: Path, strokes: str) -> None:
