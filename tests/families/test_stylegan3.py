@@ -174,7 +174,7 @@ def test_noise_is_an_option_without_effect() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"truncation": float("nan")}, "truncation is nan; a finite number"),
+        ({"truncation": float("nan")}, "truncation is nan; a number up to 1e6"),
         ({"truncation": "much"}, "truncation is much"),
         ({"truncation_cutoff": 6}, "truncation_cutoff is 6; a number of layers from 0 to 5"),
         ({"truncation_cutoff": -1}, "truncation_cutoff is -1"),

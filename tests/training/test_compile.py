@@ -69,7 +69,9 @@ def test_a_compiled_run_is_the_run(name: str) -> None:
     keys = list(plain.state_dict())
     one, other = losses_of(plain, 2), losses_of(compiled, 2)
     assert [entry[0] for entry in one] == [entry[0] for entry in other]
-    assert [entry[1] for entry in one] == pytest.approx([entry[1] for entry in other], abs=1e-5)
+    for (key, value), (_, again) in zip(one, other, strict=True):
+        share = 1e-3 if key.endswith("_gradient") else None  # a norm of many roundings
+        assert value == pytest.approx(again, rel=share, abs=1e-5), key
     assert [key for key in compiled.state_dict() if not key.startswith("_averages.")] == keys
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= len(compiled.networks())
     assert torch.allclose(make(plain, 2, seed=1), make(compiled, 2, seed=1), atol=2e-3)  # Adam enlarges rounding

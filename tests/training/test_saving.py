@@ -243,10 +243,11 @@ def test_readers_and_two_writers_do_not_break_each_other(tmp_path: Path, atomic:
     target = tmp_path / "last"
     with folders.writing(target) as fresh:
         fill(fresh, -1)
+    first = target.stat().st_ino
     writers = [fork.Process(target=exchange_for_ever, args=(target, atomic), daemon=True) for _ in range(2)]
     for writer in writers:
         writer.start()
-    found, absent, first, stop = 0, 0, target.stat().st_ino, time.monotonic() + 3
+    found, absent, stop = 0, 0, time.monotonic() + 3
     turns = set()
     while time.monotonic() < stop:
         folders.settle(target)
